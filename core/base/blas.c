@@ -1,0 +1,79 @@
+/* Matrix products over OpenBLAS, cut into blocks. SPDX-License-Identifier: MIT
+ *
+ * The bits of sgemm change with its number of threads and with the size of the product. So OpenBLAS runs one thread a call
+ * and our pool calls it on blocks that depend on the shape alone: the inner dimension is never split; thin or small
+ * products (n <= 64 or mnk <= 2e6) go in 64 rows; others in columns of at most 608 (equal parts, a multiple of 16) and rows
+ * of 512, the longer side halved until there are 8 blocks where the product is large enough to feed them. */
+#include "core/base/blas.h"
+
+#include <lsengine/cpu.h>
+#include <lsengine/pool.h>
+
+#include <assert.h>
+#include <cblas.h>
+#include <string.h>
+
+typedef struct gemm_job {
+  bool transpose_a, transpose_b;
+  ls_cmat a, b;
+  ls_mat c;
+  float beta;
+  int32_t k, rows, cols;
+  size_t across;
+} gemm_job;
+
+static int32_t ceil_div(int32_t a, int32_t b) { return (a + b - 1) / b; }
+
+void ls_gemm_blocks(int32_t m, int32_t n, int32_t k, int32_t *rows, int32_t *cols) {
+  double work = (double)m * n * k;
+  if (n <= 64 || work <= 2e6) {
+    *rows = m < 64 ? m : 64;
+    *cols = n;
+    return;
+  }
+  int32_t parts = ceil_div(n, 608);
+  *cols = ceil_div(ceil_div(n, parts), 16) * 16;
+  *rows = m < 512 ? m : 512;
+  while (ceil_div(m, *rows) * (int64_t)ceil_div(n, *cols) < 8 && (double)*rows * *cols * k > 4e6) {
+    if (*rows > *cols && *rows >= 128)
+      *rows = ceil_div(*rows, 2);
+    else if (*cols >= 128)
+      *cols = ceil_div(ceil_div(*cols, 2), 16) * 16;
+    else
+      break;
+  }
+}
+
+static void gemm_block(void *argument, size_t block) {
+  const gemm_job *job = argument;
+  int32_t row = (int32_t)(block / job->across) * job->rows, col = (int32_t)(block % job->across) * job->cols;
+  int32_t m = job->c.rows - row < job->rows ? job->c.rows - row : job->rows;
+  int32_t n = job->c.cols - col < job->cols ? job->c.cols - col : job->cols;
+  const float *a = job->a.data + (job->transpose_a ? row : row * job->a.stride);
+  const float *b = job->b.data + (job->transpose_b ? col * job->b.stride : col);
+  cblas_sgemm(CblasRowMajor, job->transpose_a ? CblasTrans : CblasNoTrans, job->transpose_b ? CblasTrans : CblasNoTrans, m,
+              n, job->k, 1.0f, a, (int)job->a.stride, b, (int)job->b.stride, job->beta,
+              job->c.data + row * job->c.stride + col, (int)job->c.stride);
+}
+
+void ls_gemm(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c) {
+  int32_t k = transpose_a ? a.rows : a.cols;
+  assert((transpose_a ? a.cols : a.rows) == c.rows && (transpose_b ? b.cols : b.rows) == k &&
+         (transpose_b ? b.rows : b.cols) == c.cols);
+  if (c.rows == 0 || c.cols == 0) return;
+  if (k == 0) {
+    if (beta == 0.0f)
+      for (int32_t i = 0; i < c.rows; i++) memset(c.data + i * c.stride, 0, (size_t)c.cols * sizeof(float));
+    return;
+  }
+  gemm_job job = {transpose_a, transpose_b, a, b, c, beta, k, 0, 0, 0};
+  ls_gemm_blocks(c.rows, c.cols, k, &job.rows, &job.cols);
+  job.across = (size_t)ceil_div(c.cols, job.cols);
+  ls_parallel(LS_SITE_MATMUL, job.across * (size_t)ceil_div(c.rows, job.rows), gemm_block, &job);
+}
+
+void ls_blas_start(void) { openblas_set_num_threads(1); }
+
+const char *ls_blas_core(void) { return openblas_get_corename(); }
+
+const char *ls_blas_version(void) { return openblas_get_config(); }

@@ -1,0 +1,15 @@
+/* Matrix products: the one door to OpenBLAS. SPDX-License-Identifier: MIT */
+#ifndef LS_BASE_BLAS_H
+#define LS_BASE_BLAS_H
+
+#include <lsengine/view.h>
+
+/* c (m,n) = op(a) (m,k) · op(b) (k,n) + beta · c, where op transposes if its flag is set and beta is 0 or 1. With beta 0, c is
+ * not read. Shapes must fit (asserted: callers check), c overlaps neither input. k = 0 gives zeros (or c unchanged).
+ * The bits depend on m, n, k and OpenBLAS's kernel alone. O(mnk). */
+void ls_gemm(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c);
+
+/* The blocks that a product of this size is cut into: rows and columns of a block. */
+void ls_gemm_blocks(int32_t m, int32_t n, int32_t k, int32_t *rows, int32_t *cols);
+
+#endif

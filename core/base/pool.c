@@ -1,0 +1,130 @@
+/* The pool of threads: the only file that knows pthreads. SPDX-License-Identifier: MIT
+ *
+ * Workers sleep on a condition variable between calls and never spin for long: on shared processors spinning threads cost
+ * more than they save. Blocks are handed out by an atomic counter. */
+#define _GNU_SOURCE
+#include <lsengine/pool.h>
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+
+static struct {
+  pthread_t workers[LS_MAX_THREADS];
+  int threads; /* the caller included */
+  pthread_mutex_t busy, lock;
+  pthread_cond_t wake, done;
+  uint64_t generation;
+  int working;
+  bool stop;
+  ls_block_fn *fn;
+  void *argument;
+  size_t blocks;
+  atomic_size_t next;
+  atomic_uint_fast64_t counts[LS_SITE_COUNT];
+} pool = {.threads = 1,
+          .busy = PTHREAD_MUTEX_INITIALIZER,
+          .lock = PTHREAD_MUTEX_INITIALIZER,
+          .wake = PTHREAD_COND_INITIALIZER,
+          .done = PTHREAD_COND_INITIALIZER};
+
+static _Thread_local bool inside;
+
+const char *ls_site_name(ls_site site) {
+  static const char *const names[] = {
+#define LS_SITE_TEXT(name, text) text,
+      LS_SITES(LS_SITE_TEXT)
+#undef LS_SITE_TEXT
+  };
+  return names[site];
+}
+
+static void run_blocks(void) {
+  inside = true;
+  for (;;) {
+    size_t block = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed);
+    if (block >= pool.blocks) break;
+    pool.fn(pool.argument, block);
+  }
+  inside = false;
+}
+
+static void *worker(void *unused) {
+  uint64_t seen = 0;
+  (void)unused;
+  pthread_mutex_lock(&pool.lock);
+  for (;;) {
+    while (pool.generation == seen && !pool.stop) pthread_cond_wait(&pool.wake, &pool.lock);
+    if (pool.stop) break;
+    seen = pool.generation;
+    pthread_mutex_unlock(&pool.lock);
+    run_blocks();
+    pthread_mutex_lock(&pool.lock);
+    if (--pool.working == 0) pthread_cond_signal(&pool.done);
+  }
+  pthread_mutex_unlock(&pool.lock);
+  return NULL;
+}
+
+int ls_pool_processors(void) {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  int count = CPU_COUNT(&set);
+  return count < 1 ? 1 : count > LS_MAX_THREADS ? LS_MAX_THREADS : count;
+}
+
+ls_status ls_pool_start(int threads, ls_err *err) {
+  if (threads < 0 || threads > LS_MAX_THREADS)
+    return ls_fail(err, LS_ERANGE, "threads is %d, allowed is 1 to %d, or 0 for one for each processor", threads,
+                   LS_MAX_THREADS);
+  ls_pool_stop();
+  if (threads == 0) threads = ls_pool_processors();
+  pool.stop = false;
+  pool.generation = 0;
+  for (pool.threads = 1; pool.threads < threads; pool.threads++) {
+    int code = pthread_create(&pool.workers[pool.threads], NULL, worker, NULL);
+    if (code != 0) {
+      int made = pool.threads;
+      ls_pool_stop();
+      return ls_fail(err, LS_EPOOL, "thread %d of %d cannot be started: %s", made + 1, threads, strerror(code));
+    }
+  }
+  return LS_OK;
+}
+
+void ls_pool_stop(void) {
+  pthread_mutex_lock(&pool.lock);
+  pool.stop = true;
+  pthread_cond_broadcast(&pool.wake);
+  pthread_mutex_unlock(&pool.lock);
+  for (int i = 1; i < pool.threads; i++) pthread_join(pool.workers[i], NULL);
+  pool.threads = 1;
+}
+
+int ls_pool_threads(void) { return pool.threads; }
+
+void ls_parallel(ls_site site, size_t blocks, ls_block_fn *fn, void *argument) {
+  if (blocks > 1) atomic_fetch_add_explicit(&pool.counts[site], blocks, memory_order_relaxed);
+  if (blocks <= 1 || pool.threads == 1 || inside || pthread_mutex_trylock(&pool.busy) != 0) {
+    for (size_t block = 0; block < blocks; block++) fn(argument, block);
+    return;
+  }
+  pthread_mutex_lock(&pool.lock);
+  pool.fn = fn;
+  pool.argument = argument;
+  pool.blocks = blocks;
+  atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
+  pool.working = pool.threads - 1;
+  pool.generation++;
+  pthread_cond_broadcast(&pool.wake);
+  pthread_mutex_unlock(&pool.lock);
+  run_blocks();
+  pthread_mutex_lock(&pool.lock);
+  while (pool.working != 0) pthread_cond_wait(&pool.done, &pool.lock);
+  pthread_mutex_unlock(&pool.lock);
+  pthread_mutex_unlock(&pool.busy);
+}
+
+uint64_t ls_pool_blocks(ls_site site) { return atomic_load(&pool.counts[site]); }

@@ -1,0 +1,34 @@
+/* Processor features and the matrix-product library. SPDX-License-Identifier: MIT */
+#ifndef LSENGINE_CPU_H
+#define LSENGINE_CPU_H
+
+#include <lsengine/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum ls_isa { LS_ISA_REF, LS_ISA_AVX2, LS_ISA_AVX512 } ls_isa;
+
+/* Chooses the kernels: the best set that this processor has and this build holds, or `cap` ("ref", "avx2", "avx512"; NULL:
+ * no cap) where that is lower. LS_ERANGE for another name. Called once, at the start; without it the reference kernels run. */
+ls_status ls_cpu_start(const char *cap, ls_err *err);
+
+/* The set in use, and its name. */
+ls_isa ls_cpu_isa(void);
+const char *ls_isa_name(ls_isa isa);
+
+/* True where processor and build can run the set. */
+int ls_cpu_has(ls_isa isa);
+
+/* OpenBLAS's kernel ("Haswell", …) and its version string. */
+const char *ls_blas_core(void);
+const char *ls_blas_version(void);
+
+/* Sets OpenBLAS to one thread a call. Called once, at the start. */
+void ls_blas_start(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

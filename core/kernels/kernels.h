@@ -1,0 +1,53 @@
+/* The table of hot loops, compiled once for each instruction set. SPDX-License-Identifier: MIT
+ *
+ * One plain C source, kernels_tmpl.c, makes every set; all give the same bits (tests/core/test_kernels.c compares them with
+ * memcmp). How to add one: a slot here, a loop in kernels_tmpl.c, its name in the table at the end of that file. */
+#ifndef LS_KERNELS_KERNELS_H
+#define LS_KERNELS_KERNELS_H
+
+#include <lsengine/cpu.h>
+#include <lsengine/tensor.h>
+#include <stddef.h>
+
+#if defined(__x86_64__)
+#define LS_X86 1
+#endif
+
+typedef void ls_unary_fn(size_t n, const float *x, ptrdiff_t x_step, float *out, ptrdiff_t out_step);
+typedef void ls_binary_fn(size_t n, const float *a, ptrdiff_t a_step, const float *b, ptrdiff_t b_step, float *out,
+                          ptrdiff_t out_step);
+
+typedef struct ls_kernels {
+  ls_unary_fn *unary[LS_UNARY_COUNT]; /* out may be x */
+  ls_binary_fn *binary[LS_BINARY_COUNT]; /* out may be a or b; a step of 0 repeats one number */
+
+  /* Sum of n numbers: float lanes over 512 elements, then double. */
+  double (*sum)(size_t n, const float *x);
+  /* Sum of a·b. */
+  double (*dot)(size_t n, const float *a, const float *b);
+  /* Maximum; NaN elements are passed over; -inf for n = 0. */
+  float (*max)(size_t n, const float *x);
+  /* out[k] = exp(z[k] - shift), at most 1 ulp from it; returns their sum and, in *shifted, the sum of z[k] - shift. out may
+   * be NULL (nothing stored) or z. */
+  double (*exp_sum)(size_t n, const float *z, float shift, float *out, double *shifted);
+  /* out[k] = out[k] · scale - offset */
+  void (*scale_subtract)(size_t n, float scale, float offset, float *out);
+  /* out[k] += scale · x[k] */
+  void (*axpy)(size_t n, float scale, const float *x, float *out);
+  /* out[k] = z[k] - shift */
+  void (*subtract)(size_t n, const float *z, float shift, float *out);
+
+  /* Optimizer updates; the formulas stand in <lsengine/nn.h>. */
+  void (*sgd)(size_t n, float *w, const float *g, float *velocity, float lr, float momentum, float weight_decay,
+              int nesterov, int first);
+  void (*adam)(size_t n, float *w, const float *g, float *m, float *v, float step_size, float beta1, float beta2,
+               float eps, float correction2, float weight_decay, float decoupled);
+} ls_kernels;
+
+extern const ls_kernels ls_kernels_ref, ls_kernels_avx2, ls_kernels_avx512;
+
+/* The set in use; a given set, or NULL where this processor cannot run it. */
+const ls_kernels *ls_kernels_now(void);
+const ls_kernels *ls_kernels_of(ls_isa isa);
+
+#endif

@@ -1,0 +1,227 @@
+/* The hot loops, compiled once for each instruction set (LS_ISA names it). SPDX-License-Identifier: MIT
+ *
+ * Plain C with 16 fixed lanes where a sum or a maximum runs along a row, so that the order of additions is the same on
+ * every set; contraction into FMA is off. Float lanes are emptied into a double every 512 elements: 32 additions a lane. */
+#include "core/kernels/kernels.h"
+#include "core/kernels/math_tmpl.h"
+
+#define LS_PASTE_(a, b) a##b
+#define LS_PASTE(a, b) LS_PASTE_(a, b)
+#define LS_KERNELS_NAME LS_PASTE(ls_kernels_, LS_ISA)
+
+enum { LANES = 16, CHUNK = 512 };
+
+#define UNARY(name, expression)                                                                                          \
+  static void name##_unary(size_t n, const float *px, ptrdiff_t x_step, float *out, ptrdiff_t out_step) {                \
+    if (x_step == 1 && out_step == 1)                                                                                    \
+      for (size_t i = 0; i < n; i++) {                                                                                   \
+        float x = px[i];                                                                                                 \
+        out[i] = (expression);                                                                                           \
+      }                                                                                                                  \
+    else                                                                                                                 \
+      for (size_t i = 0; i < n; i++) {                                                                                   \
+        float x = px[(ptrdiff_t)i * x_step];                                                                             \
+        out[(ptrdiff_t)i * out_step] = (expression);                                                                     \
+      }                                                                                                                  \
+  }
+
+UNARY(copy, x)
+UNARY(neg, -x)
+UNARY(abs, fabsf(x))
+UNARY(sign, x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x)
+UNARY(exp, exp_f(x))
+UNARY(log, log_f(x))
+UNARY(sqrt, sqrtf(x))
+UNARY(square, x * x)
+UNARY(reciprocal, 1.0f / x)
+UNARY(relu, x <= 0.0f ? 0.0f : x)
+UNARY(gelu, gelu_f(x))
+UNARY(tanh, tanh_f(x))
+UNARY(sigmoid, sigmoid_f(x))
+UNARY(softplus, softplus_f(x))
+UNARY(relu_slope, x > 0.0f ? 1.0f : 0.0f)
+UNARY(gelu_slope, gelu_slope_f(x))
+UNARY(tanh_slope, 1.0f - x * x)
+UNARY(sigmoid_slope, x * (1.0f - x))
+
+#define BINARY(name, expression)                                                                                         \
+  static void name##_binary(size_t n, const float *pa, ptrdiff_t a_step, const float *pb, ptrdiff_t b_step, float *out,  \
+                            ptrdiff_t out_step) {                                                                        \
+    if (a_step == 1 && b_step == 1 && out_step == 1)                                                                     \
+      for (size_t i = 0; i < n; i++) {                                                                                   \
+        float a = pa[i], b = pb[i];                                                                                      \
+        out[i] = (expression);                                                                                           \
+      }                                                                                                                  \
+    else if (a_step == 1 && b_step == 0 && out_step == 1 && n > 0) {                                                     \
+      float b = *pb;                                                                                                     \
+      for (size_t i = 0; i < n; i++) {                                                                                   \
+        float a = pa[i];                                                                                                 \
+        out[i] = (expression);                                                                                           \
+      }                                                                                                                  \
+    } else if (a_step == 0 && b_step == 1 && out_step == 1 && n > 0) {                                                   \
+      float a = *pa;                                                                                                     \
+      for (size_t i = 0; i < n; i++) {                                                                                   \
+        float b = pb[i];                                                                                                 \
+        out[i] = (expression);                                                                                           \
+      }                                                                                                                  \
+    } else                                                                                                               \
+      for (size_t i = 0; i < n; i++) {                                                                                   \
+        float a = pa[(ptrdiff_t)i * a_step], b = pb[(ptrdiff_t)i * b_step];                                              \
+        out[(ptrdiff_t)i * out_step] = (expression);                                                                     \
+      }                                                                                                                  \
+  }
+
+BINARY(add, a + b)
+BINARY(sub, a - b)
+BINARY(mul, a *b)
+BINARY(div, a / b)
+BINARY(pow, powf(a, b))
+BINARY(maximum, a > b ? a : (b != b || a == a ? b : a))
+BINARY(minimum, a < b ? a : (b != b || a == a ? b : a))
+BINARY(gt, a > b ? 1.0f : 0.0f)
+BINARY(ge, a >= b ? 1.0f : 0.0f)
+BINARY(lt, a < b ? 1.0f : 0.0f)
+BINARY(le, a <= b ? 1.0f : 0.0f)
+BINARY(eq, a == b ? 1.0f : 0.0f)
+BINARY(ne, a != b ? 1.0f : 0.0f)
+
+static inline double lanes_sum(const float *lanes) {
+  double total = 0.0;
+  for (int l = 0; l < LANES; l++) total += (double)lanes[l];
+  return total;
+}
+
+static double sum_kernel(size_t n, const float *x) {
+  double total = 0.0;
+  size_t i = 0;
+  while (n - i >= LANES) {
+    size_t left = (n - i) / LANES * LANES, end = i + (left < CHUNK ? left : CHUNK);
+    float lanes[LANES] = {0};
+    for (; i < end; i += LANES)
+      for (int l = 0; l < LANES; l++) lanes[l] += x[i + (size_t)l];
+    total += lanes_sum(lanes);
+  }
+  for (; i < n; i++) total += (double)x[i];
+  return total;
+}
+
+static double dot_kernel(size_t n, const float *a, const float *b) {
+  double total = 0.0;
+  size_t i = 0;
+  while (n - i >= LANES) {
+    size_t left = (n - i) / LANES * LANES, end = i + (left < CHUNK ? left : CHUNK);
+    float lanes[LANES] = {0};
+    for (; i < end; i += LANES)
+      for (int l = 0; l < LANES; l++) lanes[l] += a[i + (size_t)l] * b[i + (size_t)l];
+    total += lanes_sum(lanes);
+  }
+  for (; i < n; i++) total += (double)(a[i] * b[i]);
+  return total;
+}
+
+static float max_kernel(size_t n, const float *x) {
+  float lanes[LANES];
+  size_t i = 0;
+  for (int l = 0; l < LANES; l++) lanes[l] = -INFINITY;
+  for (; n - i >= LANES; i += LANES)
+    for (int l = 0; l < LANES; l++) {
+      float v = x[i + (size_t)l];
+      lanes[l] = v > lanes[l] ? v : lanes[l];
+    }
+  float best = -INFINITY;
+  for (int l = 0; l < LANES; l++) best = lanes[l] > best ? lanes[l] : best;
+  for (; i < n; i++) best = x[i] > best ? x[i] : best;
+  return best;
+}
+
+static double exp_sum_kernel(size_t n, const float *z, float shift, float *out, double *shifted) {
+  double total = 0.0, total_shifted = 0.0;
+  size_t i = 0;
+  while (n - i >= LANES) {
+    size_t left = (n - i) / LANES * LANES, end = i + (left < CHUNK ? left : CHUNK);
+    float sums[LANES] = {0}, shifts[LANES] = {0};
+    if (out != NULL)
+      for (; i < end; i += LANES)
+        for (int l = 0; l < LANES; l++) {
+          float d = z[i + (size_t)l] - shift, e = exp_f(d);
+          out[i + (size_t)l] = e;
+          sums[l] += e;
+          shifts[l] += d;
+        }
+    else
+      for (; i < end; i += LANES)
+        for (int l = 0; l < LANES; l++) {
+          float d = z[i + (size_t)l] - shift;
+          sums[l] += exp_f(d);
+          shifts[l] += d;
+        }
+    total += lanes_sum(sums);
+    total_shifted += lanes_sum(shifts);
+  }
+  for (; i < n; i++) {
+    float d = z[i] - shift, e = exp_f(d);
+    if (out != NULL) out[i] = e;
+    total += (double)e;
+    total_shifted += (double)d;
+  }
+  *shifted = total_shifted;
+  return total;
+}
+
+static void scale_subtract_kernel(size_t n, float scale, float offset, float *out) {
+  for (size_t i = 0; i < n; i++) out[i] = out[i] * scale - offset;
+}
+
+static void axpy_kernel(size_t n, float scale, const float *restrict x, float *restrict out) {
+  for (size_t i = 0; i < n; i++) out[i] += scale * x[i];
+}
+
+static void subtract_kernel(size_t n, const float *z, float shift, float *out) {
+  for (size_t i = 0; i < n; i++) out[i] = z[i] - shift;
+}
+
+static void sgd_kernel(size_t n, float *restrict w, const float *restrict g, float *restrict velocity, float lr,
+                       float momentum, float weight_decay, int nesterov, int first) {
+  if (velocity == NULL) {
+    for (size_t i = 0; i < n; i++) w[i] -= lr * (g[i] + weight_decay * w[i]);
+    return;
+  }
+  float keep = first ? 0.0f : momentum;
+  for (size_t i = 0; i < n; i++) {
+    float d = g[i] + weight_decay * w[i];
+    float v = first ? d : keep * velocity[i] + d;
+    velocity[i] = v;
+    w[i] -= lr * (nesterov ? d + momentum * v : v);
+  }
+}
+
+static void adam_kernel(size_t n, float *restrict w, const float *restrict g, float *restrict m, float *restrict v,
+                        float step_size, float beta1, float beta2, float eps, float correction2, float weight_decay,
+                        float decoupled) {
+  for (size_t i = 0; i < n; i++) {
+    float x = w[i] * decoupled, d = g[i] + weight_decay * x;
+    float m1 = m[i] + (1.0f - beta1) * (d - m[i]);
+    float v1 = beta2 * v[i] + (1.0f - beta2) * (d * d);
+    m[i] = m1;
+    v[i] = v1;
+    w[i] = x - step_size * m1 / (sqrtf(v1) * correction2 + eps);
+  }
+}
+
+const ls_kernels LS_KERNELS_NAME = {
+#define LS_SLOT(upper, lower) [LS_UNARY_##upper] = lower##_unary,
+    .unary = {LS_UNARY_OPS(LS_SLOT)},
+#undef LS_SLOT
+#define LS_SLOT(upper, lower) [LS_BINARY_##upper] = lower##_binary,
+    .binary = {LS_BINARY_OPS(LS_SLOT)},
+#undef LS_SLOT
+    .sum = sum_kernel,
+    .dot = dot_kernel,
+    .max = max_kernel,
+    .exp_sum = exp_sum_kernel,
+    .scale_subtract = scale_subtract_kernel,
+    .axpy = axpy_kernel,
+    .subtract = subtract_kernel,
+    .sgd = sgd_kernel,
+    .adam = adam_kernel,
+};
