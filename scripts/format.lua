@@ -1,0 +1,64 @@
+-- Tensors as text. SPDX-License-Identifier: MIT
+local tensor = require "lsengine.c.tensor"
+
+local EDGE, LIMIT = 3, 1000 -- elements shown at each end of an axis of a tensor of more than LIMIT elements
+
+local function collect(t, whole, values)
+  if tensor.rank(t) == 0 then values[1] = tensor.item(t) return end
+  local n = tensor.size(t, 1)
+  for i = 1, n do
+    if whole or n <= 2 * EDGE or i <= EDGE or i > n - EDGE then
+      local x = t[i]
+      if type(x) == "number" then values[#values + 1] = x else collect(x, whole, values) end
+    end
+  end
+end
+
+-- A format that shows all values alike: integers without a point, else four decimals, or exponents where sizes differ much.
+local function number_format(values)
+  local integers, largest, smallest = true, 0, math.huge
+  for _, x in ipairs(values) do
+    if x == x and x ~= math.huge and x ~= -math.huge then
+      integers = integers and x == math.floor(x)
+      local a = math.abs(x)
+      largest = math.max(largest, a)
+      if a > 0 then smallest = math.min(smallest, a) end
+    end
+  end
+  if integers and largest < 1e7 then return "%.0f" end
+  if largest >= 1e5 or largest < 1e-3 and largest > 0 or smallest < math.huge and largest / smallest > 1e7 then return "%.4e" end
+  return "%.4f"
+end
+
+local function rows(t, fmt, width, whole, indent, out)
+  local n = tensor.size(t, 1)
+  local vector = tensor.rank(t) == 1
+  out[#out + 1] = "{"
+  for i = 1, n do
+    if not whole and n > 2 * EDGE and i > EDGE and i <= n - EDGE then
+      if i == EDGE + 1 then out[#out + 1] = vector and ", …" or ",\n" .. indent .. " …" end
+    else
+      local separator = i == 1 and "" or vector and ", " or ",\n" .. indent .. " "
+      out[#out + 1] = separator
+      if vector then
+        out[#out + 1] = ("%" .. width .. "s"):format(fmt:format(t[i]))
+      else
+        rows(t[i], fmt, width, whole, indent .. " ", out)
+      end
+    end
+  end
+  out[#out + 1] = "}"
+end
+
+return function(t)
+  local values, width = {}, 0
+  local whole = tensor.count(t) <= LIMIT
+  local plain = tensor.detach(t)
+  collect(plain, whole, values)
+  local fmt = number_format(values)
+  for _, x in ipairs(values) do width = math.max(width, #fmt:format(x)) end
+  if tensor.rank(t) == 0 then return ("tensor(%s)"):format(("%.6g"):format(values[1])) end
+  local out = {}
+  rows(plain, fmt, width, whole, "       ", out)
+  return ("tensor(%s, %s)"):format(table.concat(out), (tensor.shape_text(t):gsub("x", "×")))
+end

@@ -1,0 +1,25 @@
+-- lsengine: what `require "lsengine"` returns. Parts are loaded when first used. SPDX-License-Identifier: MIT
+local parts = {
+  tensor = "lsengine.tensor", labels = "lsengine.labels",
+}
+local members = { -- names that a part provides
+  no_grad = { "lsengine.autograd", "no_grad" },
+}
+
+local ls = {}
+
+return setmetatable(ls, { __index = function(_, name)
+  local value
+  if name == "autograd" then
+    require "lsengine.tensor"
+    value = { define = require "lsengine.autograd".define }
+  elseif parts[name] then
+    value = require(parts[name])
+  elseif members[name] then
+    value = require(members[name][1])[members[name][2]]
+  else
+    return nil
+  end
+  rawset(ls, name, value)
+  return value
+end })
