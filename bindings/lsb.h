@@ -101,6 +101,7 @@ void lsb_new_type(lua_State *L, const void *key, const char *name, const luaL_Re
 int lsb_open_tensor(lua_State *L);
 int lsb_open_labels(lua_State *L);
 int lsb_open_autograd(lua_State *L);
+int lsb_open_random(lua_State *L);
 int lsb_open_system(lua_State *L);
 
 /* The list of all binding modules, by the name under which the library requires them ("lsengine.c.tensor"). */

@@ -1,6 +1,6 @@
 -- lsengine: what `require "lsengine"` returns. Parts are loaded when first used. SPDX-License-Identifier: MIT
 local parts = {
-  tensor = "lsengine.tensor", labels = "lsengine.labels",
+  tensor = "lsengine.tensor", labels = "lsengine.labels", rng = "lsengine.random",
 }
 local members = { -- names that a part provides
   no_grad = { "lsengine.autograd", "no_grad" },
@@ -15,6 +15,7 @@ return setmetatable(ls, { __index = function(_, name)
     value = { define = require "lsengine.autograd".define }
   elseif parts[name] then
     value = require(parts[name])
+    if name == "tensor" then require "lsengine.random" end
   elseif members[name] then
     value = require(members[name][1])[members[name][2]]
   else
