@@ -49,7 +49,7 @@ local function public(name, spec, f)
   registry[name] = spec
   spec.name = name
   local entry = f
-  if #spec > 0 or spec.options then
+  if not spec.variadic and (#spec > 0 or spec.options) then
     entry = checked(name, spec, f)
   elseif not spec.variadic and not spec.operator then
     local who, first = spec.called or short(name), name:find(":", 1, true) and 1 or 0
