@@ -3,7 +3,11 @@
 
 const luaL_Reg lsb_modules[] = {
     {"lsengine.c.autograd", lsb_open_autograd},
+    {"lsengine.c.eval", lsb_open_eval},
+    {"lsengine.c.files", lsb_open_files},
     {"lsengine.c.labels", lsb_open_labels},
+    {"lsengine.c.loss", lsb_open_loss},
+    {"lsengine.c.nn", lsb_open_nn},
     {"lsengine.c.random", lsb_open_random},
     {"lsengine.c.system", lsb_open_system},
     {"lsengine.c.tensor", lsb_open_tensor},

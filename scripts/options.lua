@@ -54,7 +54,8 @@ end
 function options.range_text(spec)
   if spec.choices then return table.concat(spec.choices, ", ") end
   local low = spec.min and "at least " .. number_text(spec.min) or spec.above and "above " .. number_text(spec.above)
-  local high = spec.max and "at most " .. number_text(spec.max) or spec.below and "below " .. number_text(spec.below)
+  local high = spec.max and "at most " .. number_text(spec.max) or spec.below and spec.below < math.huge and "below " .. number_text(spec.below)
+  if spec.below == math.huge then return "any finite number" .. (spec.min and " from " .. number_text(spec.min) or " " .. low) end
   if spec.min and spec.max then return number_text(spec.min) .. " to " .. number_text(spec.max) end
   return low and high and low .. " and " .. high or low or high
 end
@@ -107,7 +108,7 @@ function options.known_text(name, known)
     local d = distance(tostring(name), candidate)
     if not least or d < least then best, least = candidate, d end
   end
-  local hint = best and least <= math.max(1, #best // 3) and ("; did you mean %s?"):format(best) or ""
+  local hint = best and least <= math.max(#best > 2 and 2 or 1, #best // 3) and ("; did you mean %s?"):format(best) or ""
   return #known == 0 and "there are none" or "known are " .. table.concat(known, ", ") .. hint
 end
 

@@ -269,4 +269,13 @@ constructor("one_hot", {
   { "labels", type = "labels", doc = "0 … classes-1" }, { "classes", type = "integer", min = 1, doc = "columns" },
 }, raw.one_hot)
 
+methods.save = public("tensor:save", {
+  doc = "Writes the tensor as an .npy file of float32; NumPy reads it. The file is replaced whole or not at all.", returns = "nothing",
+  { "file", type = "string", doc = "path" },
+}, function(self, file) require "lsengine.c.files".save_npy("save", file, self) end)
+constructor("load", {
+  doc = "Reads NumPy's .npy and .npz and the IDX format, plain or gzipped. Floats become a tensor, integers of one axis a label vector, an .npz file a table of them by name.",
+  returns = "tensor, label vector, or table", { "file", type = "string", doc = "path" },
+}, function(file) return require "lsengine.c.files".load("load", file) end)
+
 return setmetatable(module, { __call = function(_, ...) return from(...) end })

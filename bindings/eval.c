@@ -1,0 +1,153 @@
+/* Measures of predictions, and statistics. SPDX-License-Identifier: MIT */
+#include "bindings/lsb.h"
+
+#include <lsengine/eval.h>
+#include <lsengine/statistics.h>
+
+#include <math.h>
+
+static ls_cmat check_predictions(lua_State *L, const char *name, lsb_labels **labels) {
+  ls_cmat z = lsb_check_matrix(L, 1, name, "logits");
+  *labels = lsb_check_labels(L, 2, name, "labels");
+  if ((*labels)->count != (size_t)z.rows) lsb_fail(L, name, "there are %zu labels but logits have %d rows", (*labels)->count, z.rows);
+  return z;
+}
+
+static void set_number(lua_State *L, const char *key, double value) {
+  lua_pushnumber(L, value);
+  lua_setfield(L, -2, key);
+}
+
+/* evaluate(logits, labels, temperature, bins, top_k): a table of measures, a table of bins. */
+static int evaluate(lua_State *L) {
+  lsb_labels *labels;
+  ls_err err;
+  ls_evaluation e;
+  lua_settop(L, 5);
+  ls_cmat z = check_predictions(L, "evaluate", &labels);
+  ls_evaluate_options o = {.temperature = lsb_check_number(L, 3, "evaluate", "temperature"),
+                           .bins = lsb_check_int(L, 4, "evaluate", "bins", 1, 10000),
+                           .top_k = lsb_check_int(L, 5, "evaluate", "top_k", 1, INT32_MAX)};
+  ls_bin *bins = lsb_new_scratch(L, "evaluate", (size_t)o.bins * sizeof *bins);
+  void *scratch = lsb_new_scratch(L, "evaluate", ls_evaluate_scratch(z.rows, &o));
+  if (ls_evaluate(z, labels->values, &o, scratch, &e, bins, &err) != LS_OK) return lsb_raise(L, "evaluate", &err);
+
+  lua_createtable(L, 0, 16);
+  set_number(L, "accuracy", e.accuracy);
+  set_number(L, "top_k", e.top_k);
+  set_number(L, "nll", e.nll);
+  set_number(L, "brier", e.brier);
+  set_number(L, "confidence", e.confidence);
+  set_number(L, "confidence_gap", e.confidence_gap);
+  set_number(L, "ece", e.ece);
+  set_number(L, "ece_null", e.ece_null);
+  set_number(L, "ece_debiased", e.ece_debiased);
+  set_number(L, "ece_debiased_l2", e.ece_debiased_l2);
+  set_number(L, "mce", e.mce);
+  set_number(L, "aurc", e.aurc);
+  lua_pushinteger(L, e.rows);
+  lua_setfield(L, -2, "rows");
+  lua_createtable(L, o.bins, 0);
+  for (int32_t i = 0; i < o.bins; i++) {
+    lua_createtable(L, 0, 3);
+    lua_pushinteger(L, bins[i].count);
+    lua_setfield(L, -2, "count");
+    set_number(L, "confidence", bins[i].confidence);
+    set_number(L, "accuracy", bins[i].accuracy);
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 2;
+}
+
+/* fit_temperature(logits, labels): temperature, NLL, NLL at 1, whether a bound was hit. */
+static int fit_temperature(lua_State *L) {
+  lsb_labels *labels;
+  ls_err err;
+  ls_temperature t;
+  lua_settop(L, 2);
+  ls_cmat z = check_predictions(L, "temperature", &labels);
+  void *scratch = lsb_new_scratch(L, "temperature", ls_fit_temperature_scratch(z.rows, z.cols));
+  if (ls_fit_temperature(z, labels->values, (ls_ignore){0}, scratch, &t, &err) != LS_OK) return lsb_raise(L, "temperature", &err);
+  lua_pushnumber(L, t.temperature);
+  lua_pushnumber(L, t.nll);
+  lua_pushnumber(L, t.nll_before);
+  lua_pushboolean(L, t.at_bound);
+  return 4;
+}
+
+/* A table of numbers as doubles in scratch memory. */
+static double *check_numbers(lua_State *L, int index, const char *name, size_t least, size_t *n) {
+  if (lua_type(L, index) != LUA_TTABLE) lsb_type_error(L, index, name, "the values", "a table of numbers");
+  *n = (size_t)lua_rawlen(L, index);
+  if (*n < least) lsb_fail(L, name, "%zu values were given, at least %zu are required", *n, least);
+  double *x = lsb_new_scratch(L, name, *n * sizeof *x);
+  for (size_t i = 0; i < *n; i++) {
+    lua_rawgeti(L, index, (lua_Integer)i + 1);
+    x[i] = lsb_check_number(L, -1, name, "a value");
+    if (!(x[i] - x[i] == 0.0)) lsb_fail(L, name, "value %zu is %g, a finite number is required", i + 1, x[i]);
+    lua_pop(L, 1);
+  }
+  return x;
+}
+
+/* describe(values): mean, standard deviation, half width of the 95 % t interval (nil for one value). */
+static int describe(lua_State *L) {
+  size_t n;
+  double mean, deviation, *x = check_numbers(L, 1, "describe", 1, &n);
+  ls_mean_deviation(n, x, &mean, &deviation);
+  lua_pushnumber(L, mean);
+  lua_pushnumber(L, deviation);
+  if (n < 2) return 2;
+  double level = luaL_optnumber(L, 2, 0.95);
+  lua_pushnumber(L, ls_t_quantile(0.5 + 0.5 * level, (double)(n - 1)) * deviation / sqrt((double)n));
+  return 3;
+}
+
+/* t_test(differences, margin): one-sided p of mean <= margin. */
+static int t_test(lua_State *L) {
+  size_t n;
+  double *x = check_numbers(L, 1, "t_test", 2, &n);
+  lua_pushnumber(L, ls_t_test(n, x, luaL_checknumber(L, 2)));
+  return 1;
+}
+
+/* sign_flip_test(differences, margin): exact one-sided p, or nil above 20 differences. */
+static int sign_flip_test(lua_State *L) {
+  size_t n;
+  double p, *x = check_numbers(L, 1, "sign_flip_test", 1, &n);
+  ls_err err;
+  if (ls_sign_flip_test(n, x, luaL_checknumber(L, 2), &p, &err) != LS_OK) return 0;
+  lua_pushnumber(L, p);
+  return 1;
+}
+
+static int holm(lua_State *L) {
+  size_t n;
+  double *p = check_numbers(L, 1, "holm", 0, &n);
+  size_t *order = lsb_new_scratch(L, "holm", n * sizeof *order);
+  ls_holm(n, p, order);
+  lua_createtable(L, (int)n, 0);
+  for (size_t i = 0; i < n; i++) {
+    lua_pushnumber(L, p[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
+/* pairs_needed(effect, level, power, most) */
+static int pairs_needed(lua_State *L) {
+  double effect = luaL_checknumber(L, 1), level = luaL_checknumber(L, 2), power = luaL_checknumber(L, 3);
+  if (!(effect > 0.0) || !(level > 0.0 && level < 1.0) || !(power > 0.0 && power < 1.0))
+    return lsb_fail(L, "pairs_needed", "effect %g must be above 0, level %g and power %g between 0 and 1", effect, level, power);
+  lua_pushinteger(L, (lua_Integer)ls_pairs_needed(effect, level, power, (size_t)lsb_check_int(L, 4, "pairs_needed", "most", 2, 1000000)));
+  return 1;
+}
+
+int lsb_open_eval(lua_State *L) {
+  static const luaL_Reg functions[] = {{"evaluate", evaluate}, {"fit_temperature", fit_temperature},
+                                       {"describe", describe}, {"t_test", t_test},
+                                       {"holm", holm},         {"sign_flip_test", sign_flip_test},
+                                       {"pairs_needed", pairs_needed}, {NULL, NULL}};
+  luaL_newlib(L, functions);
+  return 1;
+}

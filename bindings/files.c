@@ -1,0 +1,274 @@
+/* Arrays in files: IDX and NPY, plain or gzipped, and NPZ archives. SPDX-License-Identifier: MIT
+ *
+ * Handles of zlib and libzip live in userdata with a __gc, made before the handle is opened, so that an error between cannot
+ * leak them. Files are written under a temporary name, flushed to disk, and renamed: whole or not at all. */
+#define _GNU_SOURCE
+#include "bindings/tensor.h"
+
+#include <lsengine/data.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zip.h>
+#include <zlib.h>
+
+#define MOST_BYTES ((size_t)1 << 36)
+
+typedef struct handle {
+  gzFile gz;
+  zip_t *zip;
+  zip_file_t *entry;
+} handle;
+
+static int close_handle(lua_State *L) {
+  handle *h = lua_touserdata(L, 1);
+  if (h == NULL) return 0;
+  if (h->entry != NULL) zip_fclose(h->entry);
+  if (h->zip != NULL) zip_discard(h->zip);
+  if (h->gz != NULL) gzclose(h->gz);
+  memset(h, 0, sizeof *h);
+  return 0;
+}
+
+static handle *new_handle(lua_State *L) {
+  handle *h = lua_newuserdatauv(L, sizeof *h, 0);
+  memset(h, 0, sizeof *h);
+  if (luaL_newmetatable(L, "lsengine file")) {
+    lua_pushcfunction(L, close_handle);
+    lua_setfield(L, -2, "__gc");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+  }
+  lua_setmetatable(L, -2);
+  return h;
+}
+
+/* Pushes the bytes of a file, unpacked where it is gzipped, as a string. */
+static const uint8_t *read_file(lua_State *L, const char *who, const char *path, size_t *size) {
+  struct stat status;
+  if (stat(path, &status) != 0) lsb_fail(L, who, "%s: %s", path, strerror(errno));
+  if (!S_ISREG(status.st_mode)) lsb_fail(L, who, "%s is not a file", path);
+  handle *h = new_handle(L);
+  int top = lua_gettop(L);
+  h->gz = gzopen(path, "rb");
+  if (h->gz == NULL) lsb_fail(L, who, "%s: %s", path, strerror(errno));
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  *size = 0;
+  for (;;) {
+    char *place = luaL_prepbuffsize(&b, 1 << 20);
+    int n = gzread(h->gz, place, 1 << 20), code;
+    if (n < 0) {
+      const char *why = gzerror(h->gz, &code);
+      lsb_fail(L, who, "%s: %s", path, code == Z_ERRNO ? strerror(errno) : why);
+    }
+    if (n == 0) break;
+    *size += (size_t)n;
+    if (*size > MOST_BYTES) lsb_fail(L, who, "%s unpacks to more than 64 GiB", path);
+    luaL_addsize(&b, (size_t)n);
+  }
+  int code;
+  gzerror(h->gz, &code);
+  if (code == Z_BUF_ERROR) lsb_fail(L, who, "%s is truncated: its compressed data ends early", path);
+  luaL_pushresult(&b);
+  lua_pushcfunction(L, close_handle);
+  lua_pushvalue(L, top);
+  lua_call(L, 1, 0);
+  return (const uint8_t *)lua_tostring(L, -1);
+}
+
+/* Pushes integers of one dimension as labels, all else as a tensor. */
+static void push_array(lua_State *L, const char *who, const char *path, const ls_array *a) {
+  ls_err err;
+  if (a->rank == 1 && ls_element_is_integer(a->type)) {
+    lsb_labels *labels = lsb_new_labels(L, who, a->count);
+    if (ls_array_to_int64(a, labels->values, &err) != LS_OK) lsb_fail(L, who, "%s: %s", path, err.message);
+    return;
+  }
+  lsb_tensor *t = lsb_new_tensor(L, who, a->rank, a->shape);
+  ls_array_to_float(a, t->view.data);
+}
+
+static int load_npz(lua_State *L, const char *who, const char *path) {
+  int code = 0;
+  zip_error_t error;
+  handle *h = new_handle(L);
+  h->zip = zip_open(path, ZIP_RDONLY | ZIP_CHECKCONS, &code);
+  if (h->zip == NULL) {
+    zip_error_init_with_code(&error, code);
+    char text[200];
+    snprintf(text, sizeof text, "%s", zip_error_strerror(&error));
+    zip_error_fini(&error);
+    return lsb_fail(L, who, "%s is not an NPZ archive: %s", path, text);
+  }
+  lua_newtable(L);
+  int result = lua_gettop(L);
+  zip_int64_t entries = zip_get_num_entries(h->zip, 0);
+  for (zip_int64_t i = 0; i < entries; i++) {
+    zip_stat_t stat;
+    ls_array a;
+    ls_err err;
+    if (zip_stat_index(h->zip, (zip_uint64_t)i, 0, &stat) != 0 || (stat.valid & (ZIP_STAT_NAME | ZIP_STAT_SIZE)) != (ZIP_STAT_NAME | ZIP_STAT_SIZE))
+      return lsb_fail(L, who, "%s: entry %lld cannot be read: %s", path, (long long)i + 1, zip_strerror(h->zip));
+    if (stat.size > MOST_BYTES) return lsb_fail(L, who, "%s: %s unpacks to more than 64 GiB", path, stat.name);
+    size_t length = strlen(stat.name);
+    lua_pushlstring(L, stat.name, length > 4 && strcmp(stat.name + length - 4, ".npy") == 0 ? length - 4 : length);
+    uint8_t *bytes = lsb_new_scratch(L, who, (size_t)stat.size + 1);
+    h->entry = zip_fopen_index(h->zip, (zip_uint64_t)i, 0);
+    if (h->entry == NULL) return lsb_fail(L, who, "%s: %s cannot be read: %s", path, stat.name, zip_strerror(h->zip));
+    zip_int64_t got = zip_fread(h->entry, bytes, stat.size);
+    char more;
+    if (got < 0 || (zip_uint64_t)got != stat.size || zip_fread(h->entry, &more, 1) < 0)
+      return lsb_fail(L, who, "%s: %s is damaged: %s", path, stat.name, zip_file_strerror(h->entry));
+    zip_fclose(h->entry);
+    h->entry = NULL;
+    if (ls_npy_open(bytes, (size_t)stat.size, &a, &err) != LS_OK) return lsb_fail(L, who, "%s: %s: %s", path, stat.name, err.message);
+    push_array(L, who, path, &a);
+    lua_remove(L, -2);
+    lua_rawset(L, result);
+  }
+  lua_settop(L, result);
+  return 1;
+}
+
+static bool ends_with(const char *text, const char *end) {
+  size_t n = strlen(text), m = strlen(end);
+  return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+/* load(who, path): a tensor, labels, or a table of them by name. NPZ by its name, NPY and IDX by their first bytes. */
+static int load(lua_State *L) {
+  size_t size, length;
+  const char *who = luaL_checkstring(L, 1), *path = lsb_check_string(L, 2, who, "file", &length);
+  if (strlen(path) != length) return lsb_fail(L, who, "the file's name holds a zero byte");
+  if (ends_with(path, ".npz")) {
+    struct stat status;
+    if (stat(path, &status) != 0) return lsb_fail(L, who, "%s: %s", path, strerror(errno));
+    return load_npz(L, who, path);
+  }
+  const uint8_t *bytes = read_file(L, who, path, &size);
+  ls_array a;
+  ls_err err;
+  bool npy = size > 0 && bytes[0] == 0x93;
+  if (!npy && (size < 2 || bytes[0] != 0 || bytes[1] != 0))
+    return lsb_fail(L, who, "%s is neither an NPY, NPZ nor IDX file", path);
+  if ((npy ? ls_npy_open(bytes, size, &a, &err) : ls_idx_open(bytes, size, &a, &err)) != LS_OK)
+    return lsb_fail(L, who, "%s: %s", path, err.message);
+  push_array(L, who, path, &a);
+  return 1;
+}
+
+/* The bytes of an array's file: header and elements, in a new userdata. */
+static uint8_t *npy_bytes(lua_State *L, const char *who, int index, size_t *size) {
+  uint8_t header[LS_NPY_HEADER_SIZE];
+  lsb_labels *labels = lsb_test_labels(L, index);
+  if (labels != NULL) {
+    if (labels->count > INT32_MAX) lsb_fail(L, who, "%zu labels are too many for one file", labels->count);
+    int32_t n = (int32_t)labels->count;
+    size_t length = ls_npy_header(LS_I64, 1, &n, header), body = labels->count * sizeof(int64_t);
+    uint8_t *bytes = lsb_new_scratch(L, who, length + body);
+    memcpy(bytes, header, length);
+    memcpy(bytes + length, labels->values, body);
+    *size = length + body;
+    return bytes;
+  }
+  lua_pushvalue(L, index);
+  lsb_tensor *t = lsb_check_contiguous(L, lua_gettop(L), who, "a value");
+  size_t length = ls_npy_header(LS_F32, t->view.rank, t->view.shape, header), body = ls_view_count(&t->view) * sizeof(float);
+  uint8_t *bytes = lsb_new_scratch(L, who, length + body);
+  memcpy(bytes, header, length);
+  memcpy(bytes + length, t->view.data, body);
+  *size = length + body;
+  return bytes;
+}
+
+/* No Lua between opening and closing: nothing can leak. Returns 0 or errno. */
+static int write_whole(const char *path, const char *temporary, const uint8_t *bytes, size_t size) {
+  int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666), code = 0;
+  if (fd < 0) return errno;
+  while (size > 0 && code == 0) {
+    ssize_t n = write(fd, bytes, size);
+    if (n < 0 && errno != EINTR) code = errno;
+    if (n > 0) bytes += n, size -= (size_t)n;
+  }
+  if (code == 0 && fsync(fd) != 0) code = errno;
+  if (close(fd) != 0 && code == 0) code = errno;
+  if (code == 0 && rename(temporary, path) != 0) code = errno;
+  if (code != 0) unlink(temporary);
+  return code;
+}
+
+/* save_npy(who, path, tensor | labels) */
+static int save_npy(lua_State *L) {
+  size_t size;
+  lua_settop(L, 3);
+  const char *who = luaL_checkstring(L, 1), *path = lsb_check_string(L, 2, who, "file", NULL);
+  const char *temporary = lua_pushfstring(L, "%s.%d.part", path, (int)getpid());
+  uint8_t *bytes = npy_bytes(L, who, 3, &size);
+  int code = write_whole(path, temporary, bytes, size);
+  if (code != 0) return lsb_fail(L, who, "%s cannot be written: %s", path, strerror(code));
+  return 0;
+}
+
+/* save_npz(who, path, names, arrays): in the order of names. libzip writes under another name and renames when closing. */
+static int save_npz(lua_State *L) {
+  int code = 0;
+  lua_settop(L, 4);
+  const char *who = luaL_checkstring(L, 1), *path = lsb_check_string(L, 2, who, "file", NULL);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  luaL_checktype(L, 4, LUA_TTABLE);
+  lua_newtable(L); /* keeps the bytes until the archive is closed */
+  handle *h = new_handle(L);
+  h->zip = zip_open(path, ZIP_CREATE | ZIP_TRUNCATE, &code);
+  if (h->zip == NULL) {
+    zip_error_t error;
+    zip_error_init_with_code(&error, code);
+    char text[200];
+    snprintf(text, sizeof text, "%s", zip_error_strerror(&error));
+    zip_error_fini(&error);
+    return lsb_fail(L, who, "%s cannot be written: %s", path, text);
+  }
+  lua_Integer count = (lua_Integer)lua_rawlen(L, 3);
+  for (lua_Integer i = 1; i <= count; i++) {
+    size_t size;
+    int top = lua_gettop(L);
+    lua_rawgeti(L, 3, i);
+    lua_pushfstring(L, "%s.npy", luaL_checkstring(L, -1));
+    const char *name = lua_tostring(L, -1);
+    lua_pushvalue(L, -2);
+    lua_rawget(L, 4);
+    uint8_t *bytes = npy_bytes(L, who, lua_gettop(L), &size);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, 5, i);
+    zip_source_t *source = zip_source_buffer(h->zip, bytes, size, 0);
+    zip_int64_t at = source == NULL ? -1 : zip_file_add(h->zip, name, source, ZIP_FL_ENC_UTF_8 | ZIP_FL_OVERWRITE);
+    if (at < 0) {
+      if (source != NULL) zip_source_free(source);
+      return lsb_fail(L, who, "%s cannot be written: %s", path, zip_strerror(h->zip));
+    }
+    zip_set_file_compression(h->zip, (zip_uint64_t)at, ZIP_CM_STORE, 0);
+    lua_settop(L, top);
+  }
+  if (zip_close(h->zip) != 0) return lsb_fail(L, who, "%s cannot be written: %s", path, zip_strerror(h->zip));
+  h->zip = NULL;
+  return 0;
+}
+
+/* readable(path): whether a file is there that can be read. */
+static int readable(lua_State *L) {
+  struct stat status;
+  const char *path = luaL_checkstring(L, 1);
+  lua_pushboolean(L, access(path, R_OK) == 0 && stat(path, &status) == 0 && S_ISREG(status.st_mode));
+  return 1;
+}
+
+int lsb_open_files(lua_State *L) {
+  static const luaL_Reg functions[] = {{"load", load}, {"save_npy", save_npy}, {"save_npz", save_npz}, {"readable", readable}, {NULL, NULL}};
+  luaL_newlib(L, functions);
+  return 1;
+}

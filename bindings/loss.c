@@ -1,0 +1,283 @@
+/* Targets and losses. SPDX-License-Identifier: MIT
+ *
+ * A target in Lua is a table: { terms = { { labels, weight | tensor of weights }, … } } or { dense = tensor }, with
+ * history = { { kind =, epsilon =, prior = | matrix = }, … }. What it refers to stays alive because the table does. */
+#include "bindings/tensor.h"
+
+#include <lsengine/loss.h>
+
+#include <string.h>
+
+enum { MOST_SOFTENINGS = 16 };
+
+typedef struct target_place {
+  ls_target target;
+  ls_softening softening[MOST_SOFTENINGS];
+} target_place;
+
+/* A tensor in field `key` of the table on top: its contiguous floats, kept in the table. */
+static lsb_tensor *field_tensor(lua_State *L, const char *name, const char *key) {
+  lua_getfield(L, -1, key);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    return NULL;
+  }
+  lsb_tensor *t = lsb_check_tensor(L, -1, name, key);
+  if (!ls_view_contiguous(&t->view)) {
+    t = lsb_check_contiguous(L, lua_gettop(L), name, key);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, key);
+  }
+  lua_pop(L, 1);
+  return t;
+}
+
+static ls_cmat matrix_of(lua_State *L, const char *name, const char *what, const lsb_tensor *t) {
+  char text[128];
+  if (t->view.rank != 2)
+    lsb_fail(L, name, "%s has shape %s, a matrix is required", what, ls_shape_text(&t->view, text, sizeof text));
+  return ls_const(lsb_as_matrix(t));
+}
+
+static void read_history(lua_State *L, const char *name, target_place *p) {
+  lua_Integer count = lua_getfield(L, -1, "history") == LUA_TTABLE ? (lua_Integer)lua_rawlen(L, -1) : 0;
+  if (count > MOST_SOFTENINGS) lsb_fail(L, name, "the target was softened %lld times, at most %d are allowed", (long long)count, MOST_SOFTENINGS);
+  for (lua_Integer i = 1; i <= count; i++) {
+    static const char *const kinds[] = {"uniform", "wrong_classes", "prior", "matrix", NULL};
+    ls_softening *s = &p->softening[i - 1];
+    memset(s, 0, sizeof *s);
+    lua_rawgeti(L, -1, i);
+    luaL_checktype(L, -1, LUA_TTABLE);
+    lua_getfield(L, -1, "kind");
+    s->kind = (ls_softening_kind)luaL_checkoption(L, -1, NULL, kinds);
+    lua_pop(L, 1);
+    lua_getfield(L, -1, "epsilon");
+    s->epsilon = luaL_checknumber(L, -1);
+    lua_pop(L, 1);
+    lsb_tensor *t = field_tensor(L, name, kinds[s->kind]);
+    if (s->kind >= LS_SOFTEN_PRIOR && t == NULL) lsb_fail(L, name, "the %s is missing", kinds[s->kind]);
+    if (s->kind == LS_SOFTEN_PRIOR) {
+      if (t->view.rank != 1) lsb_fail(L, name, "the prior has %d dimensions, one is required", t->view.rank);
+      s->prior = t->view.data;
+      s->classes = t->view.shape[0];
+    } else if (s->kind == LS_SOFTEN_MATRIX) {
+      s->matrix = matrix_of(L, name, "the matrix", t);
+    }
+    lua_pop(L, 1);
+  }
+  p->target.softening = p->softening;
+  p->target.softenings = (int32_t)count;
+  lua_pop(L, 1);
+}
+
+static void read_terms(lua_State *L, const char *name, ls_target *t) {
+  lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
+  if (count < 1 || count > LS_TARGET_TERMS) lsb_fail(L, name, "the target has %lld labelled terms, allowed is 1 to %d", (long long)count, LS_TARGET_TERMS);
+  t->terms = (int32_t)count;
+  for (lua_Integer i = 1; i <= count; i++) {
+    ls_term *term = &t->term[i - 1];
+    memset(term, 0, sizeof *term);
+    lua_rawgeti(L, -1, i);
+    luaL_checktype(L, -1, LUA_TTABLE);
+    lua_rawgeti(L, -1, 1);
+    lsb_labels *labels = lsb_test_labels(L, -1);
+    if (labels == NULL) lsb_fail(L, name, "the labels of term %lld are %s, a label vector is required", (long long)i, lsb_describe(L, -1));
+    if (labels->count > INT32_MAX || (i > 1 && labels->count != (size_t)t->rows))
+      lsb_fail(L, name, "term %lld has %zu labels, the first %d", (long long)i, labels->count, t->rows);
+    t->rows = (int32_t)labels->count;
+    term->labels = labels->values;
+    lua_rawgeti(L, -2, 2);
+    lsb_tensor *weights = lsb_test_tensor(L, -1);
+    if (weights == NULL) {
+      term->weight = luaL_checknumber(L, -1);
+    } else {
+      if (weights->view.rank != 1 || weights->view.shape[0] != t->rows || !ls_view_contiguous(&weights->view))
+        lsb_fail(L, name, "the weights of term %lld do not fit its %d labels", (long long)i, t->rows);
+      term->weights = weights->view.data;
+    }
+    lua_pop(L, 3);
+  }
+}
+
+static void check_target(lua_State *L, int index, const char *name, target_place *p) {
+  memset(&p->target, 0, sizeof p->target);
+  if (lua_type(L, index) != LUA_TTABLE) lsb_type_error(L, index, name, "target", "a target");
+  luaL_checkstack(L, 12, NULL);
+  lua_pushvalue(L, index);
+  lsb_tensor *dense = field_tensor(L, name, "dense");
+  if (dense != NULL) {
+    p->target.dense = matrix_of(L, name, "the target", dense);
+    p->target.rows = p->target.dense.rows;
+  } else {
+    lua_getfield(L, -1, "terms");
+    luaL_checktype(L, -1, LUA_TTABLE);
+    read_terms(L, name, &p->target);
+    lua_pop(L, 1);
+  }
+  read_history(L, name, p);
+  lua_pop(L, 1);
+}
+
+static ls_ignore check_ignore(lua_State *L, int index, const char *name) {
+  ls_ignore ignore = {0};
+  if (lua_isnoneornil(L, index)) return ignore;
+  int exact;
+  ignore.label = lua_tointegerx(L, index, &exact);
+  if (!exact) lsb_type_error(L, index, name, "ignore_index", "an integer");
+  ignore.active = true;
+  return ignore;
+}
+
+/* cross_entropy(logits, target, weight | nil, ignore | nil, reduction, pytorch, want_gradient):
+ * value or rows, gradient | false, { kept, ignored, weight, hard, soft } */
+static int cross_entropy(lua_State *L) {
+  static const char *const reductions[] = {"mean", "sum", "rows", "none", NULL};
+  const char *name = "cross_entropy";
+  target_place place;
+  ls_err err;
+  ls_cross_entropy_result result;
+  lua_settop(L, 7);
+  ls_cmat z = lsb_check_matrix(L, 1, name, "logits");
+  check_target(L, 2, name, &place);
+  ls_cross_entropy_options o = {.ignore = check_ignore(L, 4, name), .pytorch_weighting = lua_toboolean(L, 6)};
+  o.reduction = (ls_loss_reduction)luaL_checkoption(L, 5, "mean", reductions);
+  if (!lua_isnil(L, 3)) {
+    lsb_tensor *w = lsb_check_contiguous(L, 3, name, "weight");
+    char text[128];
+    if (w->view.rank != 1 || w->view.shape[0] != z.cols)
+      return lsb_fail(L, name, "weight has shape %s but logits have %d classes", ls_shape_text(&w->view, text, sizeof text), z.cols);
+    o.class_weights = w->view.data;
+  }
+  bool none = o.reduction == LS_LOSS_NONE;
+  int32_t shape[] = {z.rows};
+  lsb_tensor *value = lsb_new_tensor(L, name, none ? 1 : 0, shape);
+  lsb_tensor *gradient = lua_toboolean(L, 7) ? lsb_new_matrix(L, name, z.rows, z.cols) : NULL;
+  if (gradient == NULL) lua_pushboolean(L, 0);
+  ls_mat grad = gradient == NULL ? (ls_mat){0} : lsb_as_matrix(gradient);
+  void *scratch = lsb_new_scratch(L, name, ls_cross_entropy_scratch(&place.target, z.rows, z.cols));
+
+  if (ls_cross_entropy(z, &place.target, &o, scratch, &result, gradient == NULL ? NULL : &grad, none ? value->view.data : NULL, &err) != LS_OK)
+    return lsb_raise(L, name, &err);
+
+  if (!none) *value->view.data = (float)result.value;
+  lua_pop(L, 1);
+  lua_createtable(L, 0, 6);
+  lua_pushinteger(L, result.kept);
+  lua_setfield(L, -2, "kept");
+  lua_pushinteger(L, result.ignored);
+  lua_setfield(L, -2, "ignored");
+  lua_pushnumber(L, result.weight);
+  lua_setfield(L, -2, "weight");
+  lua_pushnumber(L, result.hard);
+  lua_setfield(L, -2, "hard");
+  lua_pushnumber(L, result.soft);
+  lua_setfield(L, -2, "soft");
+  lua_pushnumber(L, result.value);
+  lua_setfield(L, -2, "value");
+  return 3;
+}
+
+/* summary(target, classes, ignore | nil): mean entropy, mean mass of the true class, share of a label that is kept. */
+static int summary(lua_State *L) {
+  target_place place;
+  ls_resolved r;
+  ls_err err;
+  double entropy, mass;
+  lua_settop(L, 3);
+  check_target(L, 1, "target", &place);
+  int32_t classes = lsb_check_int(L, 2, "target", "classes", 1, INT32_MAX);
+  ls_ignore ignore = check_ignore(L, 3, "target");
+  void *scratch = lsb_new_scratch(L, "target", ls_target_scratch(&place.target, classes));
+  if (ls_target_resolve(&place.target, classes, ignore, scratch, &r, &err) != LS_OK) return lsb_raise(L, "target", &err);
+  ls_target_summary(&place.target, &r, ignore, &entropy, &mass);
+  lua_pushnumber(L, entropy);
+  lua_pushnumber(L, mass);
+  lua_pushnumber(L, r.a);
+  return 3;
+}
+
+/* rows(target, classes): dense. */
+static int rows(lua_State *L) {
+  target_place place;
+  ls_resolved r;
+  ls_err err;
+  lua_settop(L, 2);
+  check_target(L, 1, "target", &place);
+  int32_t classes = lsb_check_int(L, 2, "target", "classes", 1, INT32_MAX);
+  lsb_tensor *out = lsb_new_matrix(L, "target", place.target.rows, classes);
+  void *scratch = lsb_new_scratch(L, "target", ls_target_scratch(&place.target, classes));
+  if (ls_target_resolve(&place.target, classes, (ls_ignore){0}, scratch, &r, &err) != LS_OK ||
+      ls_target_rows(&place.target, &r, (ls_ignore){0}, lsb_as_matrix(out), &err) != LS_OK)
+    return lsb_raise(L, "target", &err);
+  lua_pop(L, 1);
+  return 1;
+}
+
+/* softmax(t), log_softmax(t), along the last axis of a matrix; and their gradients (result, gradient). */
+static int softmax(lua_State *L) {
+  bool logarithm = lua_toboolean(L, lua_upvalueindex(1));
+  const char *name = logarithm ? "log_softmax" : "softmax";
+  lua_settop(L, 1);
+  ls_cmat z = lsb_check_matrix(L, 1, name, "logits");
+  if (z.cols < 1) return lsb_fail(L, name, "logits have no class");
+  lsb_tensor *out = lsb_new_matrix(L, name, z.rows, z.cols);
+  (logarithm ? ls_log_softmax : ls_softmax)(z, lsb_as_matrix(out));
+  return 1;
+}
+
+static int softmax_backward(lua_State *L) {
+  bool logarithm = lua_toboolean(L, lua_upvalueindex(1));
+  lua_settop(L, 2);
+  ls_cmat p = lsb_check_matrix(L, 1, "softmax", "result"), g = lsb_check_matrix(L, 2, "softmax", "gradient");
+  if (p.rows != g.rows || p.cols != g.cols) return lsb_fail(L, "softmax", "result and gradient have different shapes");
+  lsb_tensor *out = lsb_new_matrix(L, "softmax", p.rows, p.cols);
+  (logarithm ? ls_log_softmax_backward : ls_softmax_backward)(p, g, lsb_as_matrix(out));
+  return 1;
+}
+
+/* mse(prediction, target, want_gradient), binary_cross_entropy(…): mean over elements, gradient | false */
+static int elementwise(lua_State *L) {
+  bool binary = lua_toboolean(L, lua_upvalueindex(1));
+  const char *name = binary ? "binary_cross_entropy" : "mse";
+  char a[96], b[96];
+  ls_err err;
+  double sum;
+  lua_settop(L, 3);
+  lsb_tensor *x = lsb_check_contiguous(L, 1, name, binary ? "logits" : "prediction"), *y = lsb_check_contiguous(L, 2, name, "target");
+  if (!ls_view_same_shape(&x->view, &y->view))
+    return lsb_fail(L, name, "the target has shape %s, the prediction %s", ls_shape_text(&y->view, a, sizeof a), ls_shape_text(&x->view, b, sizeof b));
+  size_t n = ls_view_count(&x->view);
+  lsb_tensor *value = lsb_new_tensor(L, name, 0, NULL), *g = NULL;
+  if (lua_toboolean(L, 3))
+    g = lsb_new_tensor(L, name, x->view.rank, x->view.shape);
+  else
+    lua_pushboolean(L, 0);
+  float scale = n == 0 ? 0.0f : (float)(1.0 / (double)n), *grad = g == NULL ? NULL : g->view.data;
+  if (!binary)
+    sum = ls_squared_error(n, x->view.data, y->view.data, scale, grad);
+  else if (ls_binary_cross_entropy(n, x->view.data, y->view.data, scale, &sum, grad, &err) != LS_OK)
+    return lsb_raise(L, name, &err);
+  *value->view.data = n == 0 ? 0.0f : (float)(sum / (double)n);
+  return 2;
+}
+
+int lsb_open_loss(lua_State *L) {
+  static const luaL_Reg functions[] = {{"cross_entropy", cross_entropy}, {"summary", summary}, {"rows", rows}, {NULL, NULL}};
+  static const struct {
+    const char *name;
+    lua_CFunction function;
+    bool flag;
+  } closures[] = {{"softmax", softmax, false},
+                  {"log_softmax", softmax, true},
+                  {"softmax_backward", softmax_backward, false},
+                  {"log_softmax_backward", softmax_backward, true},
+                  {"mse", elementwise, false},
+                  {"binary_cross_entropy", elementwise, true}};
+  luaL_newlib(L, functions);
+  for (size_t i = 0; i < sizeof closures / sizeof closures[0]; i++) {
+    lua_pushboolean(L, closures[i].flag);
+    lua_pushcclosure(L, closures[i].function, 1);
+    lua_setfield(L, -2, closures[i].name);
+  }
+  return 1;
+}

@@ -1,0 +1,118 @@
+/* Layers' and optimizers' kernels. SPDX-License-Identifier: MIT */
+#include "bindings/random.h"
+
+#include <lsengine/nn.h>
+
+#include <stdio.h>
+#include <string.h>
+
+/* init_linear(name, rng, outputs, inputs): weight (outputs, inputs) and bias (outputs): torch's bias is drawn, others are 0. */
+static int init_linear(lua_State *L) {
+  ls_err err;
+  const char *name = lsb_check_string(L, 1, "linear", "init", NULL);
+  ls_rng *r = lsb_check_rng(L, 2, "linear");
+  int32_t outputs = lsb_check_int(L, 3, "linear", "outputs", 1, INT32_MAX), inputs = lsb_check_int(L, 4, "linear", "inputs", 1, INT32_MAX);
+  lsb_tensor *w = lsb_new_matrix(L, "linear", outputs, inputs), *b = lsb_new_tensor(L, "linear", 1, &outputs);
+  if (ls_initialise(name, inputs, outputs, r, ls_view_count(&w->view), w->view.data, &err) != LS_OK) return lsb_raise(L, "linear", &err);
+  const char *bias = strcmp(name, "torch") == 0 ? "torch" : "zeros";
+  if (ls_initialise(bias, inputs, outputs, r, (size_t)outputs, b->view.data, &err) != LS_OK) return lsb_raise(L, "linear", &err);
+  return 2;
+}
+
+static int initialisations(lua_State *L) {
+  lua_newtable(L);
+  for (int i = 0; ls_initialisations[i].name != NULL; i++) {
+    lua_pushstring(L, ls_initialisations[i].name);
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 1;
+}
+
+/* dropout(x, p, key) */
+static int dropout(lua_State *L) {
+  lua_settop(L, 3);
+  lsb_tensor *x = lsb_check_contiguous(L, 1, "dropout", "input");
+  double p = lsb_check_number(L, 2, "dropout", "p");
+  uint64_t key = (uint64_t)luaL_checkinteger(L, 3);
+  if (!(p >= 0.0 && p < 1.0)) return lsb_fail(L, "dropout", "p is %g, allowed is 0 to below 1", p);
+  lsb_tensor *out = lsb_new_tensor(L, "dropout", x->view.rank, x->view.shape);
+  ls_dropout(key, p, ls_view_count(&x->view), x->view.data, out->view.data);
+  return 1;
+}
+
+/* A weight and what goes with it: contiguous, owned arrays of one size. */
+static lsb_tensor *check_weights(lua_State *L, int index, const char *name, const char *argument, const lsb_tensor *like) {
+  lsb_tensor *t = lsb_check_tensor(L, index, name, argument);
+  if (!ls_view_contiguous(&t->view)) lsb_fail(L, name, "%s is not contiguous", argument);
+  if (like != NULL && !ls_view_same_shape(&t->view, &like->view)) lsb_fail(L, name, "%s has another shape than the weights", argument);
+  return t;
+}
+
+/* sgd(step, weights, gradient, velocity | nil, lr, momentum, weight_decay, nesterov) */
+static int sgd(lua_State *L) {
+  ls_err err;
+  ls_sgd_options o = {lsb_check_number(L, 5, "sgd", "lr"), lsb_check_number(L, 6, "sgd", "momentum"),
+                      lsb_check_number(L, 7, "sgd", "weight_decay"), lua_toboolean(L, 8)};
+  if (ls_sgd_check(&o, &err) != LS_OK) return lsb_raise(L, "sgd", &err);
+  lsb_tensor *w = check_weights(L, 2, "sgd", "weights", NULL), *g = check_weights(L, 3, "sgd", "gradient", w);
+  lsb_tensor *v = o.momentum > 0.0 ? check_weights(L, 4, "sgd", "velocity", w) : NULL;
+  if (g->owner == w->owner || (v != NULL && (v->owner == w->owner || v->owner == g->owner))) return lsb_fail(L, "sgd", "weights, gradient and velocity share memory");
+  w->owner->version++;
+  ls_sgd_step(&o, luaL_checkinteger(L, 1), ls_view_count(&w->view), w->view.data, g->view.data, v == NULL ? NULL : v->view.data);
+  return 0;
+}
+
+/* adam(step, weights, gradient, m, v, lr, beta1, beta2, eps, weight_decay, decoupled) */
+static int adam(lua_State *L) {
+  ls_err err;
+  ls_adam_options o = {lsb_check_number(L, 6, "adam", "lr"), lsb_check_number(L, 7, "adam", "beta1"), lsb_check_number(L, 8, "adam", "beta2"),
+                       lsb_check_number(L, 9, "adam", "eps"), lsb_check_number(L, 10, "adam", "weight_decay"), lua_toboolean(L, 11)};
+  if (ls_adam_check(&o, &err) != LS_OK) return lsb_raise(L, "adam", &err);
+  lsb_tensor *w = check_weights(L, 2, "adam", "weights", NULL), *g = check_weights(L, 3, "adam", "gradient", w);
+  lsb_tensor *m = check_weights(L, 4, "adam", "m", w), *v = check_weights(L, 5, "adam", "v", w);
+  const lsb_tensor *all[] = {w->owner, g->owner, m->owner, v->owner};
+  for (int i = 0; i < 4; i++)
+    for (int k = 0; k < i; k++)
+      if (all[i] == all[k]) return lsb_fail(L, "adam", "weights, gradient and moments share memory");
+  lua_Integer step = luaL_checkinteger(L, 1);
+  if (step < 1) return lsb_fail(L, "adam", "step is %lld, at least 1 is allowed", (long long)step);
+  w->owner->version++;
+  ls_adam_step(&o, step, ls_view_count(&w->view), w->view.data, g->view.data, m->view.data, v->view.data);
+  return 0;
+}
+
+/* sum_of_squares(t): in double, as a Lua number. */
+static int sum_of_squares(lua_State *L) {
+  lsb_tensor *t = lsb_check_contiguous(L, 1, "clip", "gradient");
+  lua_pushnumber(L, ls_sum_of_squares(ls_view_count(&t->view), t->view.data));
+  return 1;
+}
+
+/* schedule(kind, warmup, minimum, every, factor, time, total): the factor on the learning rate. */
+static int schedule(lua_State *L) {
+  static const char *const kinds[] = {"constant", "cosine", "step", NULL};
+  ls_schedule s = {(ls_schedule_kind)luaL_checkoption(L, 1, NULL, kinds), luaL_checknumber(L, 2), luaL_checknumber(L, 3),
+                   luaL_checknumber(L, 4), luaL_checknumber(L, 5)};
+  lua_pushnumber(L, ls_schedule_at(&s, luaL_checknumber(L, 6), luaL_checknumber(L, 7)));
+  return 1;
+}
+
+/* hash_text(text): FNV-1a, 16 hexadecimal digits. */
+static int hash_text(lua_State *L) {
+  size_t n;
+  const char *text = lsb_check_string(L, 1, "hash", "text", &n);
+  uint64_t h = 1469598103934665603u;
+  char digits[17];
+  for (size_t i = 0; i < n; i++) h = (h ^ (unsigned char)text[i]) * 1099511628211u;
+  snprintf(digits, sizeof digits, "%016llx", (unsigned long long)h);
+  lua_pushstring(L, digits);
+  return 1;
+}
+
+int lsb_open_nn(lua_State *L) {
+  static const luaL_Reg functions[] = {{"init_linear", init_linear}, {"initialisations", initialisations}, {"dropout", dropout},
+                                       {"sgd", sgd},                 {"adam", adam},                       {"sum_of_squares", sum_of_squares},
+                                       {"schedule", schedule},       {"hash_text", hash_text},             {NULL, NULL}};
+  luaL_newlib(L, functions);
+  return 1;
+}

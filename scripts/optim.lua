@@ -1,0 +1,146 @@
+-- Optimizers, schedules, clipping. SPDX-License-Identifier: MIT
+--
+-- ls.optim.sgd(parameters, { lr = 0.1 }) is an optimizer; ls.optim.sgd{ lr = 0.1 } a recipe, which ls.train applies to a
+-- model's parameters. Formulas are PyTorch's (core/include/lsengine/nn.h).
+local c       = require "lsengine.c.nn"
+local raw     = require "lsengine.c.tensor"
+local grad    = require "lsengine.c.autograd"
+local options = require "lsengine.options"
+local public  = require "lsengine.public"
+require "lsengine.tensor"
+local raise   = public.raise
+
+local optim = {}
+local Optimizer, Recipe, Schedule = {}, {}, {}
+Optimizer.__index, Recipe.__index, Schedule.__index = Optimizer, Recipe, Schedule
+Optimizer.__name, Recipe.__name, Schedule.__name = "optimizer", "optimizer recipe", "schedule"
+
+options.type("optimizer", function(v)
+  local meta = getmetatable(v)
+  return meta == Optimizer or meta == Recipe
+end, "an optimizer (ls.optim.sgd{…})")
+options.type("schedule", function(v) return getmetatable(v) == Schedule end, "a schedule (ls.optim.cosine{…})")
+
+local function zeros(t) return raw.full(0, raw.shape(t)) end
+
+local function build(kind, o, parameters)
+  if #parameters == 0 then raise(kind.name, "there is no parameter to train") end
+  for i, p in ipairs(parameters) do
+    if not raw.is_tensor(p) then raise(kind.name, ("parameters[%d] is %s, a tensor is required"):format(i, type(p))) end
+  end
+  return setmetatable({ kind = kind, options = o, parameters = parameters, lr = o.lr, steps = 0, state = {} }, Optimizer)
+end
+
+function Recipe:build(parameters) return build(self.kind, self.options, parameters) end
+
+Optimizer.step = public("optimizer:step", {
+  doc = "Changes every parameter that has gathered a gradient by one step, at the learning rate optimizer.lr.", returns = "nothing",
+}, function(self)
+  self.steps = self.steps + 1
+  for i, p in ipairs(self.parameters) do
+    local g = grad.grad(p)
+    if g then
+      local state = self.state[i]
+      if not state then
+        state = { step = 0 }
+        for _, name in ipairs(self.kind.slots(self.options)) do state[name] = zeros(p) end
+        self.state[i] = state
+      end
+      state.step = state.step + 1
+      self.kind.step(state, p, g, self.options, self.lr)
+    end
+  end
+end)
+
+Optimizer.zero_grad = public("optimizer:zero_grad", { doc = "Forgets the gathered gradients of all parameters.", returns = "nothing" }, function(self)
+  for _, p in ipairs(self.parameters) do grad.set_grad(p, nil) end
+end)
+
+local lr = { type = "number", required = true, min = 0, below = math.huge, doc = "learning rate" }
+local decay = function(default) return { type = "number", default = default, min = 0, below = math.huge, doc = "weight decay" } end
+
+local function optimizer(name, doc, specs, kind)
+  kind.name = name
+  optim[name] = public("ls.optim." .. name, {
+    doc = doc .. " With options alone: a recipe for ls.train.", returns = "optimizer, or recipe", variadic = true,
+    signature = "([parameters,] options)", example = ("local optimizer = ls.optim.%s(model:parameters(), { lr = 0.1 })"):format(name),
+    options = specs,
+  }, function(...)
+    local given = { ... }
+    local parameters = select("#", ...) > 1 and given[1] or nil
+    if parameters ~= nil and type(parameters) ~= "table" then
+      raise(name, ("parameters is %s, a table of tensors is required"):format(type(parameters)))
+    end
+    local o = options.read(name, specs, given[select("#", ...)])
+    if o.nesterov and o.momentum == 0 then raise(name, "nesterov is true but momentum is 0: it needs momentum above 0") end
+    if parameters then return build(kind, o, parameters) end
+    return setmetatable({ kind = kind, options = o }, Recipe)
+  end)
+end
+
+optimizer("sgd", "Stochastic gradient descent, with momentum, Nesterov's or plain, and L2 weight decay.", {
+  lr = lr, weight_decay = decay(0),
+  momentum = { type = "number", default = 0, min = 0, below = 1, doc = "share of the velocity that is kept" },
+  nesterov = { type = "boolean", default = false, doc = "Nesterov's momentum" },
+}, {
+  slots = function(o) return o.momentum > 0 and { "velocity" } or {} end,
+  step = function(s, w, g, o, rate) c.sgd(s.step, w, g, s.velocity, rate, o.momentum, o.weight_decay, o.nesterov) end,
+})
+
+local function adam(name, doc, default_decay, decoupled)
+  local beta = function(default, what) return { type = "number", default = default, min = 0, below = 1, doc = "decay of the mean of " .. what } end
+  optimizer(name, doc, {
+    lr = lr, weight_decay = decay(default_decay), beta1 = beta(0.9, "gradients"), beta2 = beta(0.999, "squared gradients"),
+    eps = { type = "number", default = 1e-8, above = 0, below = math.huge, doc = "added to the root" },
+  }, {
+    slots = function() return { "m", "v" } end,
+    step = function(s, w, g, o, rate) c.adam(s.step, w, g, s.m, s.v, rate, o.beta1, o.beta2, o.eps, o.weight_decay, decoupled) end,
+  })
+end
+adam("adam", "Adam (Kingma & Ba 2015), weight decay in the gradient.", 0, false)
+adam("adamw", "AdamW (Loshchilov & Hutter 2019), weight decay apart from the gradient.", 0.01, true)
+
+-- ---- schedules: factor(time, total) in epochs ----
+
+function Schedule:factor(time, total)
+  local o = self.options
+  return c.schedule(self.kind, o.warmup, o.minimum or 0, o.every or 1, o.factor or 1, time, total)
+end
+
+local warmup = { type = "number", default = 0, min = 0, doc = "epochs over which the rate rises linearly from 0" }
+local function schedule(name, kind, doc, specs)
+  specs.warmup = warmup
+  optim[name] = public("ls.optim." .. name, { doc = doc, returns = "schedule, for ls.train", options = specs }, function(o)
+    return setmetatable({ kind = kind, options = o }, Schedule)
+  end)
+end
+schedule("cosine", "cosine", "The learning rate falls along half a cosine to `minimum` of its value at the end (Loshchilov & Hutter 2017).", {
+  minimum = { type = "number", default = 0, min = 0, max = 1, doc = "factor at the end" },
+})
+schedule("step_decay", "step", "The learning rate is multiplied by `factor` after every `every` epochs.", {
+  every  = { type = "number", required = true, above = 0, doc = "epochs" },
+  factor = { type = "number", default = 0.1, above = 0, max = 1, doc = "what it is multiplied by" },
+})
+schedule("constant", "constant", "The learning rate stays, after a warm-up.", {})
+
+optim.clip_norm = public("ls.optim.clip_norm", {
+  doc = "Scales all gathered gradients so that their joint L2 norm is at most `norm`.", returns = "the norm before, a number",
+  { "parameters", type = "table", doc = "tensors" }, { "norm", type = "number", above = 0, doc = "the most it may be" },
+}, function(parameters, norm)
+  local squares = 0
+  for _, p in ipairs(parameters) do
+    local g = grad.grad(p)
+    if g then squares = squares + c.sum_of_squares(g) end
+  end
+  local before = math.sqrt(squares)
+  if before > norm then
+    for _, p in ipairs(parameters) do
+      local g = grad.grad(p)
+      if g then raw.mul_(g, norm / before) end
+    end
+  end
+  return before
+end)
+
+optim.Recipe = Recipe
+return optim
