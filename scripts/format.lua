@@ -57,7 +57,14 @@ return function(t)
   collect(plain, whole, values)
   local fmt = number_format(values)
   for _, x in ipairs(values) do width = math.max(width, #fmt:format(x)) end
-  if tensor.rank(t) == 0 then return ("tensor(%s)"):format(("%.6g"):format(values[1])) end
+  local tag = require "lsengine.c.autograd".tag(t)
+  local note = ""
+  if tag then
+    note = (" from the target %s"):format(require "lsengine.target".text(tag.target))
+    if tag.weighted then note = note .. (", class weights as in %s"):format(tag.weighting == "pytorch" and "PyTorch" or "lsengine") end
+    if tag.ignored > 0 then note = note .. (", %d of %d rows ignored"):format(tag.ignored, tag.kept + tag.ignored) end
+  end
+  if tensor.rank(t) == 0 then return ("tensor(%s)%s"):format(("%.6g"):format(values[1]), note) end
   local out = {}
   rows(plain, fmt, width, whole, "       ", out)
   return ("tensor(%s, %s)"):format(table.concat(out), (tensor.shape_text(t):gsub("x", "×")))

@@ -1,7 +1,7 @@
 -- lsengine: what `require "lsengine"` returns. Parts are loaded when first used. SPDX-License-Identifier: MIT
 local parts = {
   tensor = "lsengine.tensor", labels = "lsengine.labels", rng = "lsengine.random",
-  nn = "lsengine.nn", optim = "lsengine.optim",
+  target = "lsengine.target", loss = "lsengine.loss", nn = "lsengine.nn", optim = "lsengine.optim",
 }
 local members = { -- names that a part provides
   no_grad = { "lsengine.autograd", "no_grad" },

@@ -188,7 +188,11 @@ local cat_operation = operation("cat", function(axis, ...) return raw.cat({ ... 
   return table.unpack(gradients, 1, n.n)
 end, "Joins tensors along an axis; see ls.tensor.cat.")
 
--- ---- soft maxima (kernels of their own) ----
+local closs = require "lsengine.c.loss"
+method("softmax", closs.softmax, function(n, g) return closs.softmax_backward(n.out, g) end,
+  "Softmax along the rows of a matrix; -inf logits get probability 0.")
+method("log_softmax", closs.log_softmax, function(n, g) return closs.log_softmax_backward(n.out, g) end,
+  "Logarithm of the softmax along the rows of a matrix.")
 
 -- ---- without gradients ----
 

@@ -1,0 +1,203 @@
+-- Targets of categorical losses, and the schemes that soften them. SPDX-License-Identifier: MIT
+--
+-- A scheme (ls.target.uniform(0.1)) is called with labels or a target and gives a target. A target is
+--   { terms = { { labels, weight | tensor }, … } | dense = rows, history = { { kind =, epsilon =, … }, … }, origin = }
+-- and is never changed. The softenings are applied when the loss knows the number of classes: core/include/lsengine/target.h.
+local c        = require "lsengine.c.loss"
+local clabels  = require "lsengine.c.labels"
+local raw      = require "lsengine.c.tensor"
+local system   = require "lsengine.c.system"
+local options  = require "lsengine.options"
+local pitfalls = require "lsengine.pitfalls"
+local public   = require "lsengine.public"
+require "lsengine.tensor"
+require "lsengine.labels"
+local raise = public.raise
+
+local Target, Scheme = {}, {}
+Target.__index, Target.__name = Target, "target"
+Scheme.__index, Scheme.__name = Scheme, "softening scheme"
+
+local function is_target(v) return getmetatable(v) == Target end
+local function is_scheme(v) return getmetatable(v) == Scheme end
+options.type("target", function(v) return is_target(v) or clabels.is_labels(v) or type(v) == "table" and getmetatable(v) == nil end,
+  "a target or labels")
+options.type("scheme", is_scheme, "a softening scheme (ls.target.uniform(0.1))")
+
+local target = { is_target = is_target, is_scheme = is_scheme }
+
+local function new(fields) return setmetatable(fields, Target) end
+
+-- Labels, or a table of integers, or a target: as a target.
+function target.from(who, value)
+  if is_target(value) then return value end
+  if clabels.is_labels(value) or type(value) == "table" and getmetatable(value) == nil then
+    return new{ terms = { { clabels.from(value), 1 } }, history = {} }
+  end
+  raise(who, ("target is %s, labels, a target or soft rows (ls.target.soft) are required"):format(system.describe(value)))
+end
+
+local function number(x) return ("%.4g"):format(x) end
+
+local function entry_text(entry) return ("%s(%s)"):format(entry.kind, number(entry.epsilon)) end
+
+-- "uniform(0.1), on labels"
+function target.text(t)
+  local parts = {}
+  for i = #t.history, 1, -1 do parts[#parts + 1] = entry_text(t.history[i]) end
+  local base = t.origin or (t.dense and "soft rows" or #t.terms == 1 and "labels" or ("a mixture of %d labels"):format(#t.terms))
+  return #parts == 0 and (base == "labels" and "one-hot labels" or base) or table.concat(parts, ", on ") .. ", on " .. base
+end
+
+function Target:__tostring()
+  local n = self.dense and raw.size(self.dense, 1) or #self.terms[1][1]
+  return ("target of %d rows: %s"):format(n, target.text(self))
+end
+
+-- True where a target differs from one-hot labels.
+local function is_soft(t)
+  if t.dense or #t.terms > 1 then return true end
+  for _, entry in ipairs(t.history) do if entry.epsilon > 0 then return true end end
+  return false
+end
+target.is_soft = is_soft
+
+Target.rows = public("target:rows", {
+  doc = "All rows as a matrix.", returns = "tensor (rows × classes)",
+  { "classes", type = "integer", min = 1, max = 2^31 - 1, doc = "K" },
+}, function(self, classes) return c.rows(self, classes) end)
+Target.entropy = public("target:entropy", {
+  doc = "Mean entropy of the rows in nats: the floor of the loss, which it cannot go below.", returns = "number",
+  { "classes", type = "integer", min = 1, max = 2^31 - 1, doc = "K" },
+}, function(self, classes) return (c.summary(self, classes)) end)
+Target.floor = Target.entropy
+
+-- ---- pitfalls, looked at when K is known ----
+
+-- Checks that need the number of classes: called by every categorical loss.
+function target.inspect(t, classes, ignore)
+  if t.inspected == classes or #t.history == 0 then return end
+  t.inspected = classes
+  local keep = 1
+  for _, entry in ipairs(t.history) do
+    local e = entry.epsilon
+    if e > 0 then
+      if entry.kind == "wrong_classes" then e = e * classes / math.max(1, classes - 1) end
+      keep = keep * (1 - e)
+      local least = entry.least or keep
+      if least <= 1e-12 then
+        pitfalls.raise("epsilon-too-large", ("%s over %d classes leaves the true class no more mass than another"):format(
+          entry_text(entry), classes), entry.where, true)
+      elseif entry.epsilon > 0.3 then
+        pitfalls.raise("epsilon-too-large", ("%s: ε above 0.3 leaves little to learn from; the loss cannot fall below %.3f here"):format(
+          entry_text(entry), (c.summary(t, classes, ignore))), entry.where)
+      end
+    end
+  end
+  if t.stacked then
+    local entropy, mass = c.summary(t, classes, ignore)
+    local without = { terms = t.terms, dense = t.dense, history = {} }
+    for i = 1, t.stacked.at do without.history[i] = t.history[i] end
+    local entropy_without, mass_without = c.summary(without, classes, ignore)
+    pitfalls.raise("stacked-softening", ("%s softens %s: the true class's expected mass is %.3f with it and %.3f without, the target's entropy %.3f and %.3f")
+      :format(entry_text(t.history[t.stacked.at + 1]), target.text(without), mass, mass_without, entropy, entropy_without), t.stacked.where)
+  end
+end
+
+-- ---- schemes ----
+
+local function apply(self, value)
+  local base = target.from(self.kind, value)
+  if not self.entry then return base end
+  local history = table.move(base.history, 1, #base.history, 1, {})
+  history[#history + 1] = self.entry
+  local stacked = base.stacked
+  if not stacked and self.entry.epsilon > 0 and is_soft(base) then
+    stacked = { where = system.where(), at = #base.history }
+  end
+  return new{ terms = base.terms, dense = base.dense, origin = base.origin, history = history, stacked = stacked }
+end
+Scheme.__call = system.public(apply)
+function Scheme:__tostring() return self.entry and entry_text(self.entry) or "one-hot" end
+
+local epsilon = { "epsilon", type = "number", min = 0, max = 1, doc = "the probability mass that is taken away" }
+
+local function scheme(kind, entry)
+  if entry then entry.kind, entry.where = kind, system.where() end
+  return setmetatable({ kind = kind, entry = entry, epsilon = entry and entry.epsilon or 0 }, Scheme)
+end
+
+target.one_hot = public("ls.target.one_hot", {
+  doc = "Labels as they are: all mass on the true class.", returns = "scheme", example = "local plain = ls.target.one_hot()",
+}, function() return scheme("one_hot") end)
+target.uniform = public("ls.target.uniform", {
+  doc = [[Label smoothing: (1-ε)·one-hot + ε/K over all K classes, the true one included (Szegedy et al. 2016; PyTorch, Keras,
+timm): the true class gets 1-ε+ε/K. uniform(ε₁) after uniform(ε₂) is uniform(1-(1-ε₁)(1-ε₂)).]],
+  returns = "scheme", example = "local smooth = ls.target.uniform(0.1); local target = smooth(labels)", epsilon,
+}, function(e) return scheme("uniform", { epsilon = e }) end)
+target.wrong_classes = public("ls.target.wrong_classes", {
+  doc = [[Label smoothing in the convention of many lecture notes: the true class keeps 1-ε, the other K-1 share ε.
+wrong_classes(ε) equals uniform(ε·K/(K-1)).]],
+  returns = "scheme", example = "local smooth = ls.target.wrong_classes(0.09)", epsilon,
+}, function(e) return scheme("wrong_classes", { epsilon = e }) end)
+
+local function as_tensor(who, name, value)
+  if raw.is_tensor(value) then return raw.contiguous(value) end
+  return raw.from(value)
+end
+
+target.prior = public("ls.target.prior", {
+  doc = "Mass ε spread over a given distribution of the classes (unigram smoothing; Pereyra et al. 2017): (1-ε)·one-hot + ε·prior.",
+  returns = "scheme", example = "local smooth = ls.target.prior(0.1, {0.5, 0.3, 0.2})", epsilon,
+  { "prior", type = "table|tensor", doc = "K numbers from 0 that sum to 1" },
+}, function(e, prior)
+  local p = as_tensor("prior", "prior", prior)
+  if raw.rank(p) ~= 1 or raw.count(p) == 0 then raise("prior", ("prior has shape %s, one number for each class is required"):format(raw.shape_text(p))) end
+  local most, least = raw.item(raw.max(p)), raw.item(raw.min(p))
+  return scheme("prior", { epsilon = e, prior = p, least = 1 - e - e * (most - least) })
+end)
+target.matrix = public("ls.target.matrix", {
+  doc = "Mass ε spread by a matrix whose row y is the distribution for class y (similarity, hierarchy, confusion): (1-ε)·one-hot + ε·P[y].",
+  returns = "scheme", epsilon,
+  { "matrix", type = "table|tensor", doc = "K×K numbers from 0, each row sums to 1" },
+}, function(e, matrix)
+  local p = as_tensor("matrix", "matrix", matrix)
+  if raw.rank(p) ~= 2 or raw.size(p, 1) ~= raw.size(p, 2) or raw.count(p) == 0 then
+    raise("matrix", ("matrix has shape %s, one row and one column for each class are required"):format(raw.shape_text(p)))
+  end
+  local least = math.huge
+  for y = 1, raw.size(p, 1) do
+    local row, most = p[y], 0
+    for k = 1, #row do if k ~= y then most = math.max(most, row[k]) end end
+    least = math.min(least, 1 - e + e * row[y] - e * most)
+  end
+  return scheme("matrix", { epsilon = e, matrix = p, least = least })
+end)
+target.soft = public("ls.target.soft", {
+  doc = "Rows of probabilities as a target. A class weight weighs such a row by sum_k q_k w_k, so that a smoothed target given as rows weighs differently from the same given as an object.",
+  returns = "target", { "rows", type = "tensor", doc = "N×K, from 0, each row sums to 1 within 1e-4" },
+}, function(rows)
+  if raw.rank(rows) ~= 2 then raise("soft", ("rows has shape %s, a matrix (rows × classes) is required"):format(raw.shape_text(rows))) end
+  return new{ dense = raw.contiguous(rows), history = {} }
+end)
+target.weighted = public("ls.target.weighted", {
+  doc = "A few labels for each row, each with a weight: what mixing makes. No N×K matrix is built.",
+  returns = "target", example = "local t = ls.target.weighted{ { y, 0.7 }, { y:map(other), 0.3 } }",
+  { "terms", type = "table", doc = "up to 8 pairs { labels, weight }; a weight is a number or a tensor with one for each row; they sum to 1" },
+}, function(terms)
+  if #terms < 1 or #terms > 8 then raise("weighted", ("%d terms were given, allowed is 1 to 8"):format(#terms)) end
+  local list = {}
+  for i, term in ipairs(terms) do
+    if type(term) ~= "table" or #term ~= 2 then raise("weighted", ("term %d is not a pair { labels, weight }"):format(i)) end
+    local labels, weight = options.check("weighted", ("labels of term %d"):format(i), { type = "labels" }, term[1]), term[2]
+    options.check("weighted", ("weight of term %d"):format(i), { type = "number|tensor", min = 0, max = 1 }, weight)
+    list[i] = { clabels.from(labels), raw.is_tensor(weight) and raw.contiguous(weight) or weight }
+    if #list[i][1] ~= #list[1][1] then raise("weighted", ("term %d has %d labels, the first %d"):format(i, #list[i][1], #list[1][1])) end
+    if raw.is_tensor(weight) and (raw.rank(weight) ~= 1 or raw.count(weight) ~= #list[i][1]) then
+      raise("weighted", ("the weights of term %d have shape %s, %d numbers are required"):format(i, raw.shape_text(weight), #list[i][1]))
+    end
+  end
+  return new{ terms = list, history = {} }
+end)
+
+return target
