@@ -6,6 +6,7 @@
 #include <lsengine/pool.h>
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -93,9 +94,27 @@ static int machine(lua_State *L) {
   return 1;
 }
 
+/* data_paths(): folders where shipped data sets may be: beside the installed program, or in the source tree. */
+static int data_paths(lua_State *L) {
+  char program[4096];
+  ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+  lua_newtable(L);
+  lua_Integer count = 0;
+  if (n > 0) {
+    program[n] = '\0';
+    char *slash = strrchr(program, '/');
+    if (slash != NULL) *slash = '\0';
+    lua_pushfstring(L, "%s/../share/lsengine/data", program);
+    lua_rawseti(L, -2, ++count);
+    lua_pushfstring(L, "%s/../experiments/data", program); /* build/lsengine in the source tree */
+    lua_rawseti(L, -2, ++count);
+  }
+  return 1;
+}
+
 int lsb_open_system(lua_State *L) {
   static const luaL_Reg functions[] = {{"public", public},       {"raise", raise_error}, {"where", where},
-                                       {"describe", describe},   {"clock", monotonic},   {"terminal", terminal},
+                                       {"describe", describe},   {"clock", monotonic},   {"terminal", terminal},   {"data_paths", data_paths},
                                        {"threads", threads},     {"blocks", blocks},     {"machine", machine},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);

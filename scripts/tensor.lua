@@ -8,6 +8,7 @@ local autograd = require "lsengine.autograd"
 local options  = require "lsengine.options"
 local public   = require "lsengine.public"
 local c        = require "lsengine.c.autograd"
+require "lsengine.labels"
 local needs    = autograd.needs
 
 options.type("tensor", raw.is_tensor, "a tensor")

@@ -1,0 +1,49 @@
+-- Judging a model on a data set. SPDX-License-Identifier: MIT
+local c        = require "lsengine.c.eval"
+local raw      = require "lsengine.c.tensor"
+local autograd = require "lsengine.autograd"
+local public   = require "lsengine.public"
+require "lsengine.nn"
+require "lsengine.data"
+
+local BATCH = 1000
+
+-- Logits of all rows, in evaluation mode, unrecorded.
+local function predict(model, dataset)
+  local _ <close> = autograd.pause()
+  local was_training = rawget(model, "training")
+  model:eval()
+  local parts = {}
+  for x in dataset:batches(BATCH) do parts[#parts + 1] = model(x) end
+  if was_training then model:train() end
+  if #parts == 0 then public.raise("evaluate", "the data set has no rows") end
+  return #parts == 1 and parts[1] or raw.cat(parts, 1)
+end
+
+local scaled = { "nll", "brier", "ece", "ece_null", "ece_debiased", "ece_debiased_l2", "mce", "confidence", "confidence_gap", "aurc" }
+
+return public("ls.evaluate", {
+  doc = [[Measures of a model's predictions on a data set against its plain labels, whatever the training target was: accuracy, top_k, nll
+(nats), brier, confidence, confidence_gap (confidence - accuracy: above 0 overconfident), ece (15 bins of equal width unless said), its null
+level ece_null, ece_debiased, ece_debiased_l2, mce, aurc. With temperature_on, also temperature, temperature_at_bound and each calibration
+measure after temperature scaling: nll_ts, ece_ts, …]],
+  returns = "a flat table of numbers", example = "local m = ls.evaluate(model, data.test, { temperature_on = data.validation })",
+  { "model", type = "model", doc = "gives logits" }, { "data", type = "dataset", doc = "rows to judge" },
+  options = {
+    temperature_on = { type = "dataset", doc = "rows on which the temperature is fitted: not those that are judged, nor trained on" },
+    bins  = { type = "integer", default = 15, min = 1, max = 10000, doc = "of the calibration error" },
+    top_k = { type = "integer", default = 5, min = 1, max = 2^31 - 1, doc = "of the measure top_k" },
+  },
+}, function(model, dataset, o)
+  local logits = predict(model, dataset)
+  local result = c.evaluate(logits, dataset.y, 1, o.bins, o.top_k)
+  result.rows = nil
+  if o.temperature_on then
+    local fitting = predict(model, o.temperature_on)
+    local temperature, _, _, at_bound = c.fit_temperature(fitting, o.temperature_on.y)
+    local after = c.evaluate(logits, dataset.y, temperature, o.bins, o.top_k)
+    for _, name in ipairs(scaled) do result[name .. "_ts"] = after[name] end
+    result.temperature, result.temperature_at_bound = temperature, at_bound and 1 or 0
+  end
+  return result
+end)
