@@ -81,6 +81,7 @@ static int op_call(lua_State *L) {
     track = track || (recording && tracked(t));
     if (t->tagged && tag == 0) tag = i;
   }
+  if (lsb_interrupted()) return luaL_error(L, "interrupted");
   luaL_checkstack(L, n + 8, NULL);
   lua_pushvalue(L, lua_upvalueindex(1));
   for (int i = 1; i <= n; i++) lua_pushvalue(L, i);

@@ -92,6 +92,11 @@ lsb_labels *lsb_check_labels(lua_State *L, int index, const char *name, const ch
 
 bool lsb_recording(lua_State *L);
 
+/* ---- interruption (program.c) ---- */
+
+/* True once Ctrl-C was pressed: long C work asks between its parts. */
+bool lsb_interrupted(void);
+
 /* ---- registration ---- */
 
 /* A metatable with __name and a locked __metatable, kept in the registry under `key`. */
@@ -105,6 +110,7 @@ int lsb_open_eval(lua_State *L);
 int lsb_open_loss(lua_State *L);
 int lsb_open_files(lua_State *L);
 int lsb_open_nn(lua_State *L);
+int lsb_open_program(lua_State *L);
 int lsb_open_random(lua_State *L);
 int lsb_open_system(lua_State *L);
 

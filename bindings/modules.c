@@ -8,6 +8,7 @@ const luaL_Reg lsb_modules[] = {
     {"lsengine.c.labels", lsb_open_labels},
     {"lsengine.c.loss", lsb_open_loss},
     {"lsengine.c.nn", lsb_open_nn},
+    {"lsengine.c.program", lsb_open_program},
     {"lsengine.c.random", lsb_open_random},
     {"lsengine.c.system", lsb_open_system},
     {"lsengine.c.tensor", lsb_open_tensor},

@@ -5,6 +5,7 @@ local parts = {
   target = "lsengine.target", loss = "lsengine.loss", nn = "lsengine.nn", optim = "lsengine.optim",
 }
 local members = { -- names that a part provides
+  options = { "lsengine.script_options", "declare" },
   no_grad = { "lsengine.autograd", "no_grad" },
 }
 

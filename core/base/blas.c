@@ -69,7 +69,12 @@ void ls_gemm(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float bet
   gemm_job job = {transpose_a, transpose_b, a, b, c, beta, k, 0, 0, 0};
   ls_gemm_blocks(c.rows, c.cols, k, &job.rows, &job.cols);
   job.across = (size_t)ceil_div(c.cols, job.cols);
-  ls_parallel(LS_SITE_MATMUL, job.across * (size_t)ceil_div(c.rows, job.rows), gemm_block, &job);
+  size_t blocks = job.across * (size_t)ceil_div(c.rows, job.rows);
+  if ((double)c.rows * c.cols * k < 5e5) { /* less than waking a thread costs */
+    for (size_t block = 0; block < blocks; block++) gemm_block(&job, block);
+    return;
+  }
+  ls_parallel(LS_SITE_MATMUL, blocks, gemm_block, &job);
 }
 
 void ls_blas_start(void) { openblas_set_num_threads(1); }

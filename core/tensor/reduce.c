@@ -74,7 +74,7 @@ typedef struct axis_job {
   int32_t length;
   ptrdiff_t step;
   int64_t *where;
-  size_t count;
+  size_t count, outputs; /* outputs of a block, a multiple of COLUMNS */
 } axis_job;
 
 /* Where the outputs are neighbours in memory (step along the reduced axis is not the short one), COLUMNS of them are summed
@@ -110,22 +110,29 @@ static void axis_one(const axis_job *j, size_t index) {
 
 static void axis_block(void *argument, size_t block) {
   const axis_job *j = argument;
-  size_t i = block * COLUMNS, end = i + COLUMNS < j->count ? i + COLUMNS : j->count;
+  size_t i = block * j->outputs, end = i + j->outputs < j->count ? i + j->outputs : j->count;
   int32_t last = j->x.rank - 1;
-  bool neighbours = j->kind == LS_REDUCE_SUM && last >= 0 && j->step != 1 && j->x.stride[last] == 1 &&
-                    (size_t)j->x.shape[last] >= COLUMNS && (size_t)j->x.shape[last] - i % (size_t)j->x.shape[last] >= end - i;
-  if (neighbours)
-    axis_sum_columns(j, i, end - i);
-  else
-    for (; i < end; i++) axis_one(j, i);
+  bool columns = j->kind == LS_REDUCE_SUM && last >= 0 && j->step != 1 && j->x.stride[last] == 1;
+  while (i < end) {
+    size_t n = end - i < COLUMNS ? end - i : COLUMNS;
+    if (columns) {
+      size_t left = (size_t)j->x.shape[last] - i % (size_t)j->x.shape[last];
+      if (n > left) n = left;
+      axis_sum_columns(j, i, n);
+      i += n;
+    } else {
+      axis_one(j, i++);
+    }
+  }
 }
 
 void ls_reduce_axis(ls_reduction kind, const ls_view *x, int32_t axis, const ls_view *out, int64_t *where) {
-  axis_job j = {ls_kernels_now(), kind, *x, *out, x->shape[axis], x->stride[axis], where, ls_view_count(out)};
+  axis_job j = {ls_kernels_now(), kind, *x, *out, x->shape[axis], x->stride[axis], where, ls_view_count(out), COLUMNS};
   assert(axis >= 0 && axis < x->rank && (kind == LS_REDUCE_SUM || j.length > 0));
   if (j.count == 0) return;
   j.x.shape[axis] = j.out.shape[axis] = 1;
   ls_view *views[] = {&j.x, &j.out};
   ls_views_collapse(2, views);
-  ls_parallel(LS_SITE_REDUCE, (j.count + COLUMNS - 1) / COLUMNS, axis_block, &j);
+  while (j.outputs < j.count && j.outputs * (size_t)(j.length < 1 ? 1 : j.length) < 32768) j.outputs += COLUMNS;
+  ls_parallel(LS_SITE_REDUCE, (j.count + j.outputs - 1) / j.outputs, axis_block, &j);
 }

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "bindings/memory.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void *lsb_allocate(void *context, void *block, size_t old_size, size_t new_size) {
+  lsb_memory *m = context;
+  if (block == NULL) old_size = 0; /* Lua passes a type tag then */
+  if (new_size == 0) {
+    free(block);
+    m->used -= old_size;
+    return NULL;
+  }
+  if (new_size > old_size) {
+    if (m->limit != 0 && m->used + (new_size - old_size) > m->limit) return NULL;
+    if (++m->allocations == m->fail_at) return NULL;
+  }
+  void *result = realloc(block, new_size);
+  if (result == NULL) return NULL;
+  m->used += new_size - old_size;
+  if (m->used > m->peak) m->peak = m->used;
+  return result;
+}
+
+static size_t number_in(const char *path) {
+  unsigned long long value = 0;
+  FILE *f = fopen(path, "r");
+  if (f == NULL) return 0;
+  if (fscanf(f, "%llu", &value) != 1) value = 0; /* "max" */
+  fclose(f);
+  return (size_t)value;
+}
+
+size_t lsb_machine_memory(void) {
+  static const char *const groups[] = {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
+  long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+  size_t least = pages > 0 && size > 0 ? (size_t)pages * (size_t)size : 0;
+  for (int i = 0; i < 2; i++) {
+    size_t limit = number_in(groups[i]);
+    if (limit != 0 && (least == 0 || limit < least)) least = limit;
+  }
+  return least;
+}
+
+void lsb_keep_freed_memory(void) {
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 0x7fffffff);
+  mallopt(M_TOP_PAD, 64 << 20);
+}
