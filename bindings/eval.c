@@ -90,15 +90,14 @@ static double *check_numbers(lua_State *L, int index, const char *name, size_t l
   return x;
 }
 
-/* describe(values): mean, standard deviation, half width of the 95 % t interval (nil for one value). */
+/* describe(values, level): mean, standard deviation, half width of the t interval (95 % unless said; nil for one value). */
 static int describe(lua_State *L) {
   size_t n;
-  double mean, deviation, *x = check_numbers(L, 1, "describe", 1, &n);
+  double level = luaL_optnumber(L, 2, 0.95), mean, deviation, *x = check_numbers(L, 1, "describe", 1, &n);
   ls_mean_deviation(n, x, &mean, &deviation);
   lua_pushnumber(L, mean);
   lua_pushnumber(L, deviation);
   if (n < 2) return 2;
-  double level = luaL_optnumber(L, 2, 0.95);
   lua_pushnumber(L, ls_t_quantile(0.5 + 0.5 * level, (double)(n - 1)) * deviation / sqrt((double)n));
   return 3;
 }

@@ -5,6 +5,7 @@ const luaL_Reg lsb_modules[] = {
     {"lsengine.c.autograd", lsb_open_autograd},
     {"lsengine.c.eval", lsb_open_eval},
     {"lsengine.c.files", lsb_open_files},
+    {"lsengine.c.json", lsb_open_json},
     {"lsengine.c.labels", lsb_open_labels},
     {"lsengine.c.loss", lsb_open_loss},
     {"lsengine.c.nn", lsb_open_nn},

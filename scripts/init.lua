@@ -1,10 +1,11 @@
 -- lsengine: what `require "lsengine"` returns. Parts are loaded when first used. SPDX-License-Identifier: MIT
 local parts = {
   tensor = "lsengine.tensor", labels = "lsengine.labels", rng = "lsengine.random",
-  data = "lsengine.data", train = "lsengine.train", evaluate = "lsengine.evaluate",
+  data = "lsengine.data", experiment = "lsengine.experiment", train = "lsengine.train", evaluate = "lsengine.evaluate",
   target = "lsengine.target", loss = "lsengine.loss", nn = "lsengine.nn", optim = "lsengine.optim",
 }
 local members = { -- names that a part provides
+  claim = { "lsengine.claims", "claim" },
   options = { "lsengine.script_options", "declare" },
   no_grad = { "lsengine.autograd", "no_grad" },
 }

@@ -1,0 +1,127 @@
+-- An experiment's outcome on the terminal. SPDX-License-Identifier: MIT
+local c      = require "lsengine.c.eval"
+local system = require "lsengine.c.system"
+
+local report = {}
+
+-- Measures in the order in which they are shown; others of the trial's own come after, by name.
+local order = { "accuracy", "nll", "ece", "ece_null", "ece_debiased", "confidence_gap", "aurc", "brier", "temperature", "nll_ts", "ece_ts", "ece_debiased_ts" }
+local hidden = { -- known measures that would crowd the table; they are in the results' file
+  top_k = true, confidence = true, mce = true, ece_debiased_l2 = true, temperature_at_bound = true, brier_ts = true, ece_null_ts = true,
+  ece_debiased_l2_ts = true, mce_ts = true, confidence_ts = true, confidence_gap_ts = true, aurc_ts = true, brier = true }
+
+local function length(text) return utf8.len(text) or #text end
+local function pad(text, width) return text .. (" "):rep(width - length(text)) end
+local function pad_left(text, width) return (" "):rep(width - length(text)) .. text end
+
+local function columns_of(experiment, sample)
+  local list, seen = {}, {}
+  local function add(name)
+    if sample[name] ~= nil and not seen[name] then list[#list + 1], seen[name] = name, true end
+  end
+  local claimed = {}
+  for _, claim in ipairs(experiment.claims) do claimed[claim.metric] = true end
+  for _, name in ipairs(order) do if not hidden[name] or claimed[name] then add(name) end end
+  local rest = {}
+  for name in pairs(sample) do if not hidden[name] or claimed[name] then rest[#rest + 1] = name end end
+  table.sort(rest)
+  for _, name in ipairs(rest) do add(name) end
+  return list
+end
+
+local function cell(results, metric)
+  local values = {}
+  for s, r in ipairs(results) do values[s] = r[metric] end
+  local mean, _, half = c.describe(values)
+  return half and ("%.4f ± %.4f"):format(mean, half) or ("%.4f"):format(mean)
+end
+
+local function print_table(experiment, outcome, width)
+  local columns, cells, widths, name_width = columns_of(experiment, outcome.results[1][1]), {}, {}, 3
+  for a, arm in ipairs(outcome.arms) do
+    name_width = math.max(name_width, length(arm.name))
+    for _, metric in ipairs(columns) do
+      cells[metric] = cells[metric] or {}
+      cells[metric][a] = cell(outcome.results[a], metric)
+      widths[metric] = math.max(widths[metric] or length(metric), length(cells[metric][a]))
+    end
+  end
+  local i = 1
+  while i <= #columns do
+    local used, last = name_width, i - 1
+    while last < #columns and (last < i or used + 2 + widths[columns[last + 1]] <= width) do
+      last = last + 1
+      used = used + 2 + widths[columns[last]]
+    end
+    local line = { pad("arm", name_width) }
+    for k = i, last do line[#line + 1] = pad_left(columns[k], widths[columns[k]]) end
+    print(table.concat(line, "  "))
+    for a, arm in ipairs(outcome.arms) do
+      line = { pad(arm.name, name_width) }
+      for k = i, last do line[#line + 1] = pad_left(cells[columns[k]][a], widths[columns[k]]) end
+      print(table.concat(line, "  "))
+    end
+    print ""
+    i = last + 1
+  end
+end
+
+local function arm_text(ref)
+  if type(ref) ~= "table" then return ref end
+  local keys, parts = {}, {}
+  for k in pairs(ref) do keys[#keys + 1] = k end
+  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  for i, k in ipairs(keys) do parts[i] = type(k) == "number" and arm_text(ref[k]) or ("%s=%s"):format(k, tostring(ref[k])) end
+  return table.concat(parts, type(keys[1]) == "number" and ", " or " ")
+end
+
+function report.claim_text(claim)
+  local margin = claim.relative and ("%g %%"):format(claim.margin * 100) or ("%g"):format(claim.margin)
+  local strict = claim.relation == "lower" or claim.relation == "higher"
+  if claim.interaction then
+    return ("interaction of %s: %s is %s %s %s"):format(arm_text(claim.interaction), claim.metric, claim.relation, strict and "by" or "within", margin)
+  end
+  local several = type(claim.than) == "table" and #claim.than > 0
+  return ("%s of %s is %s %s %s%s %s %s"):format(claim.metric, arm_text(claim.arm), claim.relation, claim.relation == "equal" and "to that of" or "than",
+    several and "each of " or "", arm_text(claim.than), strict and "by" or "within", margin)
+end
+
+local function p_text(p) return p < 0.0001 and "< .0001" or ("%.4f"):format(p):gsub("^0", "") end
+
+local function verdict_text(v)
+  local word = v.verdict:upper()
+  if v.headline then word = ("%s (%s)"):format(word, v.headline) end
+  if v.verdict == "inconclusive" then
+    word = word .. (v.seeds_needed and (" (%d seeds would decide, were the effect as it looks now)"):format(math.max(v.seeds_needed, v.n + 1))
+      or " (no number of seeds would decide: the effect sits on the margin)")
+  end
+  return word
+end
+
+local function print_verdicts(outcome)
+  for i, v in ipairs(outcome.verdicts) do
+    print(("claim %d: %s"):format(i, report.claim_text(v.claim)))
+    print(("  %s"):format(verdict_text(v)))
+    local unit = v.claim.relative and "log ratio in the claimed direction" or "difference in the claimed direction"
+    print(("  %s %+.4f [%+.4f, %+.4f], 95 %% of %d seeds; Holm's p %s; sign-flip p %s"):format(unit, v.mean, v.low, v.high, v.n,
+      p_text(v.p), v.sign_flip and p_text(v.sign_flip) or "– (above 20 seeds)"))
+    local several = type(v.claim.than) == "table" and #v.claim.than > 1 and v.claim.than[v.worst]
+    if several then print(("  the hardest comparison is with %s"):format(arm_text(several))) end
+    print ""
+  end
+end
+
+function report.print(experiment, outcome)
+  local width = math.max(60, system.terminal() or 100)
+  print(("\n%s\n%s"):format(experiment.name, ("─"):rep(math.min(width, length(experiment.name)))))
+  print(("mean ± half width of the 95 %% t interval over %d seeds (%d to %d)\n"):format(experiment.seeds, experiment.seed, experiment.seed + experiment.seeds - 1))
+  print_table(experiment, outcome, width)
+  if #outcome.verdicts > 0 then
+    print_verdicts(outcome)
+    print "The verdicts speak of this data, model and schedule; what varied from seed to seed is what the trial drew from its rng."
+  end
+  if #outcome.pitfalls > 0 then print(("%d warning%s about pitfalls, see above."):format(#outcome.pitfalls, #outcome.pitfalls == 1 and "" or "s")) end
+  print(("Every trial is in %s"):format(outcome.file))
+end
+
+return report
