@@ -47,10 +47,12 @@ local function remember(self, key, value)
   rawset(self, key, value)
 end
 
+local call = require "lsengine.c.system".public(function(self, x) return self:forward(x) end)
+
 local function new_class(name)
   local new = class(name)
   new.__newindex = remember
-  new.__call = function(self, x) return self:forward(x) end
+  new.__call = call
   new.__tostring = function(self) return self:describe("") end
   return new
 end

@@ -283,4 +283,4 @@ constructor("load", {
   returns = "tensor, label vector, or table", { "file", type = "string", doc = "path" },
 }, function(file) return require "lsengine.c.files".load("load", file) end)
 
-return setmetatable(module, { __call = function(_, ...) return from(...) end })
+return setmetatable(module, { __call = require "lsengine.c.system".public(function(_, ...) return from(...) end) })

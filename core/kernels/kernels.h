@@ -40,8 +40,8 @@ typedef struct ls_kernels {
   /* Optimizer updates; the formulas stand in <lsengine/nn.h>. */
   void (*sgd)(size_t n, float *w, const float *g, float *velocity, float lr, float momentum, float weight_decay,
               int nesterov, int first);
-  void (*adam)(size_t n, float *w, const float *g, float *m, float *v, float step_size, float beta1, float beta2,
-               float eps, float correction2, float weight_decay, float decoupled);
+  void (*adam)(size_t n, float *w, const float *g, float *m, float *v, float step_size, float rate1, float beta2,
+               float rate2, float eps, float correction2, float weight_decay, float decoupled);
 } ls_kernels;
 
 extern const ls_kernels ls_kernels_ref, ls_kernels_avx2, ls_kernels_avx512;

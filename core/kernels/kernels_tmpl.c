@@ -196,12 +196,12 @@ static void sgd_kernel(size_t n, float *restrict w, const float *restrict g, flo
 }
 
 static void adam_kernel(size_t n, float *restrict w, const float *restrict g, float *restrict m, float *restrict v,
-                        float step_size, float beta1, float beta2, float eps, float correction2, float weight_decay,
-                        float decoupled) {
+                        float step_size, float rate1, float beta2, float rate2, float eps, float correction2,
+                        float weight_decay, float decoupled) {
   for (size_t i = 0; i < n; i++) {
     float x = w[i] * decoupled, d = g[i] + weight_decay * x;
-    float m1 = m[i] + (1.0f - beta1) * (d - m[i]);
-    float v1 = beta2 * v[i] + (1.0f - beta2) * (d * d);
+    float m1 = m[i] + rate1 * (d - m[i]);
+    float v1 = beta2 * v[i] + rate2 * (d * d);
     m[i] = m1;
     v[i] = v1;
     w[i] = x - step_size * m1 / (sqrtf(v1) * correction2 + eps);

@@ -62,8 +62,8 @@ static void adam_block(void *argument, size_t block) {
   const ls_adam_options *o = j->adam;
   size_t at = block * BLOCK, n = j->n - at < BLOCK ? j->n - at : BLOCK;
   double correction1 = 1.0 - pow(o->beta1, (double)j->step), correction2 = 1.0 - pow(o->beta2, (double)j->step);
-  j->kernels->adam(n, j->w + at, j->g + at, j->m + at, j->v + at, (float)(o->lr / correction1), (float)o->beta1, (float)o->beta2,
-                   (float)o->eps, (float)(1.0 / sqrt(correction2)), o->decoupled ? 0.0f : (float)o->weight_decay,
+  j->kernels->adam(n, j->w + at, j->g + at, j->m + at, j->v + at, (float)(o->lr / correction1), (float)(1.0 - o->beta1), (float)o->beta2,
+                   (float)(1.0 - o->beta2), (float)o->eps, (float)(1.0 / sqrt(correction2)), o->decoupled ? 0.0f : (float)o->weight_decay,
                    o->decoupled ? (float)(1.0 - o->lr * o->weight_decay) : 1.0f);
 }
 
