@@ -17,7 +17,8 @@ void *lsb_allocate(void *context, void *block, size_t old_size, size_t new_size)
   }
   if (new_size > old_size) {
     if (m->limit != 0 && m->used + (new_size - old_size) > m->limit) return NULL;
-    if (++m->allocations == m->fail_at) return NULL;
+    m->allocations++; /* Lua collects and asks once more: the second request is refused, too */
+    if (m->fail_at != 0 && m->allocations - m->fail_at < 2) return NULL;
   }
   void *result = realloc(block, new_size);
   if (result == NULL) return NULL;

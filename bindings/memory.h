@@ -7,7 +7,7 @@
 
 typedef struct lsb_memory {
   size_t used, peak, limit; /* bytes; limit 0: none */
-  uint64_t allocations, fail_at; /* fail_at: the number of the one request that is refused, 0 for none */
+  uint64_t allocations, fail_at; /* fail_at: the number of the request that is refused, with the next; 0 for none */
 } lsb_memory;
 
 /* A lua_Alloc; `context` is an lsb_memory. */
