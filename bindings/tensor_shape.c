@@ -149,7 +149,9 @@ static int unsqueeze(lua_State *L) {
   lsb_tensor *t = lsb_check_tensor(L, 1, "unsqueeze", "self");
   ls_view view = t->view;
   if (view.rank == LS_MAX_RANK) return lsb_fail(L, "unsqueeze", "the tensor has %d dimensions already", LS_MAX_RANK);
-  int32_t axis = lsb_check_int(L, 2, "unsqueeze", "axis", 1, view.rank + 1) - 1;
+  ls_view wider = view;
+  wider.rank++;
+  int32_t axis = lsb_check_axis(L, 2, "unsqueeze", &wider);
   for (int32_t i = view.rank; i > axis; i--) {
     view.shape[i] = view.shape[i - 1];
     view.stride[i] = view.stride[i - 1];

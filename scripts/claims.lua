@@ -13,7 +13,7 @@ local options = require "lsengine.options"
 local public  = require "lsengine.public"
 local raise   = public.raise
 
-local claims = { level = 0.025, power = 0.8, most_seeds = 10000 }
+local claims = { level = 0.025, power = 0.8, most_seeds = 10000, most_flips = 20 }
 
 local Claim = {}
 Claim.__index, Claim.__name = Claim, "claim"
@@ -27,31 +27,33 @@ local function margin(o, relation)
   if o[other] ~= nil then raise("claim", ("%s takes %s, not %s"):format(relation, name, other)) end
   local value = o[name]
   if value == nil then raise("claim", ("the margin is missing: %s = …"):format(name)) end
-  if type(value) == "number" and value >= 0 and value < math.huge then return value, false end
+  if type(value) == "number" then return value, false end
   local percent = type(value) == "string" and tonumber(value:match "^(%d+%.?%d*)%%$")
   if percent and percent < 100 then return percent / 100, true end
   raise("claim", ("%s is %s, a number from 0 or a string such as \"10%%\" is required"):format(name, system.describe(value)))
 end
 
-local fields = { "than", "by", "within", "interaction" }
+local specs = {
+  than        = { type = "string|table", doc = "the other arm, or several: the claim then holds against each" },
+  by          = { type = "number|string", min = 0, below = math.huge, doc = "the margin of lower and higher, in the metric's units, or relative (\"10%\", on log ratios)" },
+  within      = { type = "number|string", min = 0, below = math.huge, doc = "the margin of not lower, not higher and equal, likewise" },
+  interaction = { type = "table", doc = "{ factor = level, factor = level } of a grid: how far the effect of one depends on the other, against their first levels; takes the place of the arm and of than" },
+}
 
 claims.claim = public("ls.claim", {
-  doc = [[A claim that an experiment tests: ls.claim{ A, relation, metric, than = B, by = m } with relation "lower" or "higher" (by m), "not
-lower", "not higher" or "equal" (within m). A and B are names of arms, or tables of factor levels of a grid; than may be a table of several
-arms: the claim then holds against each. The margin is in units of the metric, or relative ("10%", on log ratios).
-ls.claim{ interaction = { epsilon = 0.1, mix = "mixup" }, "higher", metric, by = m } claims the interaction of two factors against their first
-levels.]],
-  returns = "claim, for ls.experiment",
-  example = 'ls.claim{ "smoothed 0.1", "lower", "ece_debiased", than = "one-hot", by = 0.01 }',
-  { "claim", type = "table", doc = "as above" },
-}, function(o)
-  for key in pairs(o) do
-    if type(key) == "string" then
-      local known = false
-      for _, name in ipairs(fields) do known = known or name == key end
-      if not known then raise("claim", ("unknown option %s, %s"):format(key, options.known_text(key, { table.unpack(fields) }))) end
-    end
-  end
+  doc = [[A claim that an experiment tests, with its margin stated before the run. An arm is a name, or a table of factor levels of a grid; the
+relation is "lower" or "higher" (by the margin), "not lower", "not higher" or "equal" (within it). The verdict is supported, refuted or
+inconclusive.]],
+  returns = "claim, for ls.experiment", signature = "{ arm, relation, metric, options }",
+  example = [[local default = ls.claim{ "smoothed 0.1", "lower", "ece_debiased", than = "one-hot", by = 0.01 }
+local stacked = ls.claim{ interaction = { epsilon = 0.1, mix = "mixup" }, "higher", "ece_debiased", by = 0.01 }]],
+  variadic = true, options = specs,
+}, function(o, ...)
+  options.check("claim", "the claim", { type = "table" }, o)
+  if select("#", ...) > 0 then raise("claim", "one table is taken, more was given") end
+  local named = {}
+  for key, value in pairs(o) do if math.type(key) ~= "integer" then named[key] = value end end
+  options.read("claim", specs, named)
   local at = o.interaction and 1 or 2
   local relation, metric = o[at], o[at + 1]
   options.check("claim", "the relation", { type = "string", choices = directions }, relation)
@@ -61,7 +63,6 @@ levels.]],
   local self = { relation = relation, metric = metric, margin = m, relative = relative, where = system.where() }
   if o.interaction then
     if o.than ~= nil then raise("claim", "an interaction takes no than: it is measured against the first levels") end
-    options.check("claim", "interaction", { type = "table" }, o.interaction)
     local count = 0
     for _ in pairs(o.interaction) do count = count + 1 end
     if count ~= 2 then raise("claim", ("interaction names %d factors, 2 are required"):format(count)) end
@@ -69,7 +70,7 @@ levels.]],
     self.interaction = o.interaction
   else
     options.check("claim", "the first arm", { type = "string|table" }, o[1])
-    options.check("claim", "than", { type = "string|table" }, o.than)
+    if o.than == nil then raise("claim", "than is missing: the arm that is compared with") end
     self.arm, self.than = o[1], o.than
   end
   return setmetatable(self, Claim)
@@ -90,23 +91,25 @@ local function scaled_margin(claim)
   return down and -math.log(1 - claim.margin) or math.log(1 + claim.margin)
 end
 
--- p values of one comparison: supported, refuted, and the boundary nearest to the mean.
+-- p values of one comparison: supported, refuted.
 local function compare(claim, d)
   local m, back = scaled_margin(claim), negated(d)
   if claim.relation == "equal" then
     return math.max(c.t_test(d, -m), c.t_test(back, -m)), math.min(c.t_test(d, m), c.t_test(back, m))
   end
   local boundary = (claim.relation == "lower" or claim.relation == "higher") and m or -m
-  return c.t_test(d, boundary), c.t_test(back, -boundary), boundary
+  return c.t_test(d, boundary), c.t_test(back, -boundary)
 end
 
+-- The same two p values by the exact sign-flip test; nil above 20 pairs.
 local function flip(claim, d)
-  local m = scaled_margin(claim)
+  if #d > claims.most_flips then return nil end
+  local m, back = scaled_margin(claim), negated(d)
   if claim.relation == "equal" then
-    local a, b = c.sign_flip_test(d, -m), c.sign_flip_test(negated(d), -m)
-    return a and b and math.max(a, b)
+    return math.max(c.sign_flip_test(d, -m), c.sign_flip_test(back, -m)), math.min(c.sign_flip_test(d, m), c.sign_flip_test(back, m))
   end
-  return c.sign_flip_test(d, (claim.relation == "lower" or claim.relation == "higher") and m or -m)
+  local boundary = (claim.relation == "lower" or claim.relation == "higher") and m or -m
+  return c.sign_flip_test(d, boundary), c.sign_flip_test(back, -boundary)
 end
 
 -- Seeds that would decide, at Holm's strictest level, were the effect as it looks now; nil where it sits on the boundary.
@@ -141,7 +144,7 @@ function claims.judge(list, differences)
     local d = comparisons[worst]
     local mean, deviation, half = c.describe(d)
     verdicts[i] = { claim = claim, n = #d, mean = mean, deviation = deviation, low = mean - half, high = mean + half,
-      worst = worst, differences = d, sign_flip = flip(claim, d) }
+      worst = worst, differences = d }
   end
   supported, refuted = c.holm(supported), c.holm(refuted)
   for i, v in ipairs(verdicts) do
@@ -156,7 +159,9 @@ function claims.judge(list, differences)
       v.verdict = "inconclusive"
       v.seeds_needed = seeds_needed(v.claim, v.differences, #list)
     end
-    v.p = v.verdict == "refuted" and v.p_refuted or v.p_supported
+    local flip_supported, flip_refuted = flip(v.claim, v.differences)
+    local refutes = v.verdict == "refuted"
+    v.p, v.sign_flip = refutes and v.p_refuted or v.p_supported, refutes and flip_refuted or not refutes and flip_supported or nil
   end
   return verdicts
 end

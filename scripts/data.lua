@@ -39,7 +39,7 @@ end
 
 Dataset.batches = public("data:batches", {
   doc = "Iterates over the rows in batches of x and y: in a random order from the stream's \"order\", or in their own without rng. The last one may be smaller.",
-  returns = "an iterator for `for x, y in …`", example = "for x, y in data.train:batches(128, { rng = rng }) do … end",
+  returns = "an iterator for `for x, y in …`", example = "for x, y in data.train:batches(128, { rng = rng }) do print(x:mean(), #y) end",
   { "size", type = "integer", min = 1, max = 2^31 - 1, doc = "rows of a batch" },
   options = {
     rng       = { type = "rng", doc = "shuffles the rows" },
@@ -60,7 +60,7 @@ Dataset.batches = public("data:batches", {
 end)
 
 Dataset.subset = public("data:subset", {
-  doc = "The rows at the given positions.", returns = "data set",
+  doc = "The rows at the given positions.", returns = "data set", example = "local few = data.train:subset(rng:permutation(100))",
   { "positions", type = "labels", doc = "from 1; they may repeat" },
 }, function(self, positions)
   return dataset(self.name, raw.gather(self.x, positions), clabels.gather(self.y, positions), self.classes)
@@ -88,7 +88,8 @@ local part = function(what) return { type = "number", above = 0, doc = ("%s rows
 Collection.split = public("data:split", {
   doc = [[Takes validation rows (and test rows, where there is no test part yet) out of the training rows at random. Without rng from a fixed
 stream named by the data set: the same rows for every seed; with rng = rng, in a trial, they vary by seed.]],
-  returns = "data set with parts .train, .validation, .test", example = 'local data = ls.data.load("satellite"):split{ validation = 0.2 }',
+  returns = "data set with parts .train, .validation, .test",
+  errors = "a part that is there already; a fraction or count that leaves a part without rows", example = 'local data = ls.data.load("satellite"):split{ validation = 0.2 }',
   options = {
     validation = part "validation",
     test       = part "test",
@@ -191,7 +192,8 @@ data.load = public("ls.data.load", {
   doc = [[A data set by name. Ships with lsengine: digits (8×8 images of 10 digits), letter (16 features, 26 classes), satellite (36 features, 6
 classes). From its Debian package: fashion-mnist (28×28 images, 10 classes). Images come as N×C×H×W in 0 … 1, tables standardised by
 their training rows; train and test are the authors' parts.]],
-  returns = "data set with parts .train and .test", example = 'local data = ls.data.load "satellite"',
+  returns = "data set with parts .train and .test",
+  errors = "a data set that is not installed: the message says how to get it", example = 'local data = ls.data.load "satellite"',
   { "name", type = "string", choices = known, doc = "which" },
   options = { raw = { type = "boolean", default = false, doc = "what the files hold, unscaled" } },
 }, function(name, o)
@@ -200,5 +202,23 @@ their training rows; train and test are the authors' parts.]],
   return setmetatable({ name = name, classes = train.classes, train = train, test = test }, Collection)
 end)
 
-data.dataset = dataset
+data.new = public("ls.data.new", {
+  doc = "A data set of one's own: rows and their labels. All are training rows; split takes validation and test rows out of them.",
+  returns = "data set with the part .train", errors = "another number of labels than rows, a label that is no class",
+  example = "local mine = ls.data.new{ x = ls.tensor.randn(500, 12, { rng = rng }), y = rng:integers(0, 3, 500), classes = 4 }:split{ test = 0.2 }",
+  options = {
+    x       = { type = "tensor", required = true, doc = "the first axis counts the rows" },
+    y       = { type = "labels", required = true, doc = "a label for each row" },
+    classes = { type = "integer", required = true, min = 1, max = 2^31 - 1, doc = "labels are 0 … classes-1" },
+    name    = { type = "string", default = "data", doc = "how it is called in messages; names the stream of a split" },
+  },
+}, function(o)
+  local y, rows = clabels.from(o.y), raw.rank(o.x) > 0 and raw.size(o.x, 1)
+  if rows ~= #y then raise("new", ("x has %s rows but y has %d labels"):format(rows or "no axis for", #y)) end
+  for i = 1, #y do
+    if y[i] < 0 or y[i] >= o.classes then raise("new", ("y[%d] is %d, allowed is 0 to %d"):format(i, y[i], o.classes - 1)) end
+  end
+  return setmetatable({ name = o.name, classes = o.classes, train = dataset(o.name, raw.contiguous(o.x), y, o.classes) }, Collection)
+end)
+
 return data

@@ -27,6 +27,7 @@ return public("ls.evaluate", {
 (nats), brier, confidence, confidence_gap (confidence - accuracy: above 0 overconfident), ece (15 bins of equal width unless said), its null
 level ece_null, ece_debiased, ece_debiased_l2, mce, aurc. With temperature_on, also temperature, temperature_at_bound and each calibration
 measure after temperature scaling: nll_ts, ece_ts, …]],
+  errors = "a data set without rows, a label that is no class of the model, a NaN or infinite logit",
   returns = "a flat table of numbers", example = "local m = ls.evaluate(model, data.test, { temperature_on = data.validation })",
   { "model", type = "model", doc = "gives logits" }, { "data", type = "dataset", doc = "rows to judge" },
   options = {

@@ -98,15 +98,15 @@ local function contrasts_of(self, claim)
     return contrasts
   end
   if not self.grid then raise("experiment", "a claim about an interaction needs a grid") end
-  local keys, function_of = sorted_keys(claim.interaction), nil
-  function function_of(first, second)
+  local keys = sorted_keys(claim.interaction)
+  local function corner(first, second) -- the arm with these factors at their claimed levels, all others at their first
     local levels = {}
     for _, key in ipairs(self.factors) do levels[key] = self.grid[key][1] end
     if first then levels[keys[1]] = claim.interaction[keys[1]] end
     if second then levels[keys[2]] = claim.interaction[keys[2]] end
     return find_arm(self, levels)
   end
-  return { { { function_of(true, true), up }, { function_of(true, false), -up }, { function_of(false, true), -up }, { function_of(false, false), up } } }
+  return { { { corner(true, true), up }, { corner(true, false), -up }, { corner(false, true), -up }, { corner(false, false), up } } }
 end
 
 -- ---- making ----
@@ -117,6 +117,13 @@ run: it gets the arm (its options by name, arm.name), a random stream made of th
 numbers. :run() runs all trials, prints a table and a verdict for each claim. `--seeds`, `--seed` on the command line override. Results are
 appended to a file of JSON lines as each trial is finished.]],
   returns = "experiment",
+  errors = "an arm that a claim names and the experiment has not; in :run(), a trial that returns anything but a flat table of finite numbers",
+  example = [[local experiment = ls.experiment{
+  name  = "a coin", seeds = 10,
+  arms  = { { "fair", p = 0.5 }, { "bent", p = 0.6 } },
+  trial = function(arm, rng) return { heads = rng:random(1000):lt(arm.p):mean():item() } end,
+  claims = { ls.claim{ "bent", "higher", "heads", than = "fair", by = 0.05 } },
+}]],
   options = {
     name   = { type = "string", required = true, doc = "title, and part of the result file's name" },
     arms   = { type = "table", doc = "{ { \"name\", option = value, … }, … }: either this or grid" },

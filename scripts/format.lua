@@ -30,6 +30,9 @@ local function number_format(values)
   return "%.4f"
 end
 
+-- NaN has no sign worth showing.
+local function text_of(fmt, x) return x ~= x and "nan" or fmt:format(x) end
+
 local function rows(t, fmt, width, whole, indent, out)
   local n = tensor.size(t, 1)
   local vector = tensor.rank(t) == 1
@@ -41,7 +44,7 @@ local function rows(t, fmt, width, whole, indent, out)
       local separator = i == 1 and "" or vector and ", " or ",\n" .. indent .. " "
       out[#out + 1] = separator
       if vector then
-        out[#out + 1] = ("%" .. width .. "s"):format(fmt:format(t[i]))
+        out[#out + 1] = ("%" .. width .. "s"):format(text_of(fmt, t[i]))
       else
         rows(t[i], fmt, width, whole, indent .. " ", out)
       end
@@ -56,7 +59,7 @@ return function(t)
   local plain = tensor.detach(t)
   collect(plain, whole, values)
   local fmt = number_format(values)
-  for _, x in ipairs(values) do width = math.max(width, #fmt:format(x)) end
+  for _, x in ipairs(values) do width = math.max(width, #text_of(fmt, x)) end
   local tag = require "lsengine.c.autograd".tag(t)
   local note = ""
   if tag then
@@ -64,7 +67,7 @@ return function(t)
     if tag.weighted then note = note .. (", class weights as in %s"):format(tag.weighting == "pytorch" and "PyTorch" or "lsengine") end
     if tag.ignored > 0 then note = note .. (", %d of %d rows ignored"):format(tag.ignored, tag.kept + tag.ignored) end
   end
-  if tensor.rank(t) == 0 then return ("tensor(%s)%s"):format(("%.6g"):format(values[1]), note) end
+  if tensor.rank(t) == 0 then return ("tensor(%s)%s"):format(text_of("%.6g", values[1]), note) end
   local out = {}
   rows(plain, fmt, width, whole, "       ", out)
   return ("tensor(%s, %s)"):format(table.concat(out), (tensor.shape_text(t):gsub("x", "×")))

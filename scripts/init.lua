@@ -1,30 +1,40 @@
 -- lsengine: what `require "lsengine"` returns. Parts are loaded when first used. SPDX-License-Identifier: MIT
+--
+-- Scripts see the registered functions alone: ls.nn holds what is registered as "ls.nn.…". Modules' own tables stay inside.
+local system = require "lsengine.c.system"
+
+-- name → the modules that register what is below it; a part may be a function, too (ls.tensor{…}, ls.rng(1)).
 local parts = {
-  tensor = "lsengine.tensor", labels = "lsengine.labels", rng = "lsengine.random",
-  data = "lsengine.data", experiment = "lsengine.experiment", train = "lsengine.train", evaluate = "lsengine.evaluate",
-  target = "lsengine.target", loss = "lsengine.loss", nn = "lsengine.nn", optim = "lsengine.optim",
-}
-local members = { -- names that a part provides
-  claim = { "lsengine.claims", "claim" },
-  options = { "lsengine.script_options", "declare" },
-  no_grad = { "lsengine.autograd", "no_grad" },
+  autograd = { "autograd" }, claim = { "claims" }, data = { "data" }, evaluate = { "evaluate" }, experiment = { "experiment" },
+  labels = { "labels" }, loss = { "loss" }, nn = { "nn" }, no_grad = { "autograd" }, optim = { "optim" }, options = { "script_options" },
+  rng = { "random" }, target = { "target" }, tensor = { "tensor", "random" }, train = { "train" },
 }
 
-local ls = {}
+local function unknown(where, name, known)
+  local list = {}
+  for k in pairs(known) do list[#list + 1] = k end
+  system.raise(where, ("there is no %s, %s"):format(tostring(name), require "lsengine.options".known_text(name, list)))
+end
 
-return setmetatable(ls, { __index = function(_, name)
-  local value
-  if name == "autograd" then
-    require "lsengine.tensor"
-    value = { define = require "lsengine.autograd".define }
-  elseif parts[name] then
-    value = require(parts[name])
-    if name == "tensor" then require "lsengine.random" end
-  elseif members[name] then
-    value = require(members[name][1])[members[name][2]]
-  else
-    return nil
+local function load_part(name)
+  for _, module in ipairs(parts[name]) do require("lsengine." .. module) end
+  local registry, members = require "lsengine.public".registry, {}
+  local whole = "ls." .. name
+  for full, spec in pairs(registry) do
+    local member = full:match("^" .. whole:gsub("%.", "%%.") .. "%.([%w_]+)$")
+    if member then members[member] = spec.entry end
   end
+  local call = registry[whole] and registry[whole].entry
+  if not next(members) then return call end
+  return setmetatable(members, {
+    __index = function(_, key) unknown(whole, key, members) end,
+    __call = call and system.public(function(_, ...) return call(...) end),
+  })
+end
+
+return setmetatable({}, { __index = function(ls, name)
+  if not parts[name] then unknown("ls", name, parts) end
+  local value = load_part(name)
   rawset(ls, name, value)
   return value
 end })

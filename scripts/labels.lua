@@ -13,7 +13,7 @@ methods.totable = public("labels:totable", {
 
 methods.map = public("labels:map", {
   doc = "Each label replaced by mapping[label] or mapping(label).", returns = "label vector",
-  example = 'ls.labels{0, 1, 1}:map{ [0] = 5, 7 }   -- {5, 7, 7}',
+  example = 'local y = ls.labels{0, 1, 1}:map{ [0] = 5, 7 }   -- {5, 7, 7}',
   { "mapping", type = "table|callable", doc = "a table by label, or a function of a label; gives integers" },
 }, c.map)
 

@@ -59,7 +59,7 @@ loss.cross_entropy = public("ls.loss.cross_entropy", {
   doc = [[Mean over rows of -sum_k q_k log softmax(z)_k in nats, for any categorical target: labels, a softened or mixed target, soft
 rows. The target's entropy stays in (this is not KL). -inf logits are masked classes. Fused with its gradient; no N×K target is made.]],
   returns = "one-element tensor (of `none`: a vector) with .target, .weighting, .kept, .ignored",
-  example = "local loss = ls.loss.cross_entropy(model(x), smooth(y), { ignore_index = -100 })",
+  example = "local loss = ls.loss.cross_entropy(logits, ls.target.uniform(0.1)(labels), { ignore_index = -100 })",
   { "logits", type = "tensor", doc = "N×K" }, { "target", type = "target", doc = "N rows" },
   options = specs,
 }, function(logits, given, o) return (cross_entropy("cross_entropy", logits, given, o)) end)
@@ -67,7 +67,8 @@ rows. The target's entropy stays in (this is not KL). -inf logits are masked cla
 loss.cross_entropy_parts = public("ls.loss.cross_entropy_parts", {
   doc = [[The two terms of a softened cross-entropy apart: what comes from the labels (for uniform smoothing (1-ε)·CE) and what comes from
 the mass that was spread (ε·H(u, p)). They sum to ls.loss.cross_entropy.]],
-  returns = "two one-element tensors", { "logits", type = "tensor", doc = "N×K" }, { "target", type = "target", doc = "N rows" },
+  returns = "two one-element tensors", example = "local from_labels, from_spread = ls.loss.cross_entropy_parts(logits, ls.target.uniform(0.1)(labels))",
+  { "logits", type = "tensor", doc = "N×K" }, { "target", type = "target", doc = "N rows" },
   options = specs,
 }, function(logits, given, o)
   local whole, t = cross_entropy("cross_entropy_parts", logits, given, o)

@@ -1,21 +1,68 @@
--- Pages of the manual, made from the functions' own specifications. SPDX-License-Identifier: MIT
-local options = require "lsengine.options"
-local public  = require "lsengine.public"
+-- The manual: a page for each part of the library, made from its functions' own specifications. SPDX-License-Identifier: MIT
+--
+-- `lsengine help ls.nn.mlp` prints one entry; docs/reference holds all pages (written by tools/manual.lua, held to this by a test).
+local options  = require "lsengine.options"
+local pitfalls = require "lsengine.pitfalls"
+local public   = require "lsengine.public"
 
 local manual = {}
 
--- Modules whose loading registers all public functions.
-local modules = { "tensor", "labels", "random", "autograd", "target", "loss", "nn", "optim", "data", "train", "evaluate", "script_options",
-  "claims", "experiment" }
+-- The pages in order: file, title, which functions (by the beginnings of their names), what they have in common, the modules
+-- that register them.
+local pages = {
+  { "experiments", "Experiments and claims", { "ls.experiment", "experiment:", "ls.claim", "ls.options" }, [[
+An experiment runs every arm with the same seeds and compares arms pair by pair. How a verdict is reached is told in
+[statistics](../statistics.md).]], { "experiment", "claims", "script_options" } },
+  { "training", "Training and judging", { "ls.train", "ls.evaluate" }, [[
+Both check the model, the data and every option before they begin.]], { "train", "evaluate" } },
+  { "targets", "Targets and softening schemes", { "ls.target.", "target:" }, [[
+A scheme, called with labels or a target, gives a target; a target is an object, not a matrix, and is never changed. It costs O(N) to make and
+takes no memory for its classes: the loss applies it on the fly. `epsilon` is the probability mass that a scheme takes away. Labels, targets and
+soft rows are all targets to every categorical loss. Class ids count from 0. A label that is no class of the logits is an error of the loss,
+which knows the number of classes.]], { "target" } },
+  { "losses", "Losses", { "ls.loss." }, [[
+A loss is a one-element tensor in nats. It remembers its target (`loss.target`) and how class weights were used (`loss.weighting`); arithmetic
+keeps both, `:item()` ends them. Values and gradients are computed in one sweep, O(N·K); inner sums are taken in double. A NaN or +inf logit, a
+label outside 0 … K-1 and target mass on a masked (-inf) class are errors that name the row.]], { "loss" } },
+  { "data", "Data sets", { "ls.data.", "data:" }, [[
+A data set has `x` (a tensor, a row for each example), `y` (labels), `classes` and `name`. A loaded one has the parts `.train`, `.test` and, after
+split, `.validation`.]], { "data" } },
+  { "models", "Layers and models", { "ls.nn.", "model:" }, [[
+Calling a model runs it: `model(x)`. Weights are made when a random stream is given, to a layer or to the model around it; initialisation and
+dropout have streams of their own. Parameters have the names that PyTorch gives them.]], { "nn" } },
+  { "optimizers", "Optimizers and schedules", { "ls.optim.", "optimizer:" }, [[
+Formulas are PyTorch's. With options alone, an optimizer is a recipe that `ls.train` applies to a model's parameters. Schedules are factors on the
+learning rate, by the time in epochs. O(number of weights) for each step.]], { "optim" } },
+  { "tensors", "Tensors", { "ls.tensor", "tensor:", "ls.no_grad", "ls.autograd." }, [[
+A tensor holds float32 numbers; up to 8 axes, each size below 2³¹. Axes and positions count from 1 (axes also from -1 backwards). `t[i]` is a row, a
+view that writes through; of a vector, a number; past the end, nil. `#t` is the size of the first axis. Operators broadcast as NumPy's do; sizes that
+don't fit are an error that names both shapes. An operation is O(number of elements) unless said otherwise; views are O(1). All operations are
+recorded for differentiation where an input gathers gradients, unless their entry says otherwise; recorded tensors that are needed for a gradient and
+were written to in place are an error of `backward`.]], { "tensor", "autograd", "random" } },
+  { "labels", "Label vectors", { "ls.labels", "labels:" }, [[
+Exact 64-bit integers, made once and never changed. `y[i]` is the i-th label, `#y` their number.]], { "labels" } },
+  { "random", "Random streams", { "ls.rng", "rng:" }, [[
+Every purpose has a stream of its own, spawned by name: the policy is [streams](../streams.md). Numbers do not depend on threads.]], { "random" } },
+}
 
 local function load_all()
-  for _, name in ipairs(modules) do require("lsengine." .. name) end
+  for _, page in ipairs(pages) do
+    for _, name in ipairs(page[5]) do require("lsengine." .. name) end
+  end
 end
 
+local function belongs(page, name)
+  for _, beginning in ipairs(page[3]) do
+    if name:sub(1, #beginning) == beginning then return true end
+  end
+end
+
+-- All public functions and pitfalls, sorted.
 function manual.names()
   load_all()
   local names = {}
   for name in pairs(public.registry) do names[#names + 1] = name end
+  for name in pairs(pitfalls.known) do names[#names + 1] = name end
   table.sort(names)
   return names
 end
@@ -29,45 +76,100 @@ local function signature(name, spec)
   if spec.options then
     local required = false
     for _, o in pairs(spec.options) do required = required or o.required end
-    parts[#parts + 1] = required and "options" or "[options]"
+    parts[#parts + 1] = required and "{ options }" or "[{ options }]"
   end
-  if (spec.variadic or spec.checks_itself) and #parts == 0 then parts[1] = "…" end
   return ("%s(%s)"):format(name, table.concat(parts, ", "))
 end
 
-local function value_text(v) return type(v) == "string" and '"' .. v .. '"' or tostring(v) end
+local in_words = { callable = "function", dataset = "data set", labels = "labels", rng = "random stream", any = "any value" }
+local function type_text(types) return ((types or "any"):gsub("%w+", in_words):gsub("|", " or ")) end
 
-local function entry(name, spec)
-  local about = { (spec.type or "any"):gsub("|", " or ") }
-  local range = options.range_text(spec)
+local function value_text(v)
+  if type(v) == "table" then return "{}" end
+  return type(v) == "string" and '"' .. v .. '"' or tostring(v)
+end
+
+local function argument_text(name, spec)
+  local about, range = { type_text(spec.type) }, options.range_text(spec)
   if range then about[#about + 1] = range end
   if spec.required then about[#about + 1] = "required" end
   if spec.default ~= nil then about[#about + 1] = "default " .. value_text(spec.default) end
   return ("- `%s` (%s): %s"):format(name, table.concat(about, "; "), spec.doc or "")
 end
 
--- The page of one function, Markdown; nil for an unknown name.
-function manual.page(name)
-  load_all()
-  local spec = public.registry[name]
-  if not spec then return nil end
-  local out = { "# " .. name, "", "`" .. signature(name, spec) .. "`", "", spec.doc or "", "" }
-  for _, argument in ipairs(spec) do out[#out + 1] = entry(argument[1], argument) end
+local function sentence(text) return text:match "%.$" and text or text .. "." end
+
+local function function_entry(name, spec)
+  local out = { ("## %s"):format(name), "", "`" .. signature(name, spec) .. "`", "", sentence(spec.doc) }
+  local function paragraph(text) out[#out + 1] = "" out[#out + 1] = text end
+  if #spec > 0 or spec.options then out[#out + 1] = "" end
+  for _, argument in ipairs(spec) do out[#out + 1] = argument_text(argument[1], argument) end
   if spec.options then
     local names = {}
     for k in pairs(spec.options) do names[#names + 1] = k end
     table.sort(names)
-    out[#out + 1] = #spec > 0 and "\nOptions:" or "Options:"
-    for _, k in ipairs(names) do out[#out + 1] = entry(k, spec.options[k]) end
+    if #spec > 0 then out[#out + 1] = "" end
+    out[#out + 1] = "Options:"
+    out[#out + 1] = ""
+    for _, k in ipairs(names) do out[#out + 1] = argument_text(k, spec.options[k]) end
   end
-  if spec.returns then
-    if out[#out] ~= "" then out[#out + 1] = "" end
-    out[#out + 1] = "Returns " .. spec.returns .. "."
+  if spec.returns and spec.returns ~= "nothing" then paragraph("Returns " .. spec.returns .. ".") end
+  if spec.errors then paragraph("Errors: " .. sentence(spec.errors)) end
+  if spec.example then paragraph("```lua\n" .. spec.example .. "\n```") end
+  return table.concat(out, "\n")
+end
+
+local function pitfall_entry(name, pitfall)
+  return ("## %s\n\nRaised when %s.\n\nWhat goes wrong. %s\n\nHow to see it. %s\n\nWhat to do. %s"):format(name, pitfall.raised, pitfall.wrong, pitfall.see, pitfall.remedy)
+end
+
+-- The entry of a function or a pitfall, Markdown; nil for an unknown name.
+function manual.entry(name)
+  load_all()
+  if public.registry[name] then return function_entry(name, public.registry[name]) end
+  if pitfalls.known[name] then return pitfall_entry(name, pitfalls.known[name]) end
+end
+
+local function contents(page)
+  local names = {}
+  for _, name in ipairs(manual.names()) do if public.registry[name] and belongs(page, name) then names[#names + 1] = name end end
+  return names
+end
+
+local function anchor(name) return (name:lower():gsub("[^%w_%- ]", "")) end
+
+-- All pages: a table of { file, text }, the index first.
+function manual.pages()
+  load_all()
+  local out, seen, index = { false }, {}, { "# Reference", "", "Made from the functions' own specifications by `tools/manual.lua`. `lsengine help NAME` prints one entry.", "" }
+  for _, page in ipairs(pages) do
+    local file, title, _, intro = table.unpack(page)
+    local entries, links = { ("# %s\n\n%s"):format(title, intro) }, {}
+    for _, name in ipairs(contents(page)) do
+      assert(not seen[name], name)
+      seen[name] = true
+      entries[#entries + 1] = function_entry(name, public.registry[name])
+      links[#links + 1] = ("[%s](%s.md#%s)"):format(name, file, anchor(name))
+    end
+    out[#out + 1] = { file .. ".md", table.concat(entries, "\n\n") .. "\n" }
+    index[#index + 1] = ("**[%s](%s.md)**: %s"):format(title, file, table.concat(links, ", "))
+    index[#index + 1] = ""
   end
-  if spec.example then
-    out[#out + 1] = "\n```lua\n" .. spec.example .. "\n```"
+  for name in pairs(public.registry) do assert(seen[name], name) end
+  local entries, links = { [[# Pitfalls
+
+Raised once a run at the user's line, as a warning; `--strict` makes all of them errors. `allow = { "name" }` in `ls.train` or `ls.experiment`
+says that one is meant.]] }, {}
+  for _, name in ipairs(manual.names()) do
+    if pitfalls.known[name] then
+      entries[#entries + 1] = pitfall_entry(name, pitfalls.known[name])
+      links[#links + 1] = ("[%s](pitfalls.md#%s)"):format(name, anchor(name))
+    end
   end
-  return (table.concat(out, "\n"))
+  out[#out + 1] = { "pitfalls.md", table.concat(entries, "\n\n") .. "\n" }
+  index[#index + 1] = "**[Pitfalls](pitfalls.md)**: " .. table.concat(links, ", ")
+  out[1] = { "README.md", table.concat(index, "\n") .. "\n" }
+  return out
 end
 
 return manual

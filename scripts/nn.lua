@@ -122,7 +122,7 @@ end)
 method("load", {
   doc = [[Reads parameters by name from an .npz file (a PyTorch model's, saved by NumPy, too). All names and shapes are checked
 before the first weight changes; missing and unknown names are listed.]],
-  returns = "the model", { "file", type = "string", doc = "path of an .npz file" },
+  returns = "the model", errors = "a missing or unknown name, another shape, an array of integers", { "file", type = "string", doc = "path of an .npz file" },
 }, function(self, file)
   local arrays = require "lsengine.c.files".load("load", file)
   if type(arrays) ~= "table" then raise("load", ("%s holds one array, an .npz file of named arrays is required"):format(file)) end
@@ -301,6 +301,7 @@ end
 
 nn.sequential = public("ls.nn.sequential", {
   doc = "Layers one after the other.", returns = "a model",
+  example = "local model = ls.nn.sequential({ ls.nn.flatten(), ls.nn.linear(64, 10) }, { rng = rng })",
   { "layers", type = "table", doc = "layers in order" },
   options = { rng = { type = "rng", doc = "makes all weights" } },
 }, function(layers, o) return sequential(layers, o.rng) end)

@@ -63,7 +63,7 @@ local function optimizer(name, doc, specs, kind)
   kind.name = name
   optim[name] = public("ls.optim." .. name, {
     doc = doc .. " With options alone: a recipe for ls.train.", returns = "optimizer, or recipe", variadic = true,
-    signature = "([parameters,] options)", example = ("local optimizer = ls.optim.%s(model:parameters(), { lr = 0.1 })"):format(name),
+    signature = "([parameters,] options)", example = ("local optimizer = ls.optim.%s(model:parameters(), { lr = 0.01 })"):format(name),
     options = specs,
   }, function(...)
     local given = { ... }

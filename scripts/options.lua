@@ -47,6 +47,7 @@ local function prepare(spec)
 end
 
 local function number_text(x)
+  if math.tointeger(x) and math.abs(x) < 1e15 then x = math.tointeger(x) end
   return math.type(x) == "integer" and ("%d"):format(x) or ("%.6g"):format(x)
 end
 

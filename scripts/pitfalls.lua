@@ -5,15 +5,41 @@ local options = require "lsengine.options"
 
 local pitfalls = {}
 
+-- name → when it is raised; what goes wrong; how to see it; what to do. `fatal`: an error by itself.
 pitfalls.known = {
-  ["stacked-softening"] = "A target that is softened already (by smoothing, mixing, a teacher or given as soft rows) is softened again. Softness adds up: two uniform smoothings ε₁ and ε₂ are one of 1-(1-ε₁)(1-ε₂), the true class gets less mass than either says, and the model learns to be less sure than it is right. Soften once, or allow it where stacking is what you study.",
-  ["smoothing-regression"] = "A softened target meets a loss that is not categorical. Mixing a number with a uniform distribution means nothing: least squares just learns an affine image of the target. Use the plain target; for binary cross-entropy smoothing is fine.",
-  ["epsilon-too-large"] = "ε above 0.3 leaves the true class little more mass than the others: the gap between logits that training aims at shrinks (4.5 at ε = 0.1 with ten classes, 2.8 at 0.4) and the loss cannot fall below a high floor. At or past the point where the true class is no longer the most probable, the labels say nothing or the opposite: that is an error.",
-  ["too-few-seeds"] = "A claim rests on fewer than six paired seeds. The exact sign-flip test cannot reach the level .025 with fewer than six pairs whatever the data say, and the t interval leans on normality alone. Use ten seeds, or more.",
-  ["calibration-without-temperature"] = "A claim about a calibration measure whose trials have no temperature-scaled companion. Temperature scaling alone repairs most overconfidence; a softening that helps only before it may not be worth its price. Pass temperature_on to ls.evaluate and look at ece_ts, too.",
+  ["stacked-softening"] = {
+    raised = "a target that is softened already (by smoothing, mixing, a teacher, or given as soft rows) is softened again",
+    wrong  = "Softness adds up. Two uniform smoothings ε₁ and ε₂ are one of 1-(1-ε₁)(1-ε₂): the true class gets less mass than either says, and the model learns to be less sure than it is right.",
+    see    = "The warning tells the true class's expected mass and the target's entropy with and without the second softening; a confidence_gap far below 0 tells it afterwards.",
+    remedy = "Soften once. Where stacking is what you study, allow it.",
+  },
+  ["smoothing-regression"] = {
+    raised = "a softened target meets a loss that is not categorical",
+    wrong  = "A number mixed with a uniform distribution over classes means nothing: least squares learns an affine image of the target.",
+    see    = "It is an error by itself; what it would do is a bias of predictions towards the middle.",
+    remedy = "Use the plain target. Binary cross-entropy takes smoothed targets: y(1-ε) + ε/2.",
+    fatal  = true,
+  },
+  ["epsilon-too-large"] = {
+    raised = "ε is above 0.3; an error at or past the point where the true class is no longer the most probable",
+    wrong  = "The gap between logits that training aims at shrinks (4.5 at ε = 0.1 with ten classes, 2.8 at 0.4), the loss cannot fall below a high floor, and past the point the labels say nothing or the opposite.",
+    see    = "The warning tells the loss's floor; target:entropy(K) gives it for any target.",
+    remedy = "An ε of 0.01 to 0.2, chosen on validation rows.",
+  },
+  ["too-few-seeds"] = {
+    raised = "a claim rests on fewer than six paired seeds",
+    wrong  = "The exact sign-flip test cannot reach the level .025 with fewer than six pairs whatever the data say, and the t interval leans on normality alone.",
+    see    = "The smallest p value that n pairs allow is 2⁻ⁿ: .031 for five.",
+    remedy = "Ten seeds, or more: an inconclusive verdict says how many would decide.",
+  },
+  ["calibration-without-temperature"] = {
+    raised = "a claim is about a calibration measure whose trials have no temperature-scaled companion (ece_ts for ece, …)",
+    wrong  = "Temperature scaling alone repairs most overconfidence, and costs nothing in training. A softening that helps only without it may not be worth its price.",
+    see    = "The difference between the arms' ece_debiased and between their ece_debiased_ts.",
+    remedy = "Pass temperature_on (validation rows) to ls.evaluate, and claim the scaled measure, too.",
+  },
 }
 
-local fatal = { ["smoothing-regression"] = true } -- errors by themselves
 local allowed, seen, raised = {}, {}, {}
 pitfalls.strict, pitfalls.quiet = false, false
 
@@ -49,7 +75,7 @@ function pitfalls.raise(name, message, where, as_error)
   assert(pitfalls.known[name], name)
   if pitfalls.is_allowed(name) then return end
   where = where or system.where()
-  if as_error or fatal[name] or pitfalls.strict then
+  if as_error or pitfalls.known[name].fatal or pitfalls.strict then
     error(("%s: %s [%s]"):format(where, message, name), 0)
   end
   local key = name .. "\0" .. where

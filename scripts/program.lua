@@ -129,8 +129,8 @@ commands.run = { "run SCRIPT [options]", "runs a Lua script", run_options, funct
   if #rest ~= 1 then return fail("run takes one script, %d were given: lsengine run script.lua", #rest) end
   local code = start(found)
   if code then return code end
-  local f, message = loadfile(rest[1], "t")
-  if not f then
+  local script, message = loadfile(rest[1], "t")
+  if not script then
     io.stderr:write("lsengine: ", message, "\n")
     return 1
   end
@@ -143,7 +143,7 @@ commands.run = { "run SCRIPT [options]", "runs a Lua script", run_options, funct
   settings.quiet = found.quiet
   arg = { [0] = rest[1] }
   restrict()
-  f(rest[1])
+  script(rest[1])
   local unread = require "lsengine.script_options".unread()
   if unread then
     io.stderr:write(("lsengine: --set %s: the script declares no option with ls.options\n"):format(unread))
@@ -205,7 +205,7 @@ commands.help = { "help [COMMAND | FUNCTION]", "explains a command, or a functio
     return 0
   end
   local manual = require "lsengine.manual"
-  local page = manual.page(topic)
+  local page = manual.entry(topic)
   if page then
     print(page)
     return 0

@@ -34,24 +34,28 @@ methods.permutation = public("rng:permutation", {
 }, c.permutation)
 methods.categorical = public("rng:categorical", {
   doc = "A class 0 … #weights-1 with probability proportional to its weight.", returns = "integer",
-  { "weights", type = "table", doc = "numbers from 0, not all 0" },
+  { "weights", type = "table", doc = "numbers from 0, not all 0" }, example = "local class = rng:categorical{ 1, 1, 2 }   -- 2 every second time",
 }, c.categorical)
 methods.spawn = public("rng:spawn", {
   doc = "An independent stream, decided by what this one was made of, the name, and how often the name was used before; not by what has been drawn.",
   returns = "rng", { "name", type = "string", doc = "the purpose" },
+  example = 'local order, masks = rng:spawn "order", rng:spawn "dropout"',
 }, c.spawn)
 c.install(methods)
 
 local function shaped(name, doc, specs, f)
-  tensor[name] = public("ls.tensor." .. name, { doc = doc, returns = "tensor", variadic = true, options = specs }, function(...)
+  tensor[name] = public("ls.tensor." .. name, {
+    doc = doc, returns = "tensor", variadic = true, options = specs, signature = "(sizes…, { options })",
+    example = ("local t = ls.tensor.%s(2, 3, { rng = rng })"):format(name),
+  }, function(...)
     local given = table.pack(...)
     local o = options.read(name, specs, table.remove(given, given.n))
     return f(o, table.unpack(given, 1, given.n - 1))
   end)
 end
 local rng = { type = "rng", required = true, doc = "where the numbers come from" }
-shaped("randn", "randn(2, 3, { rng = rng }): standard normal numbers.", { rng = rng }, function(o, ...) return c.randn(o.rng, ...) end)
-shaped("rand", "rand(2, 3, { rng = rng }): uniform numbers.", {
+shaped("randn", "Standard normal numbers.", { rng = rng }, function(o, ...) return c.randn(o.rng, ...) end)
+shaped("rand", "Numbers uniform from low up to, and without, high.", {
   rng = rng, low = { type = "number", default = 0, doc = "smallest" }, high = { type = "number", default = 1, doc = "upper end" },
 }, function(o, ...) return c.rand(o.rng, o.low, o.high, ...) end)
 

@@ -4,7 +4,7 @@ local system = require "lsengine.c.system"
 
 local report = {}
 
--- Measures in the order in which they are shown; others of the trial's own come after, by name.
+-- Measures in the order in which they are shown, after accuracy and what the claims are about; the trial's own come last, by name.
 local order = { "accuracy", "nll", "ece", "ece_null", "ece_debiased", "confidence_gap", "aurc", "brier", "temperature", "nll_ts", "ece_ts", "ece_debiased_ts" }
 local hidden = { -- known measures that would crowd the table; they are in the results' file
   top_k = true, confidence = true, mce = true, ece_debiased_l2 = true, temperature_at_bound = true, brier_ts = true, ece_null_ts = true,
@@ -19,11 +19,11 @@ local function columns_of(experiment, sample)
   local function add(name)
     if sample[name] ~= nil and not seen[name] then list[#list + 1], seen[name] = name, true end
   end
-  local claimed = {}
-  for _, claim in ipairs(experiment.claims) do claimed[claim.metric] = true end
-  for _, name in ipairs(order) do if not hidden[name] or claimed[name] then add(name) end end
+  add "accuracy"
+  for _, claim in ipairs(experiment.claims) do add(claim.metric) end
+  for _, name in ipairs(order) do if not hidden[name] then add(name) end end
   local rest = {}
-  for name in pairs(sample) do if not hidden[name] or claimed[name] then rest[#rest + 1] = name end end
+  for name in pairs(sample) do if not hidden[name] then rest[#rest + 1] = name end end
   table.sort(rest)
   for _, name in ipairs(rest) do add(name) end
   return list
@@ -78,12 +78,11 @@ end
 function report.claim_text(claim)
   local margin = claim.relative and ("%g %%"):format(claim.margin * 100) or ("%g"):format(claim.margin)
   local strict = claim.relation == "lower" or claim.relation == "higher"
-  if claim.interaction then
-    return ("interaction of %s: %s is %s %s %s"):format(arm_text(claim.interaction), claim.metric, claim.relation, strict and "by" or "within", margin)
-  end
-  local several = type(claim.than) == "table" and #claim.than > 0
-  return ("%s of %s is %s %s %s%s %s %s"):format(claim.metric, arm_text(claim.arm), claim.relation, claim.relation == "equal" and "to that of" or "than",
-    several and "each of " or "", arm_text(claim.than), strict and "by" or "within", margin)
+  local by = (strict and "by " or "within ") .. margin
+  if claim.interaction then return ("the interaction of %s in %s is %s %s"):format(arm_text(claim.interaction), claim.metric, claim.relation, by) end
+  local several = type(claim.than) == "table" and #claim.than > 1
+  return ("%s of \"%s\" is %s %s %s, %s"):format(claim.metric, arm_text(claim.arm), claim.relation, claim.relation == "equal" and "to" or "than",
+    several and ("each of %d arms"):format(#claim.than) or ("\"%s\""):format(arm_text(#claim.than == 1 and claim.than[1] or claim.than)), by)
 end
 
 local function p_text(p) return p < 0.0001 and "< .0001" or ("%.4f"):format(p):gsub("^0", "") end
@@ -98,15 +97,25 @@ local function verdict_text(v)
   return word
 end
 
+-- "higher by 0.0550 [0.0377, 0.0723]": the differences, whose positive direction is the claimed one, in plain words.
+local function measured_text(v)
+  local claim, low, high, mean = v.claim, v.low, v.high, v.mean
+  local down = claim.relation == "lower" or claim.relation == "not higher"
+  if mean < 0 then down, mean, low, high = not down, -mean, -high, -low end
+  local fmt, scale = "%.4f", function(x) return x end
+  if claim.relative then
+    fmt, scale = "%.1f %%", function(x) return 100 * (down and 1 - math.exp(-x) or math.exp(x) - 1) end
+  end
+  return ("%s by %s [%s, %s]"):format(down and "lower" or "higher", fmt:format(scale(mean)), fmt:format(scale(low)), fmt:format(scale(high)))
+end
+
 local function print_verdicts(outcome)
   for i, v in ipairs(outcome.verdicts) do
     print(("claim %d: %s"):format(i, report.claim_text(v.claim)))
     print(("  %s"):format(verdict_text(v)))
-    local unit = v.claim.relative and "log ratio in the claimed direction" or "difference in the claimed direction"
-    print(("  %s %+.4f [%+.4f, %+.4f], 95 %% of %d seeds; Holm's p %s; sign-flip p %s"):format(unit, v.mean, v.low, v.high, v.n,
-      p_text(v.p), v.sign_flip and p_text(v.sign_flip) or "– (above 20 seeds)"))
-    local several = type(v.claim.than) == "table" and #v.claim.than > 1 and v.claim.than[v.worst]
-    if several then print(("  the hardest comparison is with %s"):format(arm_text(several))) end
+    local hardest = type(v.claim.than) == "table" and #v.claim.than > 1 and (" against \"%s\", the hardest"):format(arm_text(v.claim.than[v.worst])) or ""
+    print(("  measured: %s%s; 95 %% interval of %d seeds; p %s by t and Holm, %s by sign flips"):format(measured_text(v), hardest, v.n, p_text(v.p),
+      v.sign_flip and p_text(v.sign_flip) or "not computed above 20 seeds"))
     print ""
   end
 end

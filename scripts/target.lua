@@ -63,11 +63,12 @@ end
 target.is_soft = is_soft
 
 Target.rows = public("target:rows", {
-  doc = "All rows as a matrix.", returns = "tensor (rows × classes)",
+  doc = "All rows as a matrix, O(N·K): to look at, or to compare with.", returns = "tensor (N×K)", example = "print(ls.target.uniform(0.1)(labels):rows(10))",
   { "classes", type = "integer", min = 1, max = 2^31 - 1, doc = "K" },
 }, function(self, classes) return c.rows(self, classes) end)
 Target.entropy = public("target:entropy", {
   doc = "Mean entropy of the rows in nats: the floor of the loss, which it cannot go below.", returns = "number",
+  example = "print(ls.target.uniform(0.1)(labels):entropy(10))   -- 0.5003 nats",
   { "classes", type = "integer", min = 1, max = 2^31 - 1, doc = "K" },
 }, function(self, classes) return (c.summary(self, classes)) end)
 Target.floor = Target.entropy
@@ -128,12 +129,12 @@ local function scheme(kind, entry)
 end
 
 target.one_hot = public("ls.target.one_hot", {
-  doc = "Labels as they are: all mass on the true class.", returns = "scheme", example = "local plain = ls.target.one_hot()",
+  doc = "Labels as they are: all mass on the true class.", returns = "scheme", example = "local plain = ls.target.one_hot()(labels)",
 }, function() return scheme("one_hot") end)
 target.uniform = public("ls.target.uniform", {
   doc = [[Label smoothing: (1-ε)·one-hot + ε/K over all K classes, the true one included (Szegedy et al. 2016; PyTorch, Keras,
 timm): the true class gets 1-ε+ε/K. uniform(ε₁) after uniform(ε₂) is uniform(1-(1-ε₁)(1-ε₂)).]],
-  returns = "scheme", example = "local smooth = ls.target.uniform(0.1); local target = smooth(labels)", epsilon,
+  returns = "scheme", example = "local smooth = ls.target.uniform(0.1)\nlocal loss = ls.loss.cross_entropy(logits, smooth(labels))", epsilon,
 }, function(e) return scheme("uniform", { epsilon = e }) end)
 target.wrong_classes = public("ls.target.wrong_classes", {
   doc = [[Label smoothing in the convention of many lecture notes: the true class keeps 1-ε, the other K-1 share ε.
@@ -148,7 +149,7 @@ end
 
 target.prior = public("ls.target.prior", {
   doc = "Mass ε spread over a given distribution of the classes (unigram smoothing; Pereyra et al. 2017): (1-ε)·one-hot + ε·prior.",
-  returns = "scheme", example = "local smooth = ls.target.prior(0.1, {0.5, 0.3, 0.2})", epsilon,
+  returns = "scheme", errors = "numbers below 0, or a sum that is not 1 within 1e-4 (raised by the loss)", example = "local smooth = ls.target.prior(0.1, {0.5, 0.3, 0.2})", epsilon,
   { "prior", type = "table|tensor", doc = "K numbers from 0 that sum to 1" },
 }, function(e, prior)
   local p = as_tensor("prior", "prior", prior)
@@ -158,7 +159,8 @@ target.prior = public("ls.target.prior", {
 end)
 target.matrix = public("ls.target.matrix", {
   doc = "Mass ε spread by a matrix whose row y is the distribution for class y (similarity, hierarchy, confusion): (1-ε)·one-hot + ε·P[y].",
-  returns = "scheme", epsilon,
+  returns = "scheme", errors = "numbers below 0, or rows that do not sum to 1 within 1e-4 (raised by the loss)",
+  example = "local confused = ls.target.matrix(0.1, { {0.8, 0.2, 0}, {0.1, 0.8, 0.1}, {0, 0.2, 0.8} })", epsilon,
   { "matrix", type = "table|tensor", doc = "K×K numbers from 0, each row sums to 1" },
 }, function(e, matrix)
   local p = as_tensor("matrix", "matrix", matrix)
@@ -175,14 +177,15 @@ target.matrix = public("ls.target.matrix", {
 end)
 target.soft = public("ls.target.soft", {
   doc = "Rows of probabilities as a target. A class weight weighs such a row by sum_k q_k w_k, so that a smoothed target given as rows weighs differently from the same given as an object.",
-  returns = "target", { "rows", type = "tensor", doc = "N×K, from 0, each row sums to 1 within 1e-4" },
+  returns = "target", example = "local loss = ls.loss.cross_entropy(logits, ls.target.soft(teacher_logits:softmax()))",
+  { "rows", type = "tensor", doc = "N×K, from 0, each row sums to 1 within 1e-4" },
 }, function(rows)
   if raw.rank(rows) ~= 2 then raise("soft", ("rows has shape %s, a matrix (rows × classes) is required"):format(raw.shape_text(rows))) end
   return new{ dense = raw.contiguous(rows), history = {} }
 end)
 target.weighted = public("ls.target.weighted", {
   doc = "A few labels for each row, each with a weight: what mixing makes. No N×K matrix is built.",
-  returns = "target", example = "local t = ls.target.weighted{ { y, 0.7 }, { y:map(other), 0.3 } }",
+  returns = "target", example = "local mixed = ls.target.weighted{ { labels, 0.7 }, { other_labels, 0.3 } }",
   { "terms", type = "table", doc = "up to 8 pairs { labels, weight }; a weight is a number or a tensor with one for each row; they sum to 1" },
 }, function(terms)
   if #terms < 1 or #terms > 8 then raise("weighted", ("%d terms were given, allowed is 1 to 8"):format(#terms)) end

@@ -15,18 +15,13 @@ options.type("tensor", raw.is_tensor, "a tensor")
 
 local methods, metamethods, operations = {}, {}, {}
 
-local function operation(name, forward, backward, doc, called)
-  local f = autograd.op(called or name, forward, backward)
-  operations[name] = f
-  return public.declare("tensor:" .. name, { doc = doc, returns = "tensor", differentiable = true }, f)
+local function method(name, forward, backward, usage, doc)
+  operations[name] = autograd.op(name, forward, backward)
+  methods[name] = public.declare("tensor:" .. name, { signature = usage, doc = doc, returns = "tensor", differentiable = true }, operations[name])
 end
 
-local function method(name, ...)
-  methods[name] = operation(name, ...)
-end
-
-local function plain(name, f, doc, returns)
-  methods[name] = public.declare("tensor:" .. name, { doc = doc, returns = returns or "tensor" }, f)
+local function plain(name, f, usage, doc, returns)
+  methods[name] = public.declare("tensor:" .. name, { signature = usage, doc = doc, returns = returns or "tensor" }, f)
 end
 
 -- ---- arithmetic with broadcasting ----
@@ -36,17 +31,17 @@ local is_tensor = raw.is_tensor
 
 local function to(g, input) return is_tensor(input) and sum_to(g, input) or nil end
 
-method("add", add, function(n, g) return to(g, n[1]), to(g, n[2]) end, "Sum, broadcasting; also `a + b`.")
+method("add", add, function(n, g) return to(g, n[1]), to(g, n[2]) end, "(other)", "Sum, broadcasting; also `a + b`.")
 method("sub", sub, function(n, g)
   return to(g, n[1]), needs(n[2]) and to(neg(g), n[2]) or nil
-end, "Difference, broadcasting; also `a - b`.")
+end, "(other)", "Difference, broadcasting; also `a - b`.")
 method("mul", mul, function(n, g)
   return needs(n[1]) and to(mul(g, n[2]), n[1]) or nil, needs(n[2]) and to(mul(g, n[1]), n[2]) or nil
-end, "Product element by element, broadcasting; also `a * b`.")
+end, "(other)", "Product element by element, broadcasting; also `a * b`.")
 method("div", div, function(n, g)
   local ga = needs(n[1]) and to(div(g, n[2]), n[1]) or nil
   return ga, needs(n[2]) and to(neg(div(mul(g, n.out), n[2])), n[2]) or nil
-end, "Quotient, broadcasting; also `a / b`.")
+end, "(other)", "Quotient, broadcasting; also `a / b`.")
 method("pow", raw.pow, function(n, g)
   local a, b = n[1], n[2]
   local ga = needs(a) and to(mul(g, mul(b, raw.pow(a, sub(b, 1)))), a) or nil
@@ -55,7 +50,7 @@ method("pow", raw.pow, function(n, g)
   -- 0^b is 0 for b > 0: its derivative there is 0, not 0 · log 0
   local slope = mul(n.out, raw.maximum(log, -3.4e38))
   return ga, to(mul(g, slope), b)
-end, "Power, broadcasting; also `a ^ b`.")
+end, "(other)", "Power, broadcasting; also `a ^ b`.")
 
 local function choice(name, wins, doc)
   method(name, raw[name], function(n, g)
@@ -63,13 +58,13 @@ local function choice(name, wins, doc)
     local half = mul(raw.eq(n[1], n[2]), 0.5)
     local first = add(raw[wins](n[1], n[2]), half)
     return needs(n[1]) and to(mul(g, first), n[1]) or nil, needs(n[2]) and to(mul(g, sub(1, first)), n[2]) or nil
-  end, doc)
+  end, "(other)", doc)
 end
 choice("maximum", "gt", "The larger of two elements, broadcasting; equal ones share the gradient.")
 choice("minimum", "lt", "The smaller of two elements, broadcasting; equal ones share the gradient.")
 
 for _, name in ipairs { "gt", "ge", "lt", "le", "eq", "ne" } do
-  plain(name, raw[name], "Comparison element by element, broadcasting: a tensor of 0 and 1 (no gradient).")
+  plain(name, raw[name], "(other)", "Comparison element by element, broadcasting: a tensor of 0 and 1 (no gradient).")
 end
 
 metamethods.__add, metamethods.__sub, metamethods.__mul = methods.add, methods.sub, methods.mul
@@ -77,21 +72,21 @@ metamethods.__div, metamethods.__pow = methods.div, methods.pow
 
 -- ---- one element at a time ----
 
-method("neg", neg, function(_, g) return neg(g) end, "The negative; also `-a`.")
+method("neg", neg, function(_, g) return neg(g) end, "()", "The negative; also `-a`.")
 metamethods.__unm = function(a) return methods.neg(a) end
-method("abs", raw.abs, function(n, g) return mul(g, raw.sign(n[1])) end, "Absolute value; gradient 0 at 0.")
-plain("sign", raw.sign, "-1, 0 or 1 (no gradient).")
-method("exp", raw.exp, function(n, g) return mul(g, n.out) end, "e to the power of each element.")
-method("log", raw.log, function(n, g) return div(g, n[1]) end, "Natural logarithm; -inf at 0, NaN below.")
-method("sqrt", raw.sqrt, function(n, g) return div(g, mul(n.out, 2)) end, "Square root.")
-method("square", raw.square, function(n, g) return mul(g, mul(n[1], 2)) end, "Square.")
-method("reciprocal", raw.reciprocal, function(n, g) return neg(mul(g, raw.square(n.out))) end, "1 / x.")
-method("relu", raw.relu, function(n, g) return mul(g, raw.relu_slope(n[1])) end, "max(0, x); gradient 0 at 0.")
+method("abs", raw.abs, function(n, g) return mul(g, raw.sign(n[1])) end, "()", "Absolute value; gradient 0 at 0.")
+plain("sign", raw.sign, "()", "-1, 0 or 1 (no gradient).")
+method("exp", raw.exp, function(n, g) return mul(g, n.out) end, "()", "e to the power of each element.")
+method("log", raw.log, function(n, g) return div(g, n[1]) end, "()", "Natural logarithm; -inf at 0, NaN below.")
+method("sqrt", raw.sqrt, function(n, g) return div(g, mul(n.out, 2)) end, "()", "Square root.")
+method("square", raw.square, function(n, g) return mul(g, mul(n[1], 2)) end, "()", "Square.")
+method("reciprocal", raw.reciprocal, function(n, g) return neg(mul(g, raw.square(n.out))) end, "()", "1 / x.")
+method("relu", raw.relu, function(n, g) return mul(g, raw.relu_slope(n[1])) end, "()", "max(0, x); gradient 0 at 0.")
 method("gelu", raw.gelu, function(n, g) return mul(g, raw.gelu_slope(n[1])) end,
-  "x·Φ(x), Φ the normal distribution function (Hendrycks & Gimpel 2016, the exact form).")
-method("tanh", raw.tanh, function(n, g) return mul(g, raw.tanh_slope(n.out)) end, "Hyperbolic tangent.")
-method("sigmoid", raw.sigmoid, function(n, g) return mul(g, raw.sigmoid_slope(n.out)) end, "1 / (1 + e^-x).")
-method("softplus", raw.softplus, function(n, g) return mul(g, raw.sigmoid(n[1])) end, "log(1 + e^x), without overflow.")
+  "()", "x·Φ(x), Φ the normal distribution function (Hendrycks & Gimpel 2016, the exact form).")
+method("tanh", raw.tanh, function(n, g) return mul(g, raw.tanh_slope(n.out)) end, "()", "Hyperbolic tangent.")
+method("sigmoid", raw.sigmoid, function(n, g) return mul(g, raw.sigmoid_slope(n.out)) end, "()", "1 / (1 + e^-x).")
+method("softplus", raw.softplus, function(n, g) return mul(g, raw.sigmoid(n[1])) end, "()", "log(1 + e^x), without overflow.")
 
 -- ---- reductions ----
 
@@ -108,13 +103,13 @@ local function spread(g, x, axis, kept)
 end
 
 method("sum", raw.sum, function(n, g) return raw.copy(spread(g, n[1], n[2], n[3])) end,
-  "Sum over all elements, or along an axis: t:sum(), t:sum(axis), t:sum(axis, true) keeps the axis with size 1. In double.")
+  "([axis, [keep]])", "Sum over all elements, or along an axis, which stays with size 1 where keep is true. Added up in double, in an order that the shape alone decides.")
 
 local function count_of(t, axis) return axis and raw.size(t, axis) or raw.count(t) end
 method("mean", function(t, axis, keep)
   return raw.mul_(raw.sum(t, axis, keep), 1 / count_of(t, axis))
 end, function(n, g) return mul(spread(g, n[1], n[2], n[3]), 1 / count_of(n[1], n[2])) end,
-  "Mean over all elements, or along an axis: t:mean(), t:mean(axis), t:mean(axis, true).")
+  "([axis, [keep]])", "Mean over all elements, or along an axis, which stays with size 1 where keep is true. NaN of no elements.")
 
 local function extreme(name, doc)
   method(name, function(t, axis, keep)
@@ -126,18 +121,18 @@ local function extreme(name, doc)
     local hits = raw.eq(x, spread(n.out, x, axis, keep))
     local count = raw.sum(hits, axis, axis ~= nil)
     return mul(hits, div(spread(g, x, axis, keep), count))
-  end, doc)
+  end, "([axis, [keep]])", doc)
 end
-extreme("max", "Largest element, over all or along an axis; elements that tie share the gradient.")
-extreme("min", "Smallest element, over all or along an axis; elements that tie share the gradient.")
+extreme("max", "Largest element, over all or along an axis, which stays with size 1 where keep is true; elements that tie share the gradient. An error for an empty axis.")
+extreme("min", "Smallest element, over all or along an axis, which stays with size 1 where keep is true; elements that tie share the gradient. An error for an empty axis.")
 plain("argmax", function(t, axis)
   local _, where = raw.max(t, axis or -1)
   return where
-end, "0-based place of the first largest element along an axis (the last, unless given): for logits, the class. A label vector.", "label vector")
+end, "([axis])", "Place, from 0, of the first largest element along an axis (the last, unless given): for logits, the class.", "label vector")
 plain("argmin", function(t, axis)
   local _, where = raw.min(t, axis or -1)
   return where
-end, "0-based place of the first smallest element along an axis (the last, unless given). A label vector.", "label vector")
+end, "([axis])", "Place, from 0, of the first smallest element along an axis (the last, unless given).", "label vector")
 
 -- ---- products ----
 
@@ -146,40 +141,40 @@ method("matmul", raw.matmul, function(n, g)
   local ga = needs(a) and (ta and raw.matmul(b, g, tb, true) or raw.matmul(g, b, false, not tb)) or nil
   local gb = needs(b) and (tb and raw.matmul(g, a, true, ta) or raw.matmul(a, g, not ta, false)) or nil
   return ga, gb
-end, "Matrix product (m×k)·(k×n): a:matmul(b), a:matmul(b, transpose_a, transpose_b). O(mkn).")
+end, "(other, [transpose_self, [transpose_other]])", "Matrix product (m×k)·(k×n); true transposes a factor first, at no cost. O(mkn); the same bits at any number of threads.")
 
 -- ---- shape ----
 
 method("reshape", raw.reshape, function(n, g) return raw.reshape(g, raw.shape(n[1])) end,
-  "The same elements in another shape, one size of which may be -1. A view where memory allows it.")
+  "(sizes…)", "The same elements in another shape, one size of which may be -1: what is left. A view where the elements lie one after the other, else a copy.")
 method("transpose", raw.transpose, function(n, g) return raw.transpose(g, n[2], n[3]) end,
-  "Two axes exchanged, the last two unless given. A view.")
+  "([axis, other_axis])", "Two axes exchanged, the last two unless given. A view.")
 method("select", raw.select, function(n, g)
   local back = raw.full(0, raw.shape(n[1]))
   raw.copy_(raw.select(back, n[2], n[3]), g)
   return back
-end, "t:select(axis, i): the i-th slice, without that axis. A view.")
+end, "(axis, position)", "The slice at a position (from 1) of an axis, without that axis: t:select(1, i) is t[i]. A view: writing to it writes to the tensor.")
 method("narrow", raw.narrow, function(n, g)
   local back = raw.full(0, raw.shape(n[1]))
   raw.copy_(raw.narrow(back, n[2], n[3], n[4]), g)
   return back
-end, "t:narrow(axis, first, count): `count` slices from `first` on. A view.")
+end, "(axis, first, count)", "`count` slices of an axis from position `first` (from 1) on. A view: writing to it writes to the tensor.")
 method("expand", raw.expand, function(n, g) return sum_to(g, n[1]) end,
-  "Axes of size 1 stretched to a shape, without copying. A view.")
+  "(sizes…)", "Axes of size 1 stretched to a shape, without copying. A view.")
 method("unsqueeze", raw.unsqueeze, function(n, g) return raw.reshape(g, raw.shape(n[1])) end,
-  "t:unsqueeze(axis): a new axis of size 1. A view.")
+  "(axis)", "A new axis of size 1 in front of the given one. A view.")
 method("squeeze", raw.squeeze, function(n, g) return raw.reshape(g, raw.shape(n[1])) end,
-  "Axes of size 1 dropped: all, or the given one. A view.")
-method("clone", raw.clone, function(_, g) return g end, "A copy with memory of its own.")
+  "([axis])", "Axes of size 1 dropped: all, or the given one. A view.")
+method("clone", raw.clone, function(_, g) return g end, "()", "A copy with memory of its own.")
 method("contiguous", raw.contiguous, function(_, g) return g end,
-  "The tensor itself where its elements lie one after the other, else a copy.")
+  "()", "The tensor itself where its elements lie one after the other, else a copy.")
 method("gather", raw.gather, function(n, g) return raw.scatter(g, n[2], n[1]) end,
-  "t:gather(positions): rows by position from 1; they may repeat.")
+  "(positions)", "Rows by position (label vector or table, from 1), which may repeat. A copy; the gradients of a row that repeats add up.")
 method("pick", raw.pick, function(n, g) return raw.pick_back(g, n[2], n[1]) end,
-  "t:pick(labels): of row i of a matrix the element of class labels[i] (from 0).")
+  "(labels)", "Of row i of a matrix the element of class labels[i] (from 0): a vector.")
 
 -- cat takes a table: the operation itself takes the axis and then each tensor
-local cat_operation = operation("cat", function(axis, ...) return raw.cat({ ... }, axis) end, function(n, g)
+local cat_operation = autograd.op("cat", function(axis, ...) return raw.cat({ ... }, axis) end, function(n, g)
   local gradients, first, axis = { false }, 1, n[1]
   for i = 2, n.n do
     local length = raw.size(n[i], axis)
@@ -187,31 +182,32 @@ local cat_operation = operation("cat", function(axis, ...) return raw.cat({ ... 
     first = first + length
   end
   return table.unpack(gradients, 1, n.n)
-end, "Joins tensors along an axis; see ls.tensor.cat.")
+end)
+operations.cat = cat_operation
 
 local closs = require "lsengine.c.loss"
 method("softmax", closs.softmax, function(n, g) return closs.softmax_backward(n.out, g) end,
-  "Softmax along the rows of a matrix; -inf logits get probability 0.")
+  "()", "Softmax along the rows of a matrix; -inf logits get probability 0.")
 method("log_softmax", closs.log_softmax, function(n, g) return closs.log_softmax_backward(n.out, g) end,
-  "Logarithm of the softmax along the rows of a matrix.")
+  "()", "Logarithm of the softmax along the rows of a matrix.")
 
 -- ---- without gradients ----
 
-plain("shape", raw.shape, "The sizes as a table.", "table")
-plain("size", raw.size, "t:size(axis): one size.", "integer")
-plain("rank", raw.rank, "Number of axes.", "integer")
-plain("count", raw.count, "Number of elements.", "integer")
-plain("item", raw.item, "The value of a one-element tensor as a Lua number.", "number")
-plain("totable", raw.totable, "Nested Lua tables of numbers (a number for a scalar).", "table")
-plain("detach", raw.detach, "A view of the same elements that is not recorded.")
-plain("hash", raw.hash, "16 hexadecimal digits over shape and bits, to compare results.", "string")
-plain("requires_grad", c.set_requires_grad, "Makes the tensor a leaf that gathers gradients in `.grad`; returns it.")
-plain("copy_", raw.copy_, "t:copy_(source): writes source into t, broadcasting.")
-plain("fill_", raw.fill_, "t:fill_(value): every element becomes value.")
+plain("shape", raw.shape, "()", "The sizes as a table.", "table")
+plain("size", raw.size, "(axis)", "One size; axes count from 1, or from -1 backwards.", "integer")
+plain("rank", raw.rank, "()", "Number of axes.", "integer")
+plain("count", raw.count, "()", "Number of elements.", "integer")
+plain("item", raw.item, "()", "The value of a one-element tensor as a Lua number.", "number")
+plain("totable", raw.totable, "()", "Nested Lua tables of numbers (a number for a scalar).", "table")
+plain("detach", raw.detach, "()", "A view of the same elements that is not recorded.")
+plain("hash", raw.hash, "()", "16 hexadecimal digits over shape and bits, to compare results.", "string")
+plain("requires_grad", c.set_requires_grad, "([false])", "Makes the tensor a leaf that gathers gradients in `.grad` (false: no longer one); returns it. An error for the result of a recorded operation.")
+plain("copy_", raw.copy_, "(source)", "Writes the elements of source into the tensor, broadcasting; returns it.")
+plain("fill_", raw.fill_, "(value)", "Every element becomes value; returns the tensor.")
 for _, name in ipairs { "add", "sub", "mul", "div", "pow", "maximum", "minimum" } do
-  plain(name .. "_", raw[name .. "_"], ("t:%s_(other): %s in place."):format(name, name))
+  plain(name .. "_", raw[name .. "_"], "(other)", ("`%s` in place: the tensor itself changes and is returned. The other one broadcasts to its shape."):format(name))
 end
-plain("zero_grad", function(t) c.set_grad(t, nil) return t end, "Forgets the gathered gradient.")
+plain("zero_grad", function(t) c.set_grad(t, nil) return t end, "()", "Forgets the gathered gradient.")
 
 methods.backward = public("tensor:backward", {
   doc = "Gradients of this one-element tensor (or of its product with `gradient`) in every leaf that it depends on, added to their `.grad`. The graph is freed unless `retain_graph`.",
@@ -230,26 +226,29 @@ local module = { operations = operations, methods = methods }
 
 local function constructor(name, spec, f) module[name] = public("ls.tensor." .. name, spec, f) end
 
-local from = public("ls.tensor", {
+public("ls.tensor", {
   doc = "A tensor of float32 from nested tables of numbers, or from one number.", returns = "tensor",
   example = "local t = ls.tensor{ {1, 2, 3}, {4, 5, 6} }   -- 2×3",
   { "values", type = "table|number", doc = "nested tables, as deep as the tensor has axes" },
 }, raw.from)
 
 local function shaped(name, doc, f)
-  module[name] = public("ls.tensor." .. name, { doc = doc, returns = "tensor", variadic = true }, f)
+  module[name] = public("ls.tensor." .. name, {
+    doc = doc, returns = "tensor", variadic = true, signature = name == "full" and "(value, sizes…)" or "(sizes…)",
+    example = ("local t = ls.tensor.%s(%s2, 3)"):format(name, name == "full" and "0.5, " or ""),
+  }, f)
 end
-shaped("zeros", "zeros(2, 3): filled with 0.", function(...) return raw.full(0, ...) end)
-shaped("ones", "ones(2, 3): filled with 1.", function(...) return raw.full(1, ...) end)
-shaped("full", "full(value, 2, 3): filled with value.", function(value, ...) return raw.full(value, ...) end)
+shaped("zeros", "Filled with 0; the sizes one by one, or as a table.", function(...) return raw.full(0, ...) end)
+shaped("ones", "Filled with 1; the sizes one by one, or as a table.", function(...) return raw.full(1, ...) end)
+shaped("full", "Filled with a value; the sizes one by one, or as a table.", function(value, ...) return raw.full(value, ...) end)
 constructor("arange", {
   doc = "first, first + step, … up to last, included where reached (as a numeric for).", returns = "tensor",
   { "first", type = "number", doc = "the first element" }, { "last", type = "number", doc = "no element is beyond it" },
-  { "step", type = "number", default = 1, doc = "not 0" },
+  { "step", type = "number", default = 1, doc = "not 0" }, example = "local t = ls.tensor.arange(0, 1, 0.25)   -- 0, 0.25, 0.5, 0.75, 1",
 }, raw.arange)
 constructor("eye", { doc = "The identity matrix.", returns = "tensor", { "size", type = "integer", min = 0, doc = "rows and columns" } }, raw.eye)
 constructor("cat", {
-  doc = "Tensors joined along an axis; all other sizes must agree.", returns = "tensor",
+  doc = "Tensors joined along an axis; all other sizes must agree.", returns = "tensor", example = "local both = ls.tensor.cat({ logits, teacher_logits }, 1)",
   { "tensors", type = "table", doc = "at least one" }, { "axis", type = "integer", default = 1, doc = "from 1, or from -1 backwards" },
 }, function(tensors, axis)
   for i, t in ipairs(tensors) do options.check("cat", ("tensor %d"):format(i), { type = "tensor" }, t) end
@@ -258,7 +257,7 @@ constructor("cat", {
   return cat_operation(axis, table.unpack(tensors))
 end)
 constructor("stack", {
-  doc = "Tensors of one shape as the slices of a new first axis.", returns = "tensor",
+  doc = "Tensors of one shape as the slices of a new first axis.", returns = "tensor", example = "local rows = ls.tensor.stack{ logits[1], logits[2] }",
   { "tensors", type = "table", doc = "at least one, all of one shape" },
 }, function(tensors)
   local rows = {}
@@ -270,7 +269,7 @@ constructor("stack", {
   return cat_operation(1, table.unpack(rows))
 end)
 constructor("one_hot", {
-  doc = "Rows of 0 with a 1 at each label.", returns = "tensor",
+  doc = "Rows of 0 with a 1 at each label.", returns = "tensor", example = "local q = ls.tensor.one_hot(labels, 10)", errors = "a label outside 0 … classes-1",
   { "labels", type = "labels", doc = "0 … classes-1" }, { "classes", type = "integer", min = 1, doc = "columns" },
 }, raw.one_hot)
 
@@ -283,4 +282,4 @@ constructor("load", {
   returns = "tensor, label vector, or table", { "file", type = "string", doc = "path" },
 }, function(file) return require "lsengine.c.files".load("load", file) end)
 
-return setmetatable(module, { __call = require "lsengine.c.system".public(function(_, ...) return from(...) end) })
+return module

@@ -41,6 +41,7 @@ end
 local train = public("ls.train", {
   doc = [[Trains a model on a data set. The order of rows, drawn anew each epoch, comes from a stream of its own, so that arms that differ in
 their targets see the same batches.]],
+  errors = "a loss that is NaN or infinite (training has diverged), a data set without rows, a label that is no class of the model",
   returns = "history: a table of { epoch =, loss =, seconds =, learning_rate = }",
   example = [[ls.train(model, data.train, { target = ls.target.uniform(0.1), epochs = 40, batch = 64, rng = rng,
   optimizer = ls.optim.sgd{ lr = 0.1, momentum = 0.9 } })]],

@@ -96,7 +96,7 @@ function T.a_claim_is_checked_where_it_is_made()
   t.fails(function() return ls.claim{ "a", "lower", "ece", than = "b", by = -1 } end, "by is -1", true)
   t.fails(function() return ls.claim{ "a", "lower", "ece", than = "b", by = "10" } end, 'by is "10"', true)
   t.fails(function() return ls.claim{ "a", "lower", "ece", then_ = "b", by = 1 } end, "unknown option then_", true)
-  t.fails(function() return ls.claim{ "a", "lower", "ece", by = 1 } end, "than is nil", true)
+  t.fails(function() return ls.claim{ "a", "lower", "ece", by = 1 } end, "than is missing", true)
   t.fails(function() return ls.claim{ "a", "lower", than = "b", by = 1 } end, "the metric is nil", true)
   t.fails(function() return ls.claim{ interaction = { epsilon = 1 }, "higher", "ece", by = 1 } end, "names 1 factors, 2 are required", true)
 end

@@ -1,7 +1,7 @@
 -- Finite differences for every operation on the tape, enumerated from the library's own list. SPDX-License-Identifier: MIT
 local t  = require "harness"
 local ls = require "lsengine"
-local operations = ls.tensor.operations
+local operations = require "lsengine.tensor".operations
 require "lsengine.loss"
 require "lsengine.nn"
 local rng = ls.rng(3)

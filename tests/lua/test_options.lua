@@ -97,7 +97,7 @@ end
 local arguments_without_type = {}
 
 for _, name in ipairs(names) do
-  local spec = public.registry[name]
+  local spec = public.registry[name] or {} -- a pitfall has none
   if spec.options then
     for option, s in pairs(spec.options) do
       t.tests[("option_%s_of_%s"):format(option, name:gsub("%W", "_"))] = function()
