@@ -102,11 +102,13 @@ static int data_paths(lua_State *L) {
   lua_Integer count = 0;
   if (n > 0) {
     program[n] = '\0';
-    char *slash = strrchr(program, '/');
-    if (slash != NULL) *slash = '\0';
-    lua_pushfstring(L, "%s/../share/lsengine/data", program);
+    for (int up = 0; up < 2; up++) { /* the program's folder's folder */
+      char *slash = strrchr(program, '/');
+      if (slash != NULL) *slash = '\0';
+    }
+    lua_pushfstring(L, "%s/share/lsengine/data", program);
     lua_rawseti(L, -2, ++count);
-    lua_pushfstring(L, "%s/../experiments/data", program); /* build/lsengine in the source tree */
+    lua_pushfstring(L, "%s/experiments/data", program); /* of build/lsengine in the source tree */
     lua_rawseti(L, -2, ++count);
   }
   return 1;

@@ -138,7 +138,12 @@ function data.catalogue()
   local list = {}
   for _, name in ipairs(known) do
     local where
-    if shipped[name] then where = find(shipped[name].folder, shipped[name].x) else where = fashion_folder() end
+    if shipped[name] then
+      where = find(shipped[name].folder, shipped[name].x)
+      where = where and where:match "(.*)/"
+    else
+      where = fashion_folder()
+    end
     list[#list + 1] = { name = name, available = where ~= nil, where = where,
       hint = name == "fashion-mnist" and "apt install dataset-fashion-mnist" or "part of lsengine's installation" }
   end

@@ -170,8 +170,8 @@ commands.doctor = { "doctor", "says what this machine and installation have", {}
   line("instructions", "%s", m.instruction_set)
   line("threads", "%d of %d processors", m.threads, m.processors)
   line("memory", "%.1f GB, limit %.1f GB", memory.machine / 1e9, memory.limit / 1e9)
-  for _, set in ipairs(require "lsengine.data".catalogue()) do
-    line("data " .. set.name:sub(1, 11), "%s", set.available and set.where or "missing: " .. set.hint)
+  for i, set in ipairs(require "lsengine.data".catalogue()) do
+    line(i == 1 and "data sets" or "", "%-15s%s", set.name, set.available and set.where or "missing: " .. set.hint)
   end
   return 0
 end }

@@ -6,7 +6,7 @@ expect "meson install" 0 "" env DESTDIR="$work/root" meson install -C "$build" -
 installed=$(find "$work/root" -type f -name lsengine -perm -u+x | head -1)
 prefix=$(dirname "$(dirname "$installed")")
 cd / || exit 1
-expect "the installed program finds its data" 0 "$(dirname "$installed")/../share/lsengine/data" "$installed" doctor
+expect "the installed program finds its data" 0 "$prefix/share/lsengine/data" "$installed" doctor
 echo 'print(#require "lsengine".data.load "satellite".train)' >"$work/s.lua"
 expect "and loads it" 0 "4435" "$installed" run "$work/s.lua"
 cat >"$work/use.c" <<'C'

@@ -8,7 +8,7 @@ script() { cat >"$1.lua"; }
 expect "no command is an error of use" 2 "a command is missing, known are doctor, help, run, version" "$program"
 expect "an unknown command suggests" 2 "did you mean run?" "$program" rnu
 expect "version" 0 "lsengine 0." "$program" version
-expect "doctor finds the shipped data" 0 "satellite-features" "$program" doctor
+expect "doctor finds the shipped data" 0 "/satellite" "$program" doctor
 expect "help lists exit codes" 0 "130 interrupted" "$program" help
 expect "help of a command" 0 "--seeds N" "$program" help run
 expect "help of a function" 0 "Label smoothing" "$program" help ls.target.uniform
