@@ -203,7 +203,7 @@ static int tensor_newindex(lua_State *L) {
   if (value == NULL) return lsb_type_error(L, 3, "tensor", "the value", "a number or a tensor");
   ls_view shape = to;
   ls_err err;
-  if (ls_broadcast("writing", &to, &value->view, &shape, &err) != LS_OK) return lsb_raise(L, "tensor", &err);
+  if (ls_broadcast(&to, &value->view, &shape, &err) != LS_OK) return lsb_raise(L, "tensor", &err);
   if (!ls_view_same_shape(&shape, &to)) {
     char a[96], b[96];
     return lsb_fail(L, "tensor", "a value of shape %s does not fit into %s", ls_shape_text(&value->view, a, sizeof a),

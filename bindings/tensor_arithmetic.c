@@ -44,7 +44,7 @@ static int binary(lua_State *L) {
   ls_view scalars[2], shape;
   const ls_view *a = operand(L, 1, name, &numbers[0], &scalars[0]), *b = operand(L, 2, name, &numbers[1], &scalars[1]);
   ls_err err;
-  if (ls_broadcast(name, a, b, &shape, &err) != LS_OK) return lsb_raise(L, "tensor", &err);
+  if (ls_broadcast(a, b, &shape, &err) != LS_OK) return lsb_raise(L, name, &err);
 
   lsb_tensor *out = lsb_new_tensor(L, name, shape.rank, shape.shape);
   ls_view left = ls_view_expand(a, &shape), right = ls_view_expand(b, &shape);
@@ -62,7 +62,7 @@ static int binary_in_place(lua_State *L) {
   const ls_view *b = operand(L, 2, name, &number, &scalar);
   ls_err err;
   char x[96], y[96];
-  if (ls_broadcast(name, &t->view, b, &shape, &err) != LS_OK) return lsb_raise(L, "tensor", &err);
+  if (ls_broadcast(&t->view, b, &shape, &err) != LS_OK) return lsb_raise(L, name, &err);
   if (!ls_view_same_shape(&shape, &t->view))
     return lsb_fail(L, name, "%s does not fit into %s", ls_shape_text(b, x, sizeof x), ls_shape_text(&t->view, y, sizeof y));
   lsb_writing(L, t, name);
@@ -131,7 +131,7 @@ static int sum_to(lua_State *L) {
   }
   ls_view both;
   ls_err err;
-  if (ls_broadcast("sum_to", &t->view, &like->view, &both, &err) != LS_OK || !ls_view_same_shape(&both, &t->view))
+  if (ls_broadcast(&t->view, &like->view, &both, &err) != LS_OK || !ls_view_same_shape(&both, &t->view))
     return lsb_fail(L, "sum_to", "the shapes do not fit");
   ls_view from = t->view;
   int32_t extra = from.rank - like->view.rank;

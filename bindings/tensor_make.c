@@ -87,15 +87,18 @@ int32_t lsb_check_shape(lua_State *L, int first, const char *name, bool infer, i
   return count;
 }
 
-/* full(value, shape…) */
-static int full(lua_State *L) {
+static int filled(lua_State *L, const char *name, int first, double value) {
   int32_t shape[LS_MAX_RANK];
-  double value = lsb_check_number(L, 1, "full", "value");
-  int32_t rank = lsb_check_shape(L, 2, "full", false, shape);
-  lsb_tensor *t = lsb_new_tensor(L, "full", rank, shape);
+  int32_t rank = lsb_check_shape(L, first, name, false, shape);
+  lsb_tensor *t = lsb_new_tensor(L, name, rank, shape);
   ls_fill((float)value, &t->view);
   return 1;
 }
+
+/* full(value, shape…), zeros(shape…), ones(shape…) */
+static int full(lua_State *L) { return filled(L, "full", 2, lsb_check_number(L, 1, "full", "value")); }
+static int zeros(lua_State *L) { return filled(L, "zeros", 1, 0); }
+static int ones(lua_State *L) { return filled(L, "ones", 1, 1); }
 
 /* arange(first, last, step): both ends included as far as the step reaches, like a numeric for. */
 static int arange(lua_State *L) {
@@ -167,7 +170,7 @@ static int copy_into(lua_State *L) {
   ls_view shape;
   ls_err err;
   char a[96], b[96];
-  if (ls_broadcast("copy_", &t->view, &source->view, &shape, &err) != LS_OK) return lsb_raise(L, "copy_", &err);
+  if (ls_broadcast(&t->view, &source->view, &shape, &err) != LS_OK) return lsb_raise(L, "copy_", &err);
   if (!ls_view_same_shape(&shape, &t->view))
     return lsb_fail(L, "copy_", "source of shape %s does not fit into %s", ls_shape_text(&source->view, a, sizeof a),
                     ls_shape_text(&t->view, b, sizeof b));
@@ -219,7 +222,7 @@ static int hash(lua_State *L) {
 
 void lsb_add_make(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"from", from},       {"full", full},        {"arange", arange},        {"eye", eye},
+      {"from", from},       {"full", full}, {"zeros", zeros}, {"ones", ones},        {"arange", arange},        {"eye", eye},
       {"item", item},       {"totable", totable},  {"clone", clone},          {"detach", detach},
       {"copy_", copy_into}, {"fill_", fill_in_place}, {"is_tensor", is_tensor}, {"count_not_finite", count_not_finite},
       {"hash", hash},       {NULL, NULL}};

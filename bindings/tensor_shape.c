@@ -135,7 +135,7 @@ static int expand(lua_State *L) {
   ls_err err;
   size_t elements;
   if (ls_shape_count(dims, wanted, &elements, &err) != LS_OK) return lsb_raise(L, "expand", &err);
-  if (ls_broadcast("expand", &t->view, &to, &both, &err) != LS_OK) return lsb_raise(L, "expand", &err);
+  if (ls_broadcast(&t->view, &to, &both, &err) != LS_OK) return lsb_raise(L, "expand", &err);
   if (!ls_view_same_shape(&both, &to)) {
     char a[96], b[96];
     return lsb_fail(L, "expand", "%s does not stretch to %s", ls_shape_text(&t->view, a, sizeof a), ls_shape_text(&to, b, sizeof b));

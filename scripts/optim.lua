@@ -15,13 +15,25 @@ local Optimizer, Recipe, Schedule = {}, {}, {}
 Optimizer.__index, Recipe.__index, Schedule.__index = Optimizer, Recipe, Schedule
 Optimizer.__name, Recipe.__name, Schedule.__name = "optimizer", "optimizer recipe", "schedule"
 
+-- sgd{ lr = 0.1, momentum = 0.9, … }
+local function text(name, given)
+  local names = {}
+  for key in pairs(given) do names[#names + 1] = key end
+  table.sort(names)
+  for i, key in ipairs(names) do names[i] = ("%s = %s"):format(key, given[key]) end
+  return ("%s{ %s }"):format(name, table.concat(names, ", "))
+end
+function Optimizer:__tostring() return ("%s after %d steps"):format(text(self.kind.name, self.options), self.steps) end
+function Recipe:__tostring() return text(self.kind.name, self.options) end
+function Schedule:__tostring() return text(self.name, self.options) end
+
 options.type("optimizer", function(v)
   local meta = getmetatable(v)
   return meta == Optimizer or meta == Recipe
 end, "an optimizer (ls.optim.sgd{…})")
 options.type("schedule", function(v) return getmetatable(v) == Schedule end, "a schedule (ls.optim.cosine{…})")
 
-local function zeros(t) return raw.full(0, raw.shape(t)) end
+local function zeros(t) return raw.zeros(raw.shape(t)) end
 
 local function build(kind, o, parameters)
   if #parameters == 0 then raise(kind.name, "there is no parameter to train") end
@@ -111,7 +123,7 @@ local warmup = { type = "number", default = 0, min = 0, doc = "epochs over which
 local function schedule(name, kind, doc, specs)
   specs.warmup = warmup
   optim[name] = public("ls.optim." .. name, { doc = doc, returns = "schedule, for ls.train", options = specs }, function(o)
-    return setmetatable({ kind = kind, options = o }, Schedule)
+    return setmetatable({ name = name, kind = kind, options = o }, Schedule)
   end)
 end
 schedule("cosine", "cosine", "The learning rate falls along half a cosine to `minimum` of its value at the end (Loshchilov & Hutter 2017).", {

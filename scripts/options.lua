@@ -128,12 +128,14 @@ function options.read(who, specs, given)
     end
     result[name] = options.check(who, name, spec, value)
   end
+  local missing
   for name, spec in pairs(specs) do
     if result[name] == nil then
-      if spec.required then raise(who, ("option %s is missing"):format(name)) end
+      if spec.required and (not missing or name < missing) then missing = name end
       result[name] = spec.default
     end
   end
+  if missing then raise(who, ("option %s is missing"):format(missing)) end
   return result
 end
 

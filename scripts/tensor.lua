@@ -150,12 +150,12 @@ method("reshape", raw.reshape, function(n, g) return raw.reshape(g, raw.shape(n[
 method("transpose", raw.transpose, function(n, g) return raw.transpose(g, n[2], n[3]) end,
   "([axis, other_axis])", "Two axes exchanged, the last two unless given. A view.")
 method("select", raw.select, function(n, g)
-  local back = raw.full(0, raw.shape(n[1]))
+  local back = raw.zeros(raw.shape(n[1]))
   raw.copy_(raw.select(back, n[2], n[3]), g)
   return back
 end, "(axis, position)", "The slice at a position (from 1) of an axis, without that axis: t:select(1, i) is t[i]. A view: writing to it writes to the tensor.")
 method("narrow", raw.narrow, function(n, g)
-  local back = raw.full(0, raw.shape(n[1]))
+  local back = raw.zeros(raw.shape(n[1]))
   raw.copy_(raw.narrow(back, n[2], n[3], n[4]), g)
   return back
 end, "(axis, first, count)", "`count` slices of an axis from position `first` (from 1) on. A view: writing to it writes to the tensor.")
@@ -238,9 +238,9 @@ local function shaped(name, doc, f)
     example = ("local t = ls.tensor.%s(%s2, 3)"):format(name, name == "full" and "0.5, " or ""),
   }, f)
 end
-shaped("zeros", "Filled with 0; the sizes one by one, or as a table.", function(...) return raw.full(0, ...) end)
-shaped("ones", "Filled with 1; the sizes one by one, or as a table.", function(...) return raw.full(1, ...) end)
-shaped("full", "Filled with a value; the sizes one by one, or as a table.", function(value, ...) return raw.full(value, ...) end)
+shaped("zeros", "Filled with 0; the sizes one by one, or as a table.", raw.zeros)
+shaped("ones", "Filled with 1; the sizes one by one, or as a table.", raw.ones)
+shaped("full", "Filled with a value; the sizes one by one, or as a table.", raw.full)
 constructor("arange", {
   doc = "first, first + step, … up to last, included where reached (as a numeric for).", returns = "tensor",
   { "first", type = "number", doc = "the first element" }, { "last", type = "number", doc = "no element is beyond it" },

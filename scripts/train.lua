@@ -26,6 +26,16 @@ local specs = {
 
 local clock = require "lsengine.c.system".clock
 
+local DIVERGED = "training has diverged: a lower learning rate, or clip_norm, may help"
+
+-- Cross-entropy of the model's logits; logits that are no numbers any more are the training's fault.
+local function cross_entropy(logits, target)
+  local ok, value = pcall(losses.cross_entropy, logits, target)
+  if ok then return value end
+  if type(value) == "string" and (value:find("logits%[%d+%] is NaN") or value:find("logits%[%d+%] is %+inf")) then value = value .. ": " .. DIVERGED end
+  error(value, 0)
+end
+
 local function check_loss(value)
   if not raw.is_tensor(value) or raw.count(value) ~= 1 then
     raise("train", ("the loss is %s, a one-element tensor is required"):format(
@@ -33,7 +43,7 @@ local function check_loss(value)
   end
   local number = raw.item(value)
   if number ~= number or number == math.huge then
-    raise("train", ("the loss is %s: training has diverged (a lower learning rate, clip_norm)"):format(number))
+    raise("train", ("the loss is %s: %s"):format(number, DIVERGED))
   end
   return number
 end
@@ -52,6 +62,7 @@ their targets see the same batches.]],
   local optimizer = o.optimizer
   if getmetatable(optimizer) == optim.Recipe then optimizer = optimizer:build(model:parameters()) end
   local base_rate, steps, history = optimizer.lr, math.ceil(#dataset.y / o.batch), {}
+  local loss = o.loss or cross_entropy
   local total, step = math.floor(o.epochs * steps + 0.5), 0
   if #dataset.y == 0 then raise("train", "the data set has no rows") end
   model:train()
@@ -59,8 +70,7 @@ their targets see the same batches.]],
     local started, sum, rows = clock(), 0, 0
     for x, y in dataset:batches(o.batch, { rng = o.rng }) do
       local softened = o.target and o.target(y) or y
-      local value
-      if o.loss then value = o.loss(model(x), softened) else value = losses.cross_entropy(model(x), softened) end
+      local value = loss(model(x), softened)
       sum, rows = sum + check_loss(value) * #y, rows + #y
       optimizer:zero_grad()
       value:backward()

@@ -52,7 +52,7 @@ ls_status ls_shape_count(int32_t rank, const int32_t *shape, size_t *count, ls_e
   return LS_OK;
 }
 
-ls_status ls_broadcast(const char *what, const ls_view *a, const ls_view *b, ls_view *out, ls_err *err) {
+ls_status ls_broadcast(const ls_view *a, const ls_view *b, ls_view *out, ls_err *err) {
   int32_t rank = a->rank > b->rank ? a->rank : b->rank;
   size_t count;
   out->rank = rank;
@@ -60,7 +60,7 @@ ls_status ls_broadcast(const char *what, const ls_view *a, const ls_view *b, ls_
     int32_t m = i <= a->rank ? a->shape[a->rank - i] : 1, n = i <= b->rank ? b->shape[b->rank - i] : 1;
     if (m != n && m != 1 && n != 1) {
       char left[96], right[96];
-      return ls_fail(err, LS_ESHAPE, "%s: shapes %s and %s do not broadcast: axis %d is %d and %d", what,
+      return ls_fail(err, LS_ESHAPE, "shapes %s and %s do not broadcast: axis %d is %d and %d",
                      ls_shape_text(a, left, sizeof left), ls_shape_text(b, right, sizeof right), rank - i + 1, m, n);
     }
     out->shape[rank - i] = m == 1 ? n : m;

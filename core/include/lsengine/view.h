@@ -56,8 +56,8 @@ ls_view ls_view_of(float *data, int32_t rank, const int32_t *shape);
 ls_status ls_shape_count(int32_t rank, const int32_t *shape, size_t *count, ls_err *err);
 
 /* The shape that a and b broadcast to (NumPy's rule: aligned at the last axis, sizes equal or 1) in out->rank and
- * out->shape; data and strides of out are left alone. LS_ESHAPE where they do not fit; `what` names the operation. */
-ls_status ls_broadcast(const char *what, const ls_view *a, const ls_view *b, ls_view *out, ls_err *err);
+ * out->shape; data and strides of out are left alone. LS_ESHAPE where they do not fit. */
+ls_status ls_broadcast(const ls_view *a, const ls_view *b, ls_view *out, ls_err *err);
 
 /* v stretched to the shape of `to`, with stride 0 along stretched axes. v must broadcast to it (checked by the caller). */
 ls_view ls_view_expand(const ls_view *v, const ls_view *to);
