@@ -27,6 +27,7 @@ int main(void) {
 C
 pc=$(dirname "$(find "$work/root" -name lsengine.pc)")
 flags=$(PKG_CONFIG_PATH=$pc PKG_CONFIG_SYSROOT_DIR="$work/root" pkg-config --cflags --libs lsengine)
+[ "${3:-none}" = none ] || flags="$flags -fsanitize=$3"
 # shellcheck disable=SC2086
 expect "a C program builds through pkg-config" 0 "" cc -o "$work/use" "$work/use.c" -I"$prefix/include" -L"$(dirname "$pc")" $flags
 expect "and runs" 0 "0.693147" "$work/use"

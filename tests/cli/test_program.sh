@@ -70,7 +70,7 @@ expect "a pitfall is an error under --strict" 1 "[stacked-softening]" "$program"
 
 echo 'local ls = require "lsengine"
 local t = ls.tensor.zeros(1000, 1000, 100)' | script large
-expect "a tensor above the limit names its line" 1 "large.lua:2: full: no memory for 1000x1000x100 floats (400.0 MB)" "$program" run --mem-limit 100M large.lua
+expect "a tensor above the limit names its line" 1 "large.lua:2: zeros: no memory for 1000x1000x100 floats (400.0 MB)" "$program" run --mem-limit 100M large.lua
 echo 'local t = {} for i = 1, 1e9 do t[i] = { i } end' | script heap
 expect "a heap above the limit says how to raise it" 1 "the limit is 50.0 MB (--mem-limit raises it)" "$program" run --mem-limit 50M heap.lua
 
