@@ -8,6 +8,8 @@ trap 'rm -rf "$work"' EXIT
 passed=0
 failed=0
 skipped=0
+# What a sanitizer finds, a leak too, has a status of its own: the program's error is 1.
+export ASAN_OPTIONS=halt_on_error=1:abort_on_error=0:exitcode=99 UBSAN_OPTIONS=halt_on_error=1:exitcode=99:print_stacktrace=1
 
 good() { passed=$((passed + 1)); echo "ok      $1"; }
 bad() { failed=$((failed + 1)); echo "FAILED  $1"; sed 's/^/        /' "$work/out" "$work/err" 2>/dev/null | head -20; }
