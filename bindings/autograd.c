@@ -1,14 +1,14 @@
 /* Recording of operations for differentiation. SPDX-License-Identifier: MIT
  *
- * op(name, forward, backward, visible) makes an operation: a C function that calls forward(inputs…), and, where an input is
- * tracked and recording is on, hangs a node on the first result:
- *   node = { [1..n] = inputs, n =, out =, saved =, backward =, name =, version = }
- * forward returns `visible` results for the caller (1 unless said) and then, maybe, one value to be kept in node.saved.
+ * op(description, forward) makes an operation: a C function that calls forward(inputs…), and, where an input is tracked and
+ * recording is on, hangs a node on the result:
+ *   node = { [1..n] = inputs, n =, out =, saved =, op = description, version = }
+ * forward returns its result and, maybe, one value to be kept in node.saved. description = { name =, backward =, … }.
  * scripts/autograd.lua walks the nodes. `version` is the sum of the storage versions of all tensors concerned: where it has
  * changed, something was written over that the gradient needs. */
 #include "bindings/lsb.h"
 
-#include <string.h>
+enum { MOST_INPUTS = 1000000 }; /* more values do not fit on Lua's stack */
 
 typedef struct lsb_state {
   bool recording;
@@ -38,7 +38,7 @@ static uint64_t versions(lua_State *L, int n) {
   return sum;
 }
 
-static void record(lua_State *L, int n, int results, int visible) {
+static void record(lua_State *L, int n, int results) {
   int out = n + 1;
   lsb_tensor *t = lsb_test_tensor(L, out);
   if (t == NULL) return;
@@ -49,7 +49,7 @@ static void record(lua_State *L, int n, int results, int visible) {
     lua_replace(L, out);
   }
   luaL_checkstack(L, 8, NULL);
-  lua_createtable(L, n, 9);
+  lua_createtable(L, n, 8); /* n, out, saved, op, version; grad, owned, freed to come */
   for (int i = 1; i <= n; i++) {
     lua_pushvalue(L, i);
     lua_rawseti(L, -2, i);
@@ -58,14 +58,12 @@ static void record(lua_State *L, int n, int results, int visible) {
   lua_setfield(L, -2, "n");
   lua_pushvalue(L, out);
   lua_setfield(L, -2, "out");
-  if (results > visible) {
-    lua_pushvalue(L, n + visible + 1);
+  if (results > 1) {
+    lua_pushvalue(L, out + 1);
     lua_setfield(L, -2, "saved");
   }
-  lua_pushvalue(L, lua_upvalueindex(2));
-  lua_setfield(L, -2, "backward");
-  lua_pushvalue(L, lua_upvalueindex(3));
-  lua_setfield(L, -2, "name");
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_setfield(L, -2, "op");
   lua_pushinteger(L, (lua_Integer)versions(L, n));
   lua_setfield(L, -2, "version");
   lua_setiuservalue(L, out, LSB_NODE);
@@ -73,7 +71,7 @@ static void record(lua_State *L, int n, int results, int visible) {
 }
 
 static int op_call(lua_State *L) {
-  int n = lua_gettop(L), tag = 0, visible = (int)lua_tointeger(L, lua_upvalueindex(4));
+  int n = lua_gettop(L), tag = 0;
   bool track = false, recording = lsb_recording(L);
   for (int i = 1; i <= n; i++) {
     lsb_tensor *t = lsb_test_tensor(L, i);
@@ -83,36 +81,26 @@ static int op_call(lua_State *L) {
   }
   if (lsb_interrupted()) return luaL_error(L, "interrupted");
   luaL_checkstack(L, n + 8, NULL);
-  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushvalue(L, lua_upvalueindex(2));
   for (int i = 1; i <= n; i++) lua_pushvalue(L, i);
-  lua_call(L, n, LUA_MULTRET);
-
-  int results = lua_gettop(L) - n;
-  if (results < visible) {
-    lua_settop(L, n + visible);
-    results = visible;
-  }
-  if (track) record(L, n, results, visible);
+  lua_call(L, n, 2);
+  if (track) record(L, n, lua_isnil(L, -1) ? 1 : 2);
   lsb_tensor *out = tag == 0 ? NULL : lsb_test_tensor(L, n + 1);
   if (out != NULL && !out->tagged) {
     lua_getiuservalue(L, tag, LSB_TAG);
     lua_setiuservalue(L, n + 1, LSB_TAG);
     out->tagged = true;
   }
-  lua_settop(L, n + visible);
-  return visible;
+  lua_settop(L, n + 1);
+  return 1;
 }
 
-/* op(name, forward, backward, visible) */
+/* op(description, forward) */
 static int op(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checktype(L, 2, LUA_TFUNCTION);
-  luaL_checktype(L, 3, LUA_TFUNCTION);
-  lua_Integer visible = luaL_optinteger(L, 4, 1);
-  lua_settop(L, 3);
-  lua_pushvalue(L, 1);
-  lua_remove(L, 1);
-  lua_pushinteger(L, visible);
-  lua_pushcclosure(L, op_call, 4);
+  lua_settop(L, 2);
+  lua_pushcclosure(L, op_call, 2);
   return 1;
 }
 
@@ -121,10 +109,47 @@ static int changed(lua_State *L) {
   lua_settop(L, 1);
   lua_getfield(L, 1, "n");
   lua_getfield(L, 1, "version");
-  int n = (int)lua_tointeger(L, 2);
+  lua_Integer n = lua_tointeger(L, 2);
+  luaL_argcheck(L, n >= 0 && n <= MOST_INPUTS, 1, "no node");
   uint64_t then = (uint64_t)lua_tointeger(L, 3);
   lua_settop(L, 1);
-  lua_pushboolean(L, versions(L, n) != then);
+  lua_pushboolean(L, versions(L, (int)n) != then);
+  return 1;
+}
+
+/* receive(node, i, gradient, foreign): hands a gradient to the node's i-th input where it is the first one there; true where
+ * it must be added or copied instead (autograd.lua does that), false where its shape is wrong. `foreign`: made by a function
+ * of the user's, who may still hold it. */
+static int receive(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  bool foreign = lua_toboolean(L, 4);
+  lua_settop(L, 3);
+  lua_rawgeti(L, 1, luaL_checkinteger(L, 2));
+  lsb_tensor *input = lsb_test_tensor(L, 4), *gradient = lsb_test_tensor(L, 3);
+  if (input == NULL || !tracked(input)) return 0;
+  if (gradient == NULL || !ls_view_same_shape(&gradient->view, &input->view)) {
+    lua_pushboolean(L, false);
+    return 1;
+  }
+  bool ours = !foreign && gradient->fresh && gradient->owner == gradient;
+  lua_getiuservalue(L, 4, input->recorded ? LSB_NODE : LSB_GRAD);
+  if (input->recorded && lua_istable(L, 5)) {
+    lua_getfield(L, 5, "grad");
+    if (lua_isnil(L, 6)) {
+      lua_pushvalue(L, 3);
+      lua_setfield(L, 5, "grad");
+      lua_pushboolean(L, ours);
+      lua_setfield(L, 5, "owned");
+      if (ours) gradient->fresh = false;
+      return 0;
+    }
+  } else if (!input->recorded && ours && lua_isnil(L, 5)) {
+    lua_pushvalue(L, 3);
+    lua_setiuservalue(L, 4, LSB_GRAD);
+    gradient->fresh = false;
+    return 0;
+  }
+  lua_pushboolean(L, true);
   return 1;
 }
 
@@ -199,6 +224,7 @@ static int same_shape(lua_State *L) {
 int lsb_open_autograd(lua_State *L) {
   static const luaL_Reg functions[] = {{"op", op},
                                        {"changed", changed},
+                                       {"receive", receive},
                                        {"set_recording", set_recording},
                                        {"is_recording", is_recording},
                                        {"is_tracked", is_tracked},

@@ -87,13 +87,10 @@ static int encode(lua_State *L) {
   *root = lua_rawlen(L, 1) > 0 ? json_array() : json_object();
   lua_pushvalue(L, 1);
   fill(L, *root, 0);
-  char *text = json_dumps(*root, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
-  if (text == NULL) return luaL_error(L, "json: not enough memory");
-  size_t n = strlen(text);
-  char *copy = lua_newuserdatauv(L, n + 1, 0); /* if this raises, only `text` is lost, and memory is out anyway */
-  memcpy(copy, text, n + 1);
-  free(text);
-  lua_pushlstring(L, copy, n);
+  size_t flags = JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17), n = json_dumpb(*root, NULL, 0, flags);
+  char *text = lua_newuserdatauv(L, n, 0);
+  if (n == 0 || json_dumpb(*root, text, n, flags) != n) return luaL_error(L, "json: not enough memory");
+  lua_pushlstring(L, text, n);
   return 1;
 }
 

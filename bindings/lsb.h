@@ -35,6 +35,7 @@ int lsb_type_error(lua_State *L, int index, const char *name, const char *argume
 /* A full userdata. Where the tensor owns its storage the floats follow this header, aligned to 64 bytes; a view borrows
  * those of `owner`, which its first user value keeps alive. No __gc. */
 typedef struct lsb_tensor {
+  const void *mark; /* an address that only tensors hold: tells them from other userdata */
   ls_view view;
   struct lsb_tensor *owner; /* itself where the storage is its own */
   uint64_t version;         /* of the storage: counts writes in place; kept in the owner */

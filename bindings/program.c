@@ -55,7 +55,6 @@ static int start(lua_State *L) {
     lua_pushstring(L, err.message);
     return 1;
   }
-  ls_blas_start();
   return 0;
 }
 

@@ -11,13 +11,11 @@ static const char tensor_key = 0;
 
 enum { ALIGNMENT = 64 };
 
+/* Called some twenty times for each recorded operation: by its mark, not by its metatable, which is ten times as dear. */
 lsb_tensor *lsb_test_tensor(lua_State *L, int index) {
-  lsb_tensor *t = lua_type(L, index) == LUA_TUSERDATA ? lua_touserdata(L, index) : NULL;
-  if (t == NULL || !lua_getmetatable(L, index)) return NULL;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &tensor_key);
-  if (!lua_rawequal(L, -1, -2)) t = NULL;
-  lua_pop(L, 2);
-  return t;
+  if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) < sizeof(lsb_tensor)) return NULL;
+  lsb_tensor *t = lua_touserdata(L, index);
+  return t->mark == &tensor_key ? t : NULL;
 }
 
 lsb_tensor *lsb_check_tensor(lua_State *L, int index, const char *name, const char *argument) {
@@ -31,9 +29,12 @@ static int allocate(lua_State *L) {
   return 1;
 }
 
+enum { SMALL = 1 << 16 }; /* bytes that are asked for as Lua's own tables are */
+
 /* The one place where large memory is asked for: protected, so that running out of it names the user's line. */
 static void *new_userdata(lua_State *L, size_t bytes) {
   luaL_checkstack(L, 8, NULL);
+  if (bytes < SMALL) return lua_newuserdatauv(L, bytes, LSB_USER_VALUES);
   lua_pushcfunction(L, allocate);
   lua_pushlightuserdata(L, &bytes);
   if (lua_pcall(L, 1, 1, 0) == LUA_OK) return lua_touserdata(L, -1);
@@ -54,8 +55,7 @@ lsb_tensor *lsb_new_tensor(lua_State *L, const char *name, int32_t rank, const i
     return NULL;
   }
   uintptr_t floats = ((uintptr_t)(t + 1) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-  memset(t, 0, sizeof *t);
-  t->view = ls_view_of((float *)floats, rank, shape);
+  *t = (lsb_tensor){.mark = &tensor_key, .view = ls_view_of((float *)floats, rank, shape)};
   t->owner = t;
   t->fresh = true;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &tensor_key);
@@ -73,9 +73,7 @@ lsb_tensor *lsb_new_view(lua_State *L, int index, const ls_view *view) {
   index = lua_absindex(L, index);
   luaL_checkstack(L, 4, NULL);
   lsb_tensor *t = lua_newuserdatauv(L, sizeof *t, LSB_USER_VALUES);
-  memset(t, 0, sizeof *t);
-  t->view = *view;
-  t->owner = source->owner;
+  *t = (lsb_tensor){.mark = &tensor_key, .view = *view, .owner = source->owner};
   if (source->owner == source)
     lua_pushvalue(L, index);
   else

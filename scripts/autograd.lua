@@ -10,7 +10,14 @@ local raise   = public.raise
 local node_of, is_leaf, take, same_shape = c.node, c.is_leaf, c.take, c.same_shape
 local add_in_place, add, clone = tensor.add_, tensor.add, tensor.clone
 
-local autograd = { op = c.op, needs = c.is_tracked }
+local receive, changed = c.receive, c.changed
+
+local autograd = { needs = c.is_tracked }
+
+-- A differentiable operation. `foreign`: its backward is the user's, who may keep or change what it returns.
+function autograd.op(name, forward, backward, foreign)
+  return c.op({ name = name, backward = backward, foreign = foreign or false }, forward)
+end
 
 local restore = setmetatable({}, { __close = function() c.set_recording(true) end })
 local nothing = setmetatable({}, { __close = function() end })
@@ -67,26 +74,37 @@ local function accumulate(input, gradient, foreign)
   end
 end
 
-local function propagate(node)
-  if c.changed(node) then
-    raise("backward", ("a tensor that %s needs for its gradient was written to in place after it was used"):format(node.name))
+local function deliver(node, i, g)
+  if not g then return end
+  local foreign = node.op.foreign
+  local left = receive(node, i, g, foreign)
+  if left then
+    accumulate(node[i], g, foreign)
+  elseif left == false then
+    raise("backward", ("%s gives its input %d a gradient of shape %s, the input's is %s"):format(
+      node.op.name, i, tensor.is_tensor(g) and tensor.shape_text(g) or type(g), tensor.shape_text(node[i])))
   end
-  local gradients = table.pack(node.backward(node, node.grad))
-  for i = 1, node.n do
-    local g = gradients[i]
-    if g and c.is_tracked(node[i]) then
-      if not same_shape(g, node[i]) then
-        raise("backward", ("%s gives its input %d a gradient of shape %s, the input's is %s"):format(
-          node.name, i, tensor.is_tensor(g) and tensor.shape_text(g) or type(g), tensor.shape_text(node[i])))
-      end
-      accumulate(node[i], g, node.backward == node.foreign)
-    end
+end
+
+local function propagate(node)
+  local op, n = node.op, node.n
+  if changed(node) then
+    raise("backward", ("a tensor that %s needs for its gradient was written to in place after it was used"):format(op.name))
+  end
+  if n <= 3 then
+    local first, second, third = op.backward(node, node.grad)
+    deliver(node, 1, first)
+    if n > 1 then deliver(node, 2, second) end
+    if n > 2 then deliver(node, 3, third) end
+  else
+    local gradients = table.pack(op.backward(node, node.grad))
+    for i = 1, n do deliver(node, i, gradients[i]) end
   end
 end
 
 local function free(node)
   for i = 1, node.n do node[i] = nil end
-  node.n, node.out, node.saved, node.grad, node.backward, node.freed = 0, nil, nil, nil, nil, true
+  node.n, node.out, node.saved, node.grad, node.freed = 0, nil, nil, nil, true
 end
 
 function autograd.backward(root, gradient, retain)
@@ -148,10 +166,11 @@ the i-th gradient will be used.]],
     return results[1], { table.unpack(results, 2, results.n) }
   end
   local function backward(node, gradient)
-    node.foreign = node.backward
-    return o.backward(setmetatable(node, context), gradient)
+    local ctx = setmetatable({ n = node.n, out = node.out, saved = node.saved }, context)
+    for i = 1, node.n do ctx[i] = node[i] end
+    return o.backward(ctx, gradient)
   end
-  return c.op(o.name, forward, backward)
+  return autograd.op(o.name, forward, backward, true)
 end)
 
 autograd.no_grad = public("ls.no_grad", {

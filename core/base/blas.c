@@ -24,7 +24,7 @@ typedef struct gemm_job {
 
 static int32_t ceil_div(int32_t a, int32_t b) { return (a + b - 1) / b; }
 
-void ls_gemm_blocks(int32_t m, int32_t n, int32_t k, int32_t *rows, int32_t *cols) {
+static void block_size(int32_t m, int32_t n, int32_t k, int32_t *rows, int32_t *cols) {
   double work = (double)m * n * k;
   if (n <= 64 || work <= 2e6) {
     *rows = m < 64 ? m : 64;
@@ -66,8 +66,9 @@ void ls_gemm(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float bet
       for (int32_t i = 0; i < c.rows; i++) memset(c.data + i * c.stride, 0, (size_t)c.cols * sizeof(float));
     return;
   }
+  if (openblas_get_num_threads() != 1) openblas_set_num_threads(1); /* at the first product, or where the host has set others */
   gemm_job job = {transpose_a, transpose_b, a, b, c, beta, k, 0, 0, 0};
-  ls_gemm_blocks(c.rows, c.cols, k, &job.rows, &job.cols);
+  block_size(c.rows, c.cols, k, &job.rows, &job.cols);
   job.across = (size_t)ceil_div(c.cols, job.cols);
   size_t blocks = job.across * (size_t)ceil_div(c.rows, job.rows);
   if ((double)c.rows * c.cols * k < 5e5) { /* less than waking a thread costs */
@@ -76,8 +77,6 @@ void ls_gemm(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float bet
   }
   ls_parallel(LS_SITE_MATMUL, blocks, gemm_block, &job);
 }
-
-void ls_blas_start(void) { openblas_set_num_threads(1); }
 
 const char *ls_blas_core(void) { return openblas_get_corename(); }
 

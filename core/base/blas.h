@@ -9,7 +9,4 @@
  * The bits depend on m, n, k and OpenBLAS's kernel alone. O(mnk). */
 void ls_gemm(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c);
 
-/* The blocks that a product of this size is cut into: rows and columns of a block. */
-void ls_gemm_blocks(int32_t m, int32_t n, int32_t k, int32_t *rows, int32_t *cols);
-
 #endif

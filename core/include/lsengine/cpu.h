@@ -25,9 +25,6 @@ int ls_cpu_has(ls_isa isa);
 const char *ls_blas_core(void);
 const char *ls_blas_version(void);
 
-/* Sets OpenBLAS to one thread a call. Called once, at the start. */
-void ls_blas_start(void);
-
 #ifdef __cplusplus
 }
 #endif
