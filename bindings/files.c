@@ -63,7 +63,7 @@ static void check_replaceable(lua_State *L, const char *who, const char *path) {
 /* read(who, path, handle, size): the unpacked bytes as a string, in protected mode: memory may run out. */
 static int read_all(lua_State *L) {
   const char *who = lua_tostring(L, 1), *path = lua_tostring(L, 2);
-  handle *h = lua_touserdata(L, 3);
+  handle *h = luaL_checkudata(L, 3, "lsengine file");
   luaL_checktype(L, 4, LUA_TLIGHTUSERDATA);
   size_t *size = lua_touserdata(L, 4);
   luaL_Buffer b;
