@@ -17,8 +17,15 @@ typedef struct lsb_state {
 static lsb_state *state_of(lua_State *L) { return *(lsb_state **)lua_getextraspace(L); }
 
 bool lsb_recording(lua_State *L) {
-  lsb_state *state = state_of(L);
-  return state != NULL && state->recording;
+  return state_of(L)->recording;
+}
+
+void lsb_new_recorder(lua_State *L) {
+  static const char state_key = 0;
+  lsb_state *state = lua_newuserdatauv(L, sizeof *state, 0);
+  state->recording = true;
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
+  *(lsb_state **)lua_getextraspace(L) = state;
 }
 
 static bool tracked(const lsb_tensor *t) { return t->requires_grad || t->recorded; }
@@ -109,11 +116,10 @@ static int changed(lua_State *L) {
   lua_settop(L, 1);
   lua_getfield(L, 1, "n");
   lua_getfield(L, 1, "version");
-  lua_Integer n = lua_tointeger(L, 2);
-  luaL_argcheck(L, n >= 0 && n <= MOST_INPUTS, 1, "no node");
+  int32_t n = lsb_check_int(L, 2, "changed", "n", 0, MOST_INPUTS);
   uint64_t then = (uint64_t)lua_tointeger(L, 3);
   lua_settop(L, 1);
-  lua_pushboolean(L, versions(L, (int)n) != then);
+  lua_pushboolean(L, versions(L, n) != then);
   return 1;
 }
 
@@ -202,6 +208,7 @@ static int set_grad(lua_State *L) {
 static int set_tag(lua_State *L) {
   lsb_tensor *t = lsb_check_tensor(L, 1, "tag", "self");
   lua_settop(L, 2);
+  if (!lua_isnil(L, 2) && lua_type(L, 2) != LUA_TTABLE) return lsb_type_error(L, 2, "tag", "the tag", "a table or nil");
   t->tagged = !lua_isnil(L, 2);
   lua_setiuservalue(L, 1, LSB_TAG);
   return 0;
@@ -235,11 +242,6 @@ int lsb_open_autograd(lua_State *L) {
                                        {"take", take},
                                        {"same_shape", same_shape},
                                        {NULL, NULL}};
-  lsb_state *state = lua_newuserdatauv(L, sizeof *state, 0);
-  state->recording = true;
-  static const char state_key = 0;
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
-  *(lsb_state **)lua_getextraspace(L) = state;
   luaL_newlib(L, functions);
   static const struct {
     const char *name;

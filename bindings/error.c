@@ -38,6 +38,7 @@ int lsb_fail(lua_State *L, const char *name, const char *format, ...) {
 
 const char *lsb_describe(lua_State *L, int index) {
   char text[64];
+  index = lua_absindex(L, index);
   switch (lua_type(L, index)) {
     case LUA_TNUMBER:
       if (lua_isinteger(L, index))
@@ -79,6 +80,20 @@ double lsb_check_number(lua_State *L, int index, const char *name, const char *a
 const char *lsb_check_string(lua_State *L, int index, const char *name, const char *argument, size_t *length) {
   if (lua_type(L, index) != LUA_TSTRING) lsb_type_error(L, index, name, argument, "a string");
   return lua_tolstring(L, index, length);
+}
+
+const char *lsb_check_path(lua_State *L, int index, const char *name, const char *argument) {
+  size_t length;
+  const char *path = lsb_check_string(L, index, name, argument, &length);
+  if (strlen(path) != length) lsb_fail(L, name, "the %s's name holds a zero byte", argument);
+  return path;
+}
+
+size_t lsb_check_length(lua_State *L, int index, const char *name, const char *argument) {
+  if (lua_type(L, index) != LUA_TTABLE) lsb_type_error(L, index, name, argument, "a table");
+  lua_Unsigned length = lua_rawlen(L, index);
+  if (length > INT32_MAX) lsb_fail(L, name, "%s has %llu elements, at most 2^31-1 are allowed", argument, (unsigned long long)length);
+  return (size_t)length;
 }
 
 void lsb_new_type(lua_State *L, const void *key, const char *name, const luaL_Reg *metamethods) {

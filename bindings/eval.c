@@ -78,7 +78,7 @@ static int fit_temperature(lua_State *L) {
 /* A table of numbers as doubles in scratch memory. */
 static double *check_numbers(lua_State *L, int index, const char *name, size_t least, size_t *n) {
   if (lua_type(L, index) != LUA_TTABLE) lsb_type_error(L, index, name, "the values", "a table of numbers");
-  *n = (size_t)lua_rawlen(L, index);
+  *n = lsb_check_length(L, index, name, "the table");
   if (*n < least) lsb_fail(L, name, "%zu values were given, at least %zu are required", *n, least);
   double *x = lsb_new_scratch(L, name, *n * sizeof *x);
   for (size_t i = 0; i < *n; i++) {

@@ -26,7 +26,7 @@ typedef struct handle {
 } handle;
 
 static int close_handle(lua_State *L) {
-  handle *h = lua_touserdata(L, 1);
+  handle *h = luaL_testudata(L, 1, "lsengine file");
   if (h == NULL) return 0;
   if (h->entry != NULL) zip_fclose(h->entry);
   if (h->zip != NULL) zip_discard(h->zip);
@@ -48,19 +48,28 @@ static handle *new_handle(lua_State *L) {
   return h;
 }
 
-/* Pushes the bytes of a file, unpacked where it is gzipped, as a string. */
-static const uint8_t *read_file(lua_State *L, const char *who, const char *path, size_t *size) {
+static void check_regular(lua_State *L, const char *who, const char *path) {
   struct stat status;
   if (stat(path, &status) != 0) lsb_fail(L, who, "%s: %s", path, strerror(errno));
   if (!S_ISREG(status.st_mode)) lsb_fail(L, who, "%s is not a file", path);
-  handle *h = new_handle(L);
-  int top = lua_gettop(L);
-  h->gz = gzopen(path, "rb");
-  if (h->gz == NULL) lsb_fail(L, who, "%s: %s", path, strerror(errno));
+}
+
+/* Writing puts a new file in the place of the old: never in that of a device. */
+static void check_replaceable(lua_State *L, const char *who, const char *path) {
+  struct stat status;
+  if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) lsb_fail(L, who, "%s cannot be written: it is not a file", path);
+}
+
+/* read(who, path, handle, size): the unpacked bytes as a string, in protected mode: memory may run out. */
+static int read_all(lua_State *L) {
+  const char *who = lua_tostring(L, 1), *path = lua_tostring(L, 2);
+  handle *h = luaL_checkudata(L, 3, "lsengine file");
+  luaL_checktype(L, 4, LUA_TLIGHTUSERDATA);
+  size_t *size = lua_touserdata(L, 4);
   luaL_Buffer b;
   luaL_buffinit(L, &b);
-  *size = 0;
   for (;;) {
+    if (lsb_interrupted()) luaL_error(L, "interrupted");
     char *place = luaL_prepbuffsize(&b, 1 << 20);
     int n = gzread(h->gz, place, 1 << 20), code;
     if (n < 0) {
@@ -76,9 +85,27 @@ static const uint8_t *read_file(lua_State *L, const char *who, const char *path,
   gzerror(h->gz, &code);
   if (code == Z_BUF_ERROR) lsb_fail(L, who, "%s is truncated: its compressed data ends early", path);
   luaL_pushresult(&b);
-  lua_pushcfunction(L, close_handle);
+  return 1;
+}
+
+/* Pushes the bytes of a file, unpacked where it is gzipped, as a string. */
+static const uint8_t *read_file(lua_State *L, const char *who, const char *path, size_t *size) {
+  check_regular(L, who, path);
+  handle *h = new_handle(L);
+  int top = lua_gettop(L);
+  h->gz = gzopen(path, "rb");
+  if (h->gz == NULL) lsb_fail(L, who, "%s: %s", path, strerror(errno));
+  *size = 0;
+  lua_pushcfunction(L, read_all);
+  lua_pushstring(L, who);
+  lua_pushstring(L, path);
   lua_pushvalue(L, top);
-  lua_call(L, 1, 0);
+  lua_pushlightuserdata(L, size);
+  int status = lua_pcall(L, 4, 1, 0);
+  gzclose(h->gz);
+  h->gz = NULL;
+  if (status == LUA_ERRMEM) lsb_fail(L, who, "%s: no memory for it after %.1f MB (unpacked)", path, (double)*size / 1e6);
+  if (status != LUA_OK) lua_error(L);
   return (const uint8_t *)lua_tostring(L, -1);
 }
 
@@ -143,12 +170,10 @@ static bool ends_with(const char *text, const char *end) {
 
 /* load(who, path): a tensor, labels, or a table of them by name. NPZ by its name, NPY and IDX by their first bytes. */
 static int load(lua_State *L) {
-  size_t size, length;
-  const char *who = luaL_checkstring(L, 1), *path = lsb_check_string(L, 2, who, "file", &length);
-  if (strlen(path) != length) return lsb_fail(L, who, "the file's name holds a zero byte");
+  size_t size;
+  const char *who = luaL_checkstring(L, 1), *path = lsb_check_path(L, 2, who, "file");
   if (ends_with(path, ".npz")) {
-    struct stat status;
-    if (stat(path, &status) != 0) return lsb_fail(L, who, "%s: %s", path, strerror(errno));
+    check_regular(L, who, path);
     return load_npz(L, who, path);
   }
   const uint8_t *bytes = read_file(L, who, path, &size);
@@ -207,7 +232,8 @@ static int write_whole(const char *path, const char *temporary, const uint8_t *b
 static int save_npy(lua_State *L) {
   size_t size;
   lua_settop(L, 3);
-  const char *who = luaL_checkstring(L, 1), *path = lsb_check_string(L, 2, who, "file", NULL);
+  const char *who = luaL_checkstring(L, 1), *path = lsb_check_path(L, 2, who, "file");
+  check_replaceable(L, who, path);
   const char *temporary = lua_pushfstring(L, "%s.%d.part", path, (int)getpid());
   uint8_t *bytes = npy_bytes(L, who, 3, &size);
   int code = write_whole(path, temporary, bytes, size);
@@ -219,7 +245,8 @@ static int save_npy(lua_State *L) {
 static int save_npz(lua_State *L) {
   int code = 0;
   lua_settop(L, 4);
-  const char *who = luaL_checkstring(L, 1), *path = lsb_check_string(L, 2, who, "file", NULL);
+  const char *who = luaL_checkstring(L, 1), *path = lsb_check_path(L, 2, who, "file");
+  check_replaceable(L, who, path);
   luaL_checktype(L, 3, LUA_TTABLE);
   luaL_checktype(L, 4, LUA_TTABLE);
   lua_newtable(L); /* keeps the bytes until the archive is closed */
@@ -262,7 +289,7 @@ static int save_npz(lua_State *L) {
 /* readable(path): whether a file is there that can be read. */
 static int readable(lua_State *L) {
   struct stat status;
-  const char *path = luaL_checkstring(L, 1);
+  const char *path = lsb_check_path(L, 1, "readable", "file");
   lua_pushboolean(L, access(path, R_OK) == 0 && stat(path, &status) == 0 && S_ISREG(status.st_mode));
   return 1;
 }

@@ -11,16 +11,28 @@
 #include <string.h>
 #include <sys/stat.h>
 
+enum { DEEPEST = 32, MOST_VALUES = 1000000 };
+
+/* What belongs to C while Lua can raise. */
+typedef struct holder {
+  json_t *root;
+  char *text;
+  size_t values; /* how many were put into the tree: a table that is reached by many ways counts each time */
+} holder;
+
 static int release(lua_State *L) {
-  json_t **root = lua_touserdata(L, 1);
-  json_decref(*root);
-  *root = NULL;
+  holder *h = luaL_testudata(L, 1, "lsengine json");
+  if (h == NULL) return 0;
+  json_decref(h->root);
+  free(h->text);
+  h->root = NULL;
+  h->text = NULL;
   return 0;
 }
 
-static json_t **new_root(lua_State *L) {
-  json_t **root = lua_newuserdatauv(L, sizeof *root, 0);
-  *root = NULL;
+static holder *new_holder(lua_State *L) {
+  holder *h = lua_newuserdatauv(L, sizeof *h, 0);
+  memset(h, 0, sizeof *h);
   if (luaL_newmetatable(L, "lsengine json")) {
     lua_pushcfunction(L, release);
     lua_setfield(L, -2, "__gc");
@@ -28,7 +40,7 @@ static json_t **new_root(lua_State *L) {
     lua_setfield(L, -2, "__metatable");
   }
   lua_setmetatable(L, -2);
-  return root;
+  return h;
 }
 
 static json_t *scalar(lua_State *L) {
@@ -50,8 +62,8 @@ static json_t *scalar(lua_State *L) {
 }
 
 /* Fills `into` from the table on top of the stack. Each child belongs to its parent before it is filled. */
-static void fill(lua_State *L, json_t *into, int depth) {
-  if (depth > 32) luaL_error(L, "json: nested deeper than 32");
+static void fill(lua_State *L, holder *h, json_t *into, int depth) {
+  if (depth > DEEPEST) lsb_fail(L, "json", "tables are nested deeper than %d", DEEPEST);
   luaL_checkstack(L, 6, NULL);
   bool array = json_is_array(into);
   lua_Integer length = (lua_Integer)lua_rawlen(L, -1), i = 0;
@@ -63,17 +75,19 @@ static void fill(lua_State *L, json_t *into, int depth) {
     } else if (lua_next(L, -2) == 0) {
       return;
     }
+    if (++h->values > MOST_VALUES) lsb_fail(L, "json", "more than %d values", MOST_VALUES);
     bool table = lua_type(L, -1) == LUA_TTABLE;
     json_t *child = !table ? scalar(L) : lua_rawlen(L, -1) > 0 ? json_array() : json_object();
     if (array) {
-      json_array_append_new(into, child);
+      if (json_array_append_new(into, child) != 0) lsb_fail(L, "json", "no memory for value %lld of an array", (long long)i);
     } else {
       lua_pushvalue(L, -2);
       const char *key = lua_tostring(L, -1);
-      json_object_set_new(into, key == NULL ? "?" : key, child);
+      if (key == NULL) key = "?";
+      if (json_object_set_new(into, key, child) != 0) lsb_fail(L, "json", "a key of %zu bytes is not UTF-8, or there is no memory for it", strlen(key));
       lua_pop(L, 1);
     }
-    if (table) fill(L, child, depth + 1);
+    if (table) fill(L, h, child, depth + 1);
     lua_pop(L, 1);
   }
   lua_pop(L, 1);
@@ -83,14 +97,13 @@ static void fill(lua_State *L, json_t *into, int depth) {
 static int encode(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
-  json_t **root = new_root(L);
-  *root = lua_rawlen(L, 1) > 0 ? json_array() : json_object();
+  holder *h = new_holder(L);
+  h->root = lua_rawlen(L, 1) > 0 ? json_array() : json_object();
   lua_pushvalue(L, 1);
-  fill(L, *root, 0);
-  size_t flags = JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17), n = json_dumpb(*root, NULL, 0, flags);
-  char *text = lua_newuserdatauv(L, n, 0);
-  if (n == 0 || json_dumpb(*root, text, n, flags) != n) return luaL_error(L, "json: not enough memory");
-  lua_pushlstring(L, text, n);
+  fill(L, h, h->root, 0);
+  h->text = json_dumps(h->root, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
+  if (h->text == NULL) return lsb_fail(L, "json", "no memory for the text");
+  lua_pushstring(L, h->text);
   return 1;
 }
 
@@ -128,17 +141,17 @@ static int decode(lua_State *L) {
   size_t n;
   json_error_t error;
   const char *text = lsb_check_string(L, 1, "json", "text", &n);
-  json_t **root = new_root(L);
-  *root = json_loadb(text, n, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
-  if (*root == NULL) return lsb_fail(L, "json", "%s at byte %d", error.text, error.position);
-  push(L, *root);
+  holder *h = new_holder(L);
+  h->root = json_loadb(text, n, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
+  if (h->root == NULL) return lsb_fail(L, "json", "%s at byte %d", error.text, error.position);
+  push(L, h->root);
   return 1;
 }
 
 /* make_folder(path): with its parents; true, or nil and why not. */
 static int make_folder(lua_State *L) {
-  size_t n;
-  const char *path = luaL_checklstring(L, 1, &n);
+  const char *path = lsb_check_path(L, 1, "make_folder", "folder");
+  size_t n = strlen(path);
   char *copy = lua_newuserdatauv(L, n + 1, 0);
   memcpy(copy, path, n + 1);
   for (size_t i = 1; i <= n; i++) {

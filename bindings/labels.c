@@ -7,6 +7,7 @@
 static const char labels_key = 0;
 
 static int allocate(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TLIGHTUSERDATA);
   lua_newuserdatauv(L, *(size_t *)lua_touserdata(L, 1), 0);
   return 1;
 }
@@ -34,6 +35,12 @@ lsb_labels *lsb_test_labels(lua_State *L, int index) {
   return labels;
 }
 
+static lsb_labels *check_self(lua_State *L, const char *name) {
+  lsb_labels *labels = lsb_test_labels(L, 1);
+  if (labels == NULL) lsb_type_error(L, 1, name, "self", "a label vector");
+  return labels;
+}
+
 static bool integer_at(lua_State *L, int index, int64_t *value) {
   int exact = 0;
   lua_Integer i = lua_type(L, index) == LUA_TNUMBER ? lua_tointegerx(L, index, &exact) : 0;
@@ -50,7 +57,7 @@ lsb_labels *lsb_check_labels(lua_State *L, int index, const char *name, const ch
                                                      : "a label vector (floats are not exact; ls.labels{...})");
     return NULL;
   }
-  size_t count = (size_t)lua_rawlen(L, index);
+  size_t count = lsb_check_length(L, index, name, argument);
   labels = lsb_new_labels(L, name, count);
   for (size_t i = 0; i < count; i++) {
     lua_rawgeti(L, index, (lua_Integer)i + 1);
@@ -70,7 +77,7 @@ static int from(lua_State *L) {
 }
 
 static int labels_index(lua_State *L) {
-  lsb_labels *labels = lua_touserdata(L, 1);
+  lsb_labels *labels = check_self(L, "labels");
   int64_t i;
   if (lua_type(L, 2) != LUA_TNUMBER) {
     lua_settop(L, 2);
@@ -86,12 +93,11 @@ static int labels_index(lua_State *L) {
 }
 
 static int labels_newindex(lua_State *L) {
-  (void)lua_touserdata(L, 1);
   return lsb_fail(L, "labels", "a label vector cannot be changed: make a new one with :map or ls.labels");
 }
 
 static int labels_len(lua_State *L) {
-  lua_pushinteger(L, (lua_Integer)((lsb_labels *)lua_touserdata(L, 1))->count);
+  lua_pushinteger(L, (lua_Integer)check_self(L, "labels")->count);
   return 1;
 }
 
@@ -103,7 +109,7 @@ static int labels_eq(lua_State *L) {
 }
 
 static int labels_tostring(lua_State *L) {
-  lsb_labels *labels = lua_touserdata(L, 1);
+  lsb_labels *labels = check_self(L, "labels");
   luaL_Buffer b;
   char text[64];
   size_t edge = 12;
@@ -210,6 +216,8 @@ static int is_labels(lua_State *L) {
 static int install(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &labels_key);
+  if (lua_getfield(L, -1, "__index") != LUA_TNIL) return luaL_error(L, "install: label vectors are complete already");
+  lua_pop(L, 1);
   lua_pushvalue(L, 1);
   lua_pushcclosure(L, labels_index, 1);
   lua_setfield(L, -2, "__index");

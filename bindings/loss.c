@@ -1,33 +1,37 @@
 /* Targets and losses. SPDX-License-Identifier: MIT
  *
  * A target in Lua is a table: { terms = { { labels, weight | tensor of weights }, … } } or { dense = tensor }, with
- * history = { { kind =, epsilon =, prior = | matrix = }, … }. What it refers to stays alive because the table does. */
+ * history = { { kind =, epsilon =, prior = | matrix = }, … }. What it refers to is kept on the stack until the call returns: the
+ * table is the script's, whose finalizers may empty it while memory is asked for. */
 #include "bindings/tensor.h"
 
 #include <lsengine/loss.h>
 
 #include <string.h>
 
-enum { MOST_SOFTENINGS = 16 };
+enum { MOST_SOFTENINGS = 16, MOST_KEPT = 2 * LS_TARGET_TERMS + MOST_SOFTENINGS + 1 };
 
 typedef struct target_place {
   ls_target target;
   ls_softening softening[MOST_SOFTENINGS];
+  int kept, count; /* stack index of the table that keeps what the target refers to, and how much is in it */
 } target_place;
 
-/* A tensor in field `key` of the table on top: its contiguous floats, kept in the table. */
-static lsb_tensor *field_tensor(lua_State *L, const char *name, const char *key) {
+/* Keeps the value on top of the stack alive. */
+static void keep(lua_State *L, target_place *p) {
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, p->kept, ++p->count);
+}
+
+/* A tensor in field `key` of the table on top, contiguous. */
+static lsb_tensor *field_tensor(lua_State *L, const char *name, const char *key, target_place *p) {
   lua_getfield(L, -1, key);
   if (lua_isnil(L, -1)) {
     lua_pop(L, 1);
     return NULL;
   }
-  lsb_tensor *t = lsb_check_tensor(L, -1, name, key);
-  if (!ls_view_contiguous(&t->view)) {
-    t = lsb_check_contiguous(L, lua_gettop(L), name, key);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, -3, key);
-  }
+  lsb_tensor *t = lsb_check_contiguous(L, lua_gettop(L), name, key);
+  keep(L, p);
   lua_pop(L, 1);
   return t;
 }
@@ -54,7 +58,7 @@ static void read_history(lua_State *L, const char *name, target_place *p) {
     lua_getfield(L, -1, "epsilon");
     s->epsilon = luaL_checknumber(L, -1);
     lua_pop(L, 1);
-    lsb_tensor *t = field_tensor(L, name, kinds[s->kind]);
+    lsb_tensor *t = field_tensor(L, name, kinds[s->kind], p);
     if (s->kind >= LS_SOFTEN_PRIOR && t == NULL) lsb_fail(L, name, "the %s is missing", kinds[s->kind]);
     if (s->kind == LS_SOFTEN_PRIOR) {
       if (t->view.rank != 1) lsb_fail(L, name, "the prior has %d dimensions, one is required", t->view.rank);
@@ -70,7 +74,8 @@ static void read_history(lua_State *L, const char *name, target_place *p) {
   lua_pop(L, 1);
 }
 
-static void read_terms(lua_State *L, const char *name, ls_target *t) {
+static void read_terms(lua_State *L, const char *name, target_place *p) {
+  ls_target *t = &p->target;
   lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
   if (count < 1 || count > LS_TARGET_TERMS) lsb_fail(L, name, "the target has %lld labelled terms, allowed is 1 to %d", (long long)count, LS_TARGET_TERMS);
   t->terms = (int32_t)count;
@@ -86,6 +91,7 @@ static void read_terms(lua_State *L, const char *name, ls_target *t) {
       lsb_fail(L, name, "term %lld has %zu labels, the first %d", (long long)i, labels->count, t->rows);
     t->rows = (int32_t)labels->count;
     term->labels = labels->values;
+    keep(L, p);
     lua_rawgeti(L, -2, 2);
     lsb_tensor *weights = lsb_test_tensor(L, -1);
     if (weights == NULL) {
@@ -94,6 +100,7 @@ static void read_terms(lua_State *L, const char *name, ls_target *t) {
       if (weights->view.rank != 1 || weights->view.shape[0] != t->rows || !ls_view_contiguous(&weights->view))
         lsb_fail(L, name, "the weights of term %lld do not fit its %d labels", (long long)i, t->rows);
       term->weights = weights->view.data;
+      keep(L, p);
     }
     lua_pop(L, 3);
   }
@@ -102,16 +109,19 @@ static void read_terms(lua_State *L, const char *name, ls_target *t) {
 static void check_target(lua_State *L, int index, const char *name, target_place *p) {
   memset(&p->target, 0, sizeof p->target);
   if (lua_type(L, index) != LUA_TTABLE) lsb_type_error(L, index, name, "target", "a target");
-  luaL_checkstack(L, 12, NULL);
+  luaL_checkstack(L, 16, NULL);
+  lua_createtable(L, MOST_KEPT, 0);
+  p->kept = lua_gettop(L);
+  p->count = 0;
   lua_pushvalue(L, index);
-  lsb_tensor *dense = field_tensor(L, name, "dense");
+  lsb_tensor *dense = field_tensor(L, name, "dense", p);
   if (dense != NULL) {
     p->target.dense = matrix_of(L, name, "the target", dense);
     p->target.rows = p->target.dense.rows;
   } else {
     lua_getfield(L, -1, "terms");
     luaL_checktype(L, -1, LUA_TTABLE);
-    read_terms(L, name, &p->target);
+    read_terms(L, name, p);
     lua_pop(L, 1);
   }
   read_history(L, name, p);

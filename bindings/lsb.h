@@ -30,6 +30,12 @@ double lsb_check_number(lua_State *L, int index, const char *name, const char *a
 const char *lsb_check_string(lua_State *L, int index, const char *name, const char *argument, size_t *length);
 int lsb_type_error(lua_State *L, int index, const char *name, const char *argument, const char *wanted);
 
+/* A string without zero bytes, as names of files must be. */
+const char *lsb_check_path(lua_State *L, int index, const char *name, const char *argument);
+
+/* How many elements the table at index has, at most 2^31-1: a script decides what the length operator finds. */
+size_t lsb_check_length(lua_State *L, int index, const char *name, const char *argument);
+
 /* ---- tensors (tensor.c) ---- */
 
 /* A full userdata. Where the tensor owns its storage the floats follow this header, aligned to 64 bytes; a view borrows
@@ -93,6 +99,9 @@ lsb_labels *lsb_check_labels(lua_State *L, int index, const char *name, const ch
 
 bool lsb_recording(lua_State *L);
 
+/* Makes the state that recording is kept in. Before any coroutine: they share it by copying the pointer. */
+void lsb_new_recorder(lua_State *L);
+
 /* ---- interruption (program.c) ---- */
 
 /* True once Ctrl-C was pressed: long C work asks between its parts. */
@@ -100,7 +109,8 @@ bool lsb_interrupted(void);
 
 /* ---- registration ---- */
 
-/* A metatable with __name and a locked __metatable, kept in the registry under `key`. */
+/* A metatable with __name and a locked __metatable, kept in the registry under `key`. Metamethods check self: a script can
+ * reach them through frames. */
 void lsb_new_type(lua_State *L, const void *key, const char *name, const luaL_Reg *metamethods);
 
 /* Opens each module of functions: pushes a table. */

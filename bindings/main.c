@@ -1,9 +1,11 @@
 /* The program: a Lua state, the library in it, and scripts/program.lua in charge. SPDX-License-Identifier: MIT */
+#define _POSIX_C_SOURCE 200809L
 #include "bindings/library.h"
 #include "bindings/program.h"
 
 #include <lsengine/pool.h>
 #include <lualib.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,11 +19,10 @@ static void add_trace(lua_State *L, luaL_Buffer *b, const char *trace) {
     lua_pushlstring(L, trace, n);
     const char *line = lua_tostring(L, -1);
     bool own = strstr(line, "\tlsengine/") != NULL || strstr(line, "\t[C]:") != NULL || strstr(line, "(...tail") != NULL;
+    lua_pop(L, 1); /* the buffer grows only where nothing lies above it */
     if (all || !own) {
       luaL_addchar(b, '\n');
-      luaL_addvalue(b);
-    } else {
-      lua_pop(L, 1);
+      luaL_addlstring(b, trace, n);
     }
     trace = end == NULL ? NULL : end + 1;
   }
@@ -44,6 +45,7 @@ static int on_error(lua_State *L) {
 /* In protected mode: everything that can run out of memory. Arguments: argc, argv. Returns the exit code. */
 static int protected_main(lua_State *L) {
   int argc = (int)lua_tointeger(L, 1);
+  luaL_checktype(L, 2, LUA_TLIGHTUSERDATA);
   char **argv = lua_touserdata(L, 2);
   luaL_openlibs(L);
   lsb_open_library(L);
@@ -78,6 +80,7 @@ int main(int argc, char **argv) {
   }
   if (fail_at != NULL) memory.fail_at = strtoull(fail_at, NULL, 10);
   lsb_catch_interrupts(L);
+  signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error of the write, with a message */
   lua_pushcfunction(L, on_error);
   lua_pushcfunction(L, protected_main);
   lua_pushinteger(L, argc);

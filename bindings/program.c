@@ -50,7 +50,7 @@ static lsb_memory *memory_of(lua_State *L) {
 /* start(threads): kernels, matrix products, pool. Returns nil, or what is wrong. */
 static int start(lua_State *L) {
   ls_err err;
-  int threads = (int)luaL_checkinteger(L, 1);
+  int threads = lsb_check_int(L, 1, "start", "threads", 0, INT32_MAX);
   if (ls_cpu_start(getenv("LSENGINE_ISA"), &err) != LS_OK || ls_pool_start(threads, &err) != LS_OK) {
     lua_pushstring(L, err.message);
     return 1;
@@ -61,7 +61,9 @@ static int start(lua_State *L) {
 /* limit(bytes): 0 for none. */
 static int limit(lua_State *L) {
   lsb_memory *m = memory_of(L);
-  if (m != NULL) m->limit = (size_t)luaL_checkinteger(L, 1);
+  lua_Integer bytes = luaL_checkinteger(L, 1);
+  if (bytes < 0) return lsb_fail(L, "limit", "%lld bytes, at least 0 is allowed", (long long)bytes);
+  if (m != NULL) m->limit = (size_t)bytes;
   return 0;
 }
 

@@ -149,7 +149,7 @@ static int permutation(lua_State *L) {
 static int categorical(lua_State *L) {
   ls_rng *r = lsb_check_rng(L, 1, "categorical");
   if (lua_type(L, 2) != LUA_TTABLE) return lsb_type_error(L, 2, "categorical", "weights", "a table of numbers");
-  size_t n = (size_t)lua_rawlen(L, 2), value = 0;
+  size_t n = lsb_check_length(L, 2, "categorical", "weights"), value = 0;
   ls_err err;
   double *weights = lsb_new_scratch(L, "categorical", n * sizeof *weights);
   for (size_t i = 0; i < n; i++) {
@@ -196,6 +196,8 @@ static int rng_index(lua_State *L) {
 static int install(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &rng_key);
+  if (lua_getfield(L, -1, "__index") != LUA_TNIL) return luaL_error(L, "install: random streams are complete already");
+  lua_pop(L, 1);
   lua_pushvalue(L, 1);
   lua_pushcclosure(L, rng_index, 1);
   lua_setfield(L, -2, "__index");

@@ -25,6 +25,7 @@ lsb_tensor *lsb_check_tensor(lua_State *L, int index, const char *name, const ch
 }
 
 static int allocate(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TLIGHTUSERDATA);
   lua_newuserdatauv(L, *(size_t *)lua_touserdata(L, 1), LSB_USER_VALUES);
   return 1;
 }
@@ -129,6 +130,9 @@ void lsb_writing(lua_State *L, lsb_tensor *t, const char *name) {
   if (lsb_recording(L) && (t->requires_grad || t->recorded))
     lsb_fail(L, name, "writes to a tensor that %s: copy it with :clone():detach(), or write within ls.no_grad",
              t->recorded ? "is the result of recorded operations" : "gathers gradients");
+  for (int32_t i = 0; i < t->view.rank; i++)
+    if (t->view.stride[i] == 0 && t->view.shape[i] > 1)
+      lsb_fail(L, name, "writes to a stretched tensor, where one place in memory is many elements: copy it with :clone()");
   t->owner->version++;
 }
 
@@ -231,8 +235,11 @@ static int tensor_len(lua_State *L) {
 static int tensor_install(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 3);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &tensor_key);
   int meta = lua_gettop(L);
+  if (lua_getfield(L, meta, "__index") != LUA_TNIL) return luaL_error(L, "install: tensors are complete already");
+  lua_pop(L, 1);
   for (lua_pushnil(L); lua_next(L, 1) != 0; lua_pop(L, 1)) {
     lua_pushvalue(L, -2);
     lua_pushvalue(L, -2);

@@ -124,6 +124,7 @@ static int matmul(lua_State *L) {
 
 /* sum_to(t, like): t summed over the axes along which `like` was stretched to its shape; the gradient of broadcasting. */
 static int sum_to(lua_State *L) {
+  lua_settop(L, 2);
   lsb_tensor *t = lsb_check_tensor(L, 1, "sum_to", "self"), *like = lsb_check_tensor(L, 2, "sum_to", "like");
   if (ls_view_same_shape(&t->view, &like->view)) {
     lua_settop(L, 1);
@@ -174,8 +175,16 @@ static int64_t *check_rows(lua_State *L, int index, const char *name, int64_t of
 static ls_cmat as_rows(const lsb_tensor *t) {
   size_t width = 1;
   for (int32_t i = 1; i < t->view.rank; i++) width *= (size_t)t->view.shape[i];
+  if (width > INT32_MAX) width = 0; /* of an empty tensor only: check_width */
   ls_cmat m = {t->view.data, t->view.shape[0], (int32_t)width, (ptrdiff_t)width};
   return m;
+}
+
+/* A tensor of rows whose width an int32_t holds. */
+static void check_width(lua_State *L, const char *name, const char *argument, const lsb_tensor *t) {
+  if (t->view.rank == 0) lsb_fail(L, name, "%s is a scalar, which has no rows", argument);
+  if (t->view.shape[0] > 0 && ls_view_count(&t->view) / (size_t)t->view.shape[0] > INT32_MAX)
+    lsb_fail(L, name, "%s has rows of more than 2^31-1 elements", argument);
 }
 
 /* gather(t, positions): rows by 1-based position. */
@@ -185,9 +194,7 @@ static int gather(lua_State *L) {
   ls_err err;
   int32_t shape[LS_MAX_RANK];
   lsb_tensor *t = lsb_check_contiguous(L, 1, "gather", "self");
-  if (t->view.rank == 0) return lsb_fail(L, "gather", "a scalar has no rows");
-  if (t->view.shape[0] > 0 && ls_view_count(&t->view) / (size_t)t->view.shape[0] > INT32_MAX)
-    return lsb_fail(L, "gather", "rows of more than 2^31-1 elements");
+  check_width(L, "gather", "self", t);
   int64_t *index = check_rows(L, 2, "gather", 1, SIZE_MAX, &labels);
   for (size_t i = 0; i < labels->count; i++)
     if (index[i] < 0 || index[i] >= t->view.shape[0])
@@ -208,6 +215,8 @@ static int scatter(lua_State *L) {
   lsb_labels *labels;
   ls_err err;
   lsb_tensor *g = lsb_check_contiguous(L, 1, "scatter", "gradient"), *like = lsb_check_tensor(L, 3, "scatter", "like");
+  check_width(L, "scatter", "gradient", g);
+  check_width(L, "scatter", "like", like);
   int64_t *index = check_rows(L, 2, "scatter", 1, (size_t)g->view.shape[0], &labels);
   lsb_tensor *out = lsb_new_tensor(L, "scatter", like->view.rank, like->view.shape);
   ls_cmat rows = as_rows(out);
@@ -234,6 +243,8 @@ static int pick_back(lua_State *L) {
   lsb_labels *labels;
   ls_err err;
   lsb_tensor *g = lsb_check_contiguous(L, 1, "pick", "gradient"), *like = lsb_check_tensor(L, 3, "pick", "like");
+  if (like->view.rank != 2 || g->view.rank != 1 || g->view.shape[0] != like->view.shape[0])
+    return lsb_fail(L, "pick", "the gradient does not fit the matrix");
   int64_t *index = check_rows(L, 2, "pick", 0, (size_t)like->view.shape[0], &labels);
   lsb_tensor *out = lsb_new_matrix(L, "pick", like->view.shape[0], like->view.shape[1]);
   ls_fill(0.0f, &out->view);

@@ -180,17 +180,21 @@ static int squeeze(lua_State *L) {
 
 /* cat(table of tensors, axis): joined along an axis. */
 static int cat(lua_State *L) {
-  luaL_argcheck(L, lua_type(L, 1) == LUA_TTABLE, 1, "a table of tensors is required");
-  lua_Unsigned parts = lua_rawlen(L, 1);
+  lua_settop(L, 2);
+  size_t parts = lsb_check_length(L, 1, "cat", "the table");
   if (parts == 0) return lsb_fail(L, "cat", "the table holds no tensor");
+  lua_newtable(L); /* a finalizer of the script may change its own while memory is asked for below */
+  for (size_t p = 1; p <= parts && lua_rawgeti(L, 1, (lua_Integer)p) != LUA_TNIL; p++) lua_rawseti(L, 3, (lua_Integer)p);
+  lua_settop(L, 3);
+  lua_replace(L, 1);
   lua_rawgeti(L, 1, 1);
   lsb_tensor *first = lsb_check_tensor(L, -1, "cat", "tensor 1");
   int32_t axis = lsb_check_axis(L, 2, "cat", &first->view), sizes[LS_MAX_RANK];
   int64_t total = 0;
   memcpy(sizes, first->view.shape, sizeof sizes);
-  for (lua_Unsigned p = 1; p <= parts; p++) {
+  for (size_t p = 1; p <= parts; p++) {
     char argument[40], a[96], b[96];
-    snprintf(argument, sizeof argument, "tensor %llu", (unsigned long long)p);
+    snprintf(argument, sizeof argument, "tensor %zu", p);
     lua_rawgeti(L, 1, (lua_Integer)p);
     lsb_tensor *t = lsb_check_tensor(L, -1, "cat", argument);
     bool fits = t->view.rank == first->view.rank;
@@ -206,7 +210,7 @@ static int cat(lua_State *L) {
 
   lsb_tensor *out = lsb_new_tensor(L, "cat", first->view.rank, sizes);
   ls_view to = out->view;
-  for (lua_Unsigned p = 1; p <= parts; p++) {
+  for (size_t p = 1; p <= parts; p++) {
     lua_rawgeti(L, 1, (lua_Integer)p);
     lsb_tensor *t = lsb_check_tensor(L, -1, "cat", "tensor");
     to.shape[axis] = t->view.shape[axis];

@@ -18,6 +18,7 @@ local Dataset, Collection = {}, {}
 Dataset.__index, Dataset.__name = Dataset, "data set"
 Collection.__index, Collection.__name = Collection, "data set with parts"
 options.type("dataset", function(v) return getmetatable(v) == Dataset end, "a data set (data.train, data.test, …)")
+options.type("collection", function(v) return getmetatable(v) == Collection end, "a data set with parts (ls.data.load …)")
 
 function Dataset:__len() return #self.y end
 function Dataset:__tostring()
@@ -38,6 +39,7 @@ end
 -- ---- batches ----
 
 Dataset.batches = public("data:batches", {
+  self = "dataset",
   doc = "Iterates over the rows in batches of x and y: in a random order from the stream's \"order\", or in their own without rng. The last one may be smaller.",
   returns = "an iterator for `for x, y in …`", example = "for x, y in data.train:batches(128, { rng = rng }) do print(x:mean(), #y) end",
   { "size", type = "integer", min = 1, max = 2^31 - 1, doc = "rows of a batch" },
@@ -60,6 +62,7 @@ Dataset.batches = public("data:batches", {
 end)
 
 Dataset.subset = public("data:subset", {
+  self = "dataset",
   doc = "The rows at the given positions.", returns = "data set", example = "local few = data.train:subset(rng:permutation(100))",
   { "positions", type = "labels", doc = "from 1; they may repeat" },
 }, function(self, positions)
@@ -86,6 +89,7 @@ end
 local part = function(what) return { type = "number", above = 0, doc = ("%s rows: a fraction below 1, or a count"):format(what) } end
 
 Collection.split = public("data:split", {
+  self = "collection",
   doc = [[Takes validation rows (and test rows, where there is no test part yet) out of the training rows at random. Without rng from a fixed
 stream named by the data set: the same rows for every seed; with rng = rng, in a trial, they vary by seed.]],
   returns = "data set with parts .train, .validation, .test",

@@ -13,6 +13,7 @@ local raise    = public.raise
 
 local Experiment = {}
 Experiment.__index, Experiment.__name = Experiment, "experiment"
+options.type("experiment", function(v) return getmetatable(v) == Experiment end, "an experiment (ls.experiment{…})")
 
 -- ---- arms ----
 

@@ -152,14 +152,15 @@ before the first weight changes; missing and unknown names are listed.]],
   return self
 end)
 
-function Module:describe(indent)
+function Module:describe(indent, above)
+  above = setmetatable({ [self] = true }, { __index = above })
   local class_name = getmetatable(self).__name
   local lines = {}
   for _, key in ipairs(rawget(self, "_order") or {}) do
     local value = rawget(self, key)
     if is_module(value) then
       local name = type(key) == "number" and ("%d"):format(key - 1) or key
-      lines[#lines + 1] = ("%s  (%s) %s"):format(indent, name, value:describe(indent .. "  "))
+      lines[#lines + 1] = ("%s  (%s) %s"):format(indent, name, above[value] and "itself" or value:describe(indent .. "  ", above))
     end
   end
   local own = rawget(self, "summary") or ""
@@ -168,8 +169,10 @@ end
 
 -- Makes all weights below `self` that have not been made yet.
 local function initialise(self, rng)
-  local weights, dropout = rng:spawn "initialisation", nil
+  local weights, dropout, seen = rng:spawn "initialisation", nil, {}
   local function visit(module)
+    if seen[module] then return end
+    seen[module] = true
     if rawget(module, "make") then
       module.make(module, weights)
       rawset(module, "make", nil)

@@ -31,6 +31,7 @@ options.type("optimizer", function(v)
   local meta = getmetatable(v)
   return meta == Optimizer or meta == Recipe
 end, "an optimizer (ls.optim.sgd{…})")
+options.type("built optimizer", function(v) return getmetatable(v) == Optimizer end, "an optimizer of parameters")
 options.type("schedule", function(v) return getmetatable(v) == Schedule end, "a schedule (ls.optim.cosine{…})")
 
 local function zeros(t) return raw.zeros(raw.shape(t)) end
@@ -46,6 +47,7 @@ end
 function Recipe:build(parameters) return build(self.kind, self.options, parameters) end
 
 Optimizer.step = public("optimizer:step", {
+  self = "built optimizer",
   doc = "Changes every parameter that has gathered a gradient by one step, at the learning rate optimizer.lr.", returns = "nothing",
 }, function(self)
   self.steps = self.steps + 1
@@ -64,7 +66,7 @@ Optimizer.step = public("optimizer:step", {
   end
 end)
 
-Optimizer.zero_grad = public("optimizer:zero_grad", { doc = "Forgets the gathered gradients of all parameters.", returns = "nothing" }, function(self)
+Optimizer.zero_grad = public("optimizer:zero_grad", { self = "built optimizer", doc = "Forgets the gathered gradients of all parameters.", returns = "nothing" }, function(self)
   for _, p in ipairs(self.parameters) do grad.set_grad(p, nil) end
 end)
 

@@ -36,8 +36,17 @@ local function restrict()
     return f, path
   end
   string.dump = nil
-  local kept = { traceback = debug.traceback, getinfo = debug.getinfo }
+  -- C functions of running frames stay hidden: the engine calls some with arguments that only it can make
+  local getinfo = debug.getinfo
+  local function visible_info(at, ...)
+    if type(at) == "number" then at = at + 1 end
+    local info = getinfo(at, ...)
+    if info and info.func and getinfo(info.func, "S").what == "C" then info.func = nil end
+    return info
+  end
+  local kept = { traceback = debug.traceback, getinfo = visible_info }
   debug, package.loaded.debug = kept, kept
+  c.start, c.limit = nil, nil
 end
 
 -- ---- options ----
@@ -50,7 +59,7 @@ end
 local function size(text)
   local number, unit = text:match "^(%d+%.?%d*)([kKmMgG]?)[bB]?$"
   if not number then return nil end
-  return math.floor(tonumber(number) * (({ k = 1e3, m = 1e6, g = 1e9 })[unit:lower()] or 1))
+  return math.tointeger(math.floor(tonumber(number) * (({ k = 1e3, m = 1e6, g = 1e9 })[unit:lower()] or 1)))
 end
 
 local function whole(low, high)

@@ -6,7 +6,8 @@
 --     options = { rng = { type = "rng", required = true, doc = "…" } },   -- a table of named options, the last argument
 --   }, function(sizes, o) … end)
 --
--- A method is public("model:save", { { "file", type = "string" } }, function(self, file) … end): self is handed through.
+-- A method is public("model:save", { { "file", type = "string" } }, function(self, file) … end): self must be of the type that
+-- `self` names in the specification, or the word before the colon.
 -- The result is a C function, so that errors blame the user's line, tail calls included. The registry feeds `lsengine help`,
 -- the manual, and the test that tries every option with wrong values.
 local system  = require "lsengine.c.system"
@@ -17,10 +18,16 @@ local registry = {}
 
 local function short(name) return name:match "[%w_]+$" or name end
 
+-- What self of a method must be; nil for a function.
+local function self_spec(name, spec)
+  local kind = name:match "^(%w+):"
+  return kind and { type = spec.self or kind }
+end
+
 local function checked(name, spec, f)
   local who, method = spec.called or short(name), name:find(":", 1, true) ~= nil
   local arguments, option_specs = #spec, spec.options
-  local first = method and 1 or 0
+  local first, self = method and 1 or 0, self_spec(name, spec)
   for i = 1, arguments do assert(type(spec[i][1]) == "string", name) end
   local total = first + arguments + (option_specs and 1 or 0)
   return function(...)
@@ -40,6 +47,7 @@ local function checked(name, spec, f)
       end
     end
     if option_specs then given[total] = read(who, option_specs, given[total]) end
+    if self then check(who, "self", self, given[1]) end
     return f(table.unpack(given, 1, total))
   end
 end
@@ -52,10 +60,11 @@ local function public(name, spec, f)
   if not spec.variadic and (#spec > 0 or spec.options) then
     entry = checked(name, spec, f)
   elseif not spec.variadic and not spec.operator then
-    local who, first = spec.called or short(name), name:find(":", 1, true) and 1 or 0
+    local who, first, self = spec.called or short(name), name:find(":", 1, true) and 1 or 0, self_spec(name, spec)
     entry = function(...)
       local n = select("#", ...)
       if n > first then raise(who, ("%d arguments were given, none is taken"):format(n - first)) end
+      if self then check(who, "self", self, (...)) end
       return f(...)
     end
   end

@@ -22,6 +22,7 @@ local function is_target(v) return getmetatable(v) == Target end
 local function is_scheme(v) return getmetatable(v) == Scheme end
 options.type("target", function(v) return is_target(v) or clabels.is_labels(v) or type(v) == "table" and getmetatable(v) == nil end,
   "a target or labels")
+options.type("built target", is_target, "a target (of a scheme, ls.target.soft, ls.target.weighted)")
 options.type("scheme", is_scheme, "a softening scheme (ls.target.uniform(0.1))")
 
 local target = { is_target = is_target, is_scheme = is_scheme }
@@ -63,10 +64,12 @@ end
 target.is_soft = is_soft
 
 Target.rows = public("target:rows", {
+  self = "built target",
   doc = "All rows as a matrix, O(N·K): to look at, or to compare with.", returns = "tensor (N×K)", example = "print(ls.target.uniform(0.1)(labels):rows(10))",
   { "classes", type = "integer", min = 1, max = 2^31 - 1, doc = "K" },
 }, function(self, classes) return c.rows(self, classes) end)
 Target.entropy = public("target:entropy", {
+  self = "built target",
   doc = "Mean entropy of the rows in nats: the floor of the loss, which it cannot go below.", returns = "number",
   example = "print(ls.target.uniform(0.1)(labels):entropy(10))   -- 0.5003 nats",
   { "classes", type = "integer", min = 1, max = 2^31 - 1, doc = "K" },

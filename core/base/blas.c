@@ -22,7 +22,7 @@ typedef struct gemm_job {
   size_t across;
 } gemm_job;
 
-static int32_t ceil_div(int32_t a, int32_t b) { return (a + b - 1) / b; }
+static int32_t ceil_div(int32_t a, int32_t b) { return a / b + (a % b != 0); }
 
 static void block_size(int32_t m, int32_t n, int32_t k, int32_t *rows, int32_t *cols) {
   double work = (double)m * n * k;

@@ -12,8 +12,9 @@ size_t ls_view_count(const ls_view *v) {
 
 bool ls_view_contiguous(const ls_view *v) {
   ptrdiff_t step = 1;
+  if (ls_view_count(v) == 0) return true;
   for (int32_t i = v->rank - 1; i >= 0; i--) {
-    if (v->shape[i] != 1 && v->stride[i] != step) return ls_view_count(v) == 0;
+    if (v->shape[i] != 1 && v->stride[i] != step) return false;
     step *= v->shape[i];
   }
   return true;
@@ -26,10 +27,12 @@ bool ls_view_same_shape(const ls_view *a, const ls_view *b) {
 ls_view ls_view_of(float *data, int32_t rank, const int32_t *shape) {
   ls_view v = {.data = data, .rank = rank};
   ptrdiff_t step = 1;
+  bool empty = false; /* the other sizes of an empty array may multiply to anything */
+  for (int32_t i = 0; i < rank; i++) empty = empty || shape[i] == 0;
   for (int32_t i = rank - 1; i >= 0; i--) {
     v.shape[i] = shape[i];
     v.stride[i] = step;
-    step *= shape[i];
+    if (!empty) step *= shape[i];
   }
   return v;
 }
