@@ -22,7 +22,7 @@ soft rows are all targets to every categorical loss. Class ids count from 0. A l
 which knows the number of classes.]], { "target" } },
   { "losses", "Losses", { "ls.loss." }, [[
 A loss is a one-element tensor in nats. It remembers its target (`loss.target`) and how class weights were used (`loss.weighting`); arithmetic
-keeps both, `:item()` ends them. Values and gradients are computed in one sweep, O(N·K); inner sums are taken in double. A NaN or +inf logit, a
+keeps both, `:item()` ends them. Values and gradients are computed in one sweep, O(N·K); sums over rows are taken in double. A NaN or +inf logit, a
 label outside 0 … K-1 and target mass on a masked (-inf) class are errors that name the row.]], { "loss" } },
   { "data", "Data sets", { "ls.data.", "data:" }, [[
 A data set has `x` (a tensor, a row for each example), `y` (labels), `classes` and `name`. A loaded one has the parts `.train`, `.test` and, after

@@ -33,7 +33,8 @@ void ls_sgd_step(const ls_sgd_options *o, int64_t step, size_t n, float *w, cons
  * m and v zero before the first (Kingma & Ba 2015). */
 void ls_adam_step(const ls_adam_options *o, int64_t step, size_t n, float *w, const float *g, float *m, float *v);
 
-/* Sum of squares in double over blocks of 32768 added in order: the same bits for any number of threads. n up to 2^30·8. */
+/* Sum of squares: 512 numbers at a time in 16 float lanes, these in double, over blocks of 32768 in order. Relative error at most 2e-6,
+ * of random numbers about 1e-9; the same bits for any number of threads. */
 double ls_sum_of_squares(size_t n, const float *x);
 
 /* x *= by */

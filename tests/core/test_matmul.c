@@ -1,0 +1,96 @@
+/* Matrix products against a double-precision oracle; the same bits whoever runs them. SPDX-License-Identifier: MIT */
+#include "test.h"
+
+#include <lsengine/pool.h>
+#include <lsengine/random.h>
+#include <lsengine/tensor.h>
+
+#include <cblas.h>
+
+enum { MOST = 1 << 21 };
+static float a[MOST], b[MOST], c[MOST], first[MOST];
+
+static void numbers(uint64_t seed, float *x) {
+  ls_rng r;
+  ls_rng_seed(&r, seed);
+  ls_rng_fill_normal(&r, MOST, x, 0, 1);
+}
+
+static void product(bool ta, bool tb, int m, int n, int k, bool add) {
+  ls_cmat x = ta ? (ls_cmat){a, k, m, m > 0 ? m : 1} : (ls_cmat){a, m, k, k > 0 ? k : 1};
+  ls_cmat y = tb ? (ls_cmat){b, n, k, k > 0 ? k : 1} : (ls_cmat){b, k, n, n > 0 ? n : 1};
+  assert_ok(ls_matmul(ta, tb, x, y, add, (ls_mat){c, m, n, n > 0 ? n : 1}, err));
+}
+
+/* Float sums of k products: within k/2 roundings of the sum of their magnitudes. */
+static int close_to_oracle(bool ta, bool tb, int m, int n, int k, double start, int every) {
+  for (int i = 0; i < m; i += every)
+    for (int j = 0; j < n; j += every) {
+      double sum = start, size = fabs(start);
+      for (int l = 0; l < k; l++) {
+        double term = (double)(ta ? a[l * m + i] : a[i * k + l]) * (double)(tb ? b[j * k + l] : b[l * n + j]);
+        sum += term;
+        size += fabs(term);
+      }
+      if (!(fabs((double)c[i * n + j] - sum) <= 6e-8 * (1 + 0.5 * k) * size)) return 0;
+    }
+  return 1;
+}
+
+static void products_are_the_oracles(void **state) {
+  (void)state;
+  static const int shapes[][3] = {{1, 1, 1}, {1, 7, 3}, {5, 1, 9}, {3, 4, 0}, {0, 3, 4}, {3, 0, 4}, {17, 33, 65}, {64, 10, 128}, {65, 64, 31}, {63, 65, 200},
+                                  {127, 300, 84}, {128, 610, 90}, {513, 70, 130}, {600, 1220, 40}};
+  assert_ok(ls_pool_start(2, err));
+  for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++)
+    for (int t = 0; t < 4; t++) {
+      int m = shapes[s][0], n = shapes[s][1], k = shapes[s][2], every = m * n > 20000 ? 13 : 1;
+      product(t & 1, t & 2, m, n, k, false);
+      assert_true(close_to_oracle(t & 1, t & 2, m, n, k, 0, every));
+      for (int i = 0; i < m * n; i++) c[i] = 2;
+      product(t & 1, t & 2, m, n, k, true);
+      assert_true(close_to_oracle(t & 1, t & 2, m, n, k, 2, every));
+      if (m * n * k > 0) {
+        c[0] += 1.0f;
+        assert_false(close_to_oracle(t & 1, t & 2, m, n, k, 2, every)); /* an element that is wrong would be seen */
+      }
+    }
+  ls_pool_stop();
+}
+
+static void bits_depend_on_the_shape_alone(void **state) {
+  (void)state;
+  static const int shapes[][3] = {{128, 1200, 784}, {127, 1200, 784}, {1200, 784, 127}, {128, 10, 1200}, {64, 128, 64}, {300, 300, 300}, {1000, 64, 512}};
+  static const int threads[] = {1, 2, 3, 5};
+  for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
+    size_t size = (size_t)shapes[s][0] * (size_t)shapes[s][1] * sizeof *c;
+    uint64_t shared = ls_pool_blocks(LS_SITE_MATMUL);
+    for (int t = 0; t < 8; t++) {
+      assert_ok(ls_pool_start(threads[t % 4], err));
+      openblas_set_num_threads(t < 4 ? 1 : 2); /* a host that has set others changes nothing */
+      product(false, true, shapes[s][0], shapes[s][1], shapes[s][2], false);
+      if (t == 0) memcpy(first, c, size);
+      assert_memory_equal(first, c, size);
+      ls_pool_stop();
+    }
+    if (s < 4) assert_true(ls_pool_blocks(LS_SITE_MATMUL) >= shared + 16);
+  }
+}
+
+static void shapes_that_do_not_fit_are_named(void **state) {
+  (void)state;
+  ls_mat out = {c, 2, 2, 2};
+  assert_fails(ls_matmul(false, false, (ls_cmat){a, 2, 3, 3}, (ls_cmat){b, 2, 2, 2}, false, out, err), LS_ESHAPE, "2x3");
+  assert_fails(ls_matmul(true, false, (ls_cmat){a, 2, 3, 3}, (ls_cmat){b, 2, 2, 2}, false, out, err), LS_ESHAPE, "2x2");
+}
+
+int main(void) {
+  numbers(1, a);
+  numbers(2, b);
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(products_are_the_oracles),
+      cmocka_unit_test(bits_depend_on_the_shape_alone),
+      cmocka_unit_test(shapes_that_do_not_fit_are_named),
+  };
+  return run_suite(tests);
+}
