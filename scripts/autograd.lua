@@ -4,6 +4,7 @@
 -- nil. node[i] are the inputs, node.out the result, node.saved the kept value. Gradients have the shape of their input.
 local c       = require "lsengine.c.autograd"
 local tensor  = require "lsengine.c.tensor"
+local options = require "lsengine.options"
 local public  = require "lsengine.public"
 local raise   = public.raise
 local node_of, is_leaf, take, same_shape = c.node, c.is_leaf, c.take, c.same_shape
@@ -153,11 +154,14 @@ the i-th gradient will be used.]],
   return c.op(o.name, forward, backward)
 end)
 
+local callable = { type = "callable" }
+
 autograd.no_grad = public("ls.no_grad", {
   doc = "Calls f(…) without recording, and returns what it returns.",
   returns = "what f returns",
   variadic = true,
 }, function(f, ...)
+  options.check("no_grad", "argument f", callable, f)
   local _ <close> = autograd.pause()
   return f(...)
 end)
