@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { LONGEST_PATH = 4095 };
+
 static bool in_library(const char *source) { return strncmp(source, "=lsengine/", 10) == 0; }
 
 void lsb_push_where(lua_State *L) {
@@ -86,6 +88,7 @@ const char *lsb_check_path(lua_State *L, int index, const char *name, const char
   size_t length;
   const char *path = lsb_check_string(L, index, name, argument, &length);
   if (strlen(path) != length) lsb_fail(L, name, "the %s's name holds a zero byte", argument);
+  if (length > LONGEST_PATH) lsb_fail(L, name, "the %s's name has %zu bytes, at most %d are allowed", argument, length, LONGEST_PATH);
   return path;
 }
 

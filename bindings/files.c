@@ -104,7 +104,11 @@ static const uint8_t *read_file(lua_State *L, const char *who, const char *path,
   int status = lua_pcall(L, 4, 1, 0);
   gzclose(h->gz);
   h->gz = NULL;
-  if (status == LUA_ERRMEM) lsb_fail(L, who, "%s: no memory for it after %.1f MB (unpacked)", path, (double)*size / 1e6);
+  if (status == LUA_ERRMEM) {
+    char so_far[64];
+    snprintf(so_far, sizeof so_far, "it after %.1f MB (unpacked)", (double)*size / 1e6);
+    lsb_fail(L, who, "%s: %s", path, lsb_no_memory_text(L, so_far));
+  }
   if (status != LUA_OK) lua_error(L);
   return (const uint8_t *)lua_tostring(L, -1);
 }
@@ -145,7 +149,12 @@ static int load_npz(lua_State *L, const char *who, const char *path) {
     if (stat.size > MOST_BYTES) return lsb_fail(L, who, "%s: %s unpacks to more than 64 GiB", path, stat.name);
     size_t length = strlen(stat.name);
     lua_pushlstring(L, stat.name, length > 4 && strcmp(stat.name + length - 4, ".npy") == 0 ? length - 4 : length);
-    uint8_t *bytes = lsb_new_scratch(L, who, (size_t)stat.size + 1);
+    uint8_t *bytes = lsb_try_userdata(L, (size_t)stat.size + 1);
+    if (bytes == NULL) {
+      char what[64];
+      snprintf(what, sizeof what, "%.1f MB (unpacked)", (double)stat.size / 1e6);
+      return lsb_fail(L, who, "%s: %s: %s", path, stat.name, lsb_no_memory_text(L, what));
+    }
     h->entry = zip_fopen_index(h->zip, (zip_uint64_t)i, 0);
     if (h->entry == NULL) return lsb_fail(L, who, "%s: %s cannot be read: %s", path, stat.name, zip_strerror(h->zip));
     zip_int64_t got = zip_fread(h->entry, bytes, stat.size);

@@ -6,20 +6,16 @@
 
 static const char labels_key = 0;
 
-static int allocate(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TLIGHTUSERDATA);
-  lua_newuserdatauv(L, *(size_t *)lua_touserdata(L, 1), 0);
-  return 1;
-}
-
 lsb_labels *lsb_new_labels(lua_State *L, const char *name, size_t count) {
   if (count > (size_t)1 << 40) lsb_fail(L, name, "%zu labels are too many", count);
   size_t bytes = sizeof(lsb_labels) + count * sizeof(int64_t);
-  luaL_checkstack(L, 8, NULL);
-  lua_pushcfunction(L, allocate);
-  lua_pushlightuserdata(L, &bytes);
-  if (lua_pcall(L, 1, 1, 0) != LUA_OK) lsb_fail(L, name, "no memory for %zu labels", count);
-  lsb_labels *labels = lua_touserdata(L, -1);
+  lsb_labels *labels = lsb_try_userdata(L, bytes);
+  if (labels == NULL) {
+    char what[48];
+    snprintf(what, sizeof what, "%zu labels", count);
+    lsb_no_memory(L, name, what, bytes);
+    return NULL;
+  }
   labels->count = count;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &labels_key);
   lua_setmetatable(L, -2);

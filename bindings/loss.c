@@ -51,12 +51,16 @@ static void read_history(lua_State *L, const char *name, target_place *p) {
     ls_softening *s = &p->softening[i - 1];
     memset(s, 0, sizeof *s);
     lua_rawgeti(L, -1, i);
-    luaL_checktype(L, -1, LUA_TTABLE);
+    if (lua_type(L, -1) != LUA_TTABLE) lsb_type_error(L, -1, name, "a softening", "a table");
     lua_getfield(L, -1, "kind");
-    s->kind = (ls_softening_kind)luaL_checkoption(L, -1, NULL, kinds);
+    const char *kind = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    int number = 0;
+    while (kinds[number] != NULL && strcmp(kinds[number], kind) != 0) number++;
+    if (kinds[number] == NULL) lsb_fail(L, name, "the kind of softening %lld is %s", (long long)i, lsb_describe(L, -1));
+    s->kind = (ls_softening_kind)number;
     lua_pop(L, 1);
     lua_getfield(L, -1, "epsilon");
-    s->epsilon = luaL_checknumber(L, -1);
+    s->epsilon = lsb_check_number(L, -1, name, "epsilon");
     lua_pop(L, 1);
     lsb_tensor *t = field_tensor(L, name, kinds[s->kind], p);
     if (s->kind >= LS_SOFTEN_PRIOR && t == NULL) lsb_fail(L, name, "the %s is missing", kinds[s->kind]);
@@ -83,7 +87,7 @@ static void read_terms(lua_State *L, const char *name, target_place *p) {
     ls_term *term = &t->term[i - 1];
     memset(term, 0, sizeof *term);
     lua_rawgeti(L, -1, i);
-    luaL_checktype(L, -1, LUA_TTABLE);
+    if (lua_type(L, -1) != LUA_TTABLE) lsb_type_error(L, -1, name, "a term of the target", "a table");
     lua_rawgeti(L, -1, 1);
     lsb_labels *labels = lsb_test_labels(L, -1);
     if (labels == NULL) lsb_fail(L, name, "the labels of term %lld are %s, a label vector is required", (long long)i, lsb_describe(L, -1));
@@ -95,7 +99,7 @@ static void read_terms(lua_State *L, const char *name, target_place *p) {
     lua_rawgeti(L, -2, 2);
     lsb_tensor *weights = lsb_test_tensor(L, -1);
     if (weights == NULL) {
-      term->weight = luaL_checknumber(L, -1);
+      term->weight = lsb_check_number(L, -1, name, "a weight");
     } else {
       if (weights->view.rank != 1 || weights->view.shape[0] != t->rows || !ls_view_contiguous(&weights->view))
         lsb_fail(L, name, "the weights of term %lld do not fit its %d labels", (long long)i, t->rows);
@@ -120,7 +124,7 @@ static void check_target(lua_State *L, int index, const char *name, target_place
     p->target.rows = p->target.dense.rows;
   } else {
     lua_getfield(L, -1, "terms");
-    luaL_checktype(L, -1, LUA_TTABLE);
+    if (lua_type(L, -1) != LUA_TTABLE) lsb_type_error(L, -1, name, "terms", "a table");
     read_terms(L, name, p);
     lua_pop(L, 1);
   }

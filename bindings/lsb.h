@@ -65,6 +65,16 @@ lsb_tensor *lsb_new_matrix(lua_State *L, const char *name, int32_t rows, int32_t
 /* Pushes a view of the tensor at index with the given shape, strides and place. */
 lsb_tensor *lsb_new_view(lua_State *L, int index, const ls_view *view);
 
+/* The one place where large memory is asked for: protected, so that running out of it names the user's line. Pushes a userdata
+ * with a tensor's user values; NULL (and nothing pushed) where memory is short. */
+void *lsb_try_userdata(lua_State *L, size_t bytes);
+
+/* Pushes "no memory for `what`: … are in use, the limit is …". */
+const char *lsb_no_memory_text(lua_State *L, const char *what);
+
+/* Raises that, with the size. */
+int lsb_no_memory(lua_State *L, const char *name, const char *what, size_t bytes);
+
 /* Scratch memory as a userdata on the stack, aligned to 64 bytes; NULL for 0 bytes (pushes nil). */
 void *lsb_new_scratch(lua_State *L, const char *name, size_t bytes);
 

@@ -1,10 +1,11 @@
 /* The tensor userdata: making, viewing, reading and writing elements. SPDX-License-Identifier: MIT */
-#include "bindings/lsb.h"
+#include "bindings/memory.h"
 #include "bindings/tensor.h"
 
 #include <lsengine/tensor.h>
 
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char tensor_key = 0;
@@ -32,15 +33,31 @@ static int allocate(lua_State *L) {
 
 enum { SMALL = 1 << 16 }; /* bytes that are asked for as Lua's own tables are */
 
-/* The one place where large memory is asked for: protected, so that running out of it names the user's line. */
-static void *new_userdata(lua_State *L, size_t bytes) {
+void *lsb_try_userdata(lua_State *L, size_t bytes) {
   luaL_checkstack(L, 8, NULL);
   if (bytes < SMALL) return lua_newuserdatauv(L, bytes, LSB_USER_VALUES);
   lua_pushcfunction(L, allocate);
   lua_pushlightuserdata(L, &bytes);
-  if (lua_pcall(L, 1, 1, 0) == LUA_OK) return lua_touserdata(L, -1);
+  int status = lua_pcall(L, 1, 1, 0);
+  if (status == LUA_OK) return lua_touserdata(L, -1);
+  if (status != LUA_ERRMEM) lua_error(L); /* interrupted, or the stack is full */
   lua_pop(L, 1);
   return NULL;
+}
+
+const char *lsb_no_memory_text(lua_State *L, const char *what) {
+  void *context;
+  char limit[128] = "";
+  const lsb_memory *m = lua_getallocf(L, &context) == lsb_allocate ? context : NULL;
+  if (m != NULL && m->limit != 0)
+    snprintf(limit, sizeof limit, ": %.1f MB are in use, the limit is %.1f MB (--mem-limit)", (double)m->used / 1e6, (double)m->limit / 1e6);
+  return lua_pushfstring(L, "no memory for %s%s", what, limit);
+}
+
+int lsb_no_memory(lua_State *L, const char *name, const char *what, size_t bytes) {
+  char text[256];
+  snprintf(text, sizeof text, "%s (%.1f MB)", what, (double)bytes / 1e6);
+  return lsb_fail(L, name, "%s", lsb_no_memory_text(L, text));
 }
 
 lsb_tensor *lsb_new_tensor(lua_State *L, const char *name, int32_t rank, const int32_t *shape) {
@@ -48,11 +65,12 @@ lsb_tensor *lsb_new_tensor(lua_State *L, const char *name, int32_t rank, const i
   size_t count;
   char text[128];
   if (ls_shape_count(rank, shape, &count, &err) != LS_OK) lsb_raise(L, name, &err);
-  lsb_tensor *t = new_userdata(L, sizeof *t + ALIGNMENT + count * sizeof(float));
+  lsb_tensor *t = lsb_try_userdata(L, sizeof *t + ALIGNMENT + count * sizeof(float));
   if (t == NULL) {
     ls_view wanted = ls_view_of(NULL, rank, shape);
-    lsb_fail(L, name, "no memory for %s floats (%.1f MB)", ls_shape_text(&wanted, text, sizeof text),
-             (double)count * sizeof(float) / 1e6);
+    char what[160];
+    snprintf(what, sizeof what, "%s floats", ls_shape_text(&wanted, text, sizeof text));
+    lsb_no_memory(L, name, what, count * sizeof(float));
     return NULL;
   }
   uintptr_t floats = ((uintptr_t)(t + 1) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
@@ -90,8 +108,8 @@ void *lsb_new_scratch(lua_State *L, const char *name, size_t bytes) {
     lua_pushnil(L);
     return NULL;
   }
-  char *memory = new_userdata(L, bytes + ALIGNMENT);
-  if (memory == NULL) lsb_fail(L, name, "no memory for %.1f MB of scratch", (double)bytes / 1e6);
+  char *memory = lsb_try_userdata(L, bytes + ALIGNMENT);
+  if (memory == NULL) lsb_no_memory(L, name, "intermediate results", bytes);
   return (void *)(((uintptr_t)memory + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
 }
 

@@ -173,12 +173,14 @@ the i-th gradient will be used.]],
   return autograd.op(o.name, forward, backward, true)
 end)
 
+local callable = { type = "callable" }
+
 autograd.no_grad = public("ls.no_grad", {
   doc = "Calls f(…) without recording, and returns what it returns.",
   returns = "what f returns", signature = "(f, …)", example = "local accuracy = ls.no_grad(function() return model(x):argmax() end)",
   variadic = true,
 }, function(f, ...)
-  options.check("no_grad", "f", { type = "callable" }, f)
+  options.check("no_grad", "argument f", callable, f)
   local _ <close> = autograd.pause()
   return f(...)
 end)

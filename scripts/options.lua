@@ -16,7 +16,12 @@ local types = {
   string   = { function(v) return type(v) == "string" end, "a string" },
   boolean  = { function(v) return type(v) == "boolean" end, "true or false" },
   table    = { function(v) return type(v) == "table" end, "a table" },
-  callable = { function(v) return type(v) == "function" or (getmetatable(v) ~= nil and (type(getmetatable(v)) ~= "table" or getmetatable(v).__call ~= nil)) end, "a function" },
+  callable = { function(v)
+    local meta = getmetatable(v)
+    if type(v) == "function" or meta == nil then return type(v) == "function" end
+    if type(meta) == "table" then return meta.__call ~= nil end
+    return type(v) == "table" -- a locked metatable cannot be looked into; the engine's own locked types are userdata
+  end, "a function" },
 }
 
 -- Adds a type: test(value) → boolean; `called` with its article ("a tensor").

@@ -1,0 +1,242 @@
+-- Every public function, every function of the private C modules and every operator of their types with hostile arguments.
+-- SPDX-License-Identifier: MIT
+--
+-- Arguments are drawn at random with a fixed seed: LSENGINE_SWEEP=N makes N calls (under the sanitizers: millions), LSENGINE_SEED another seed,
+-- LSENGINE_TRACE_CALLS=FILE writes the call before making it. A call returns or raises; the engine works after it.
+local t      = require "harness"
+local ls     = require "lsengine"
+local manual = require "lsengine.manual"
+local public = require "lsengine.public"
+local raw    = require "lsengine.c.tensor"
+local grad   = require "lsengine.c.autograd"
+
+-- A set whose parts a script has exchanged for others.
+local function new_set(x, y, classes)
+  local set = ls.data.new{ x = raw.full(0, 1), y = { 0 }, classes = 1 }.train
+  set.x, set.y, set.classes = x, ls.labels(y), classes
+  return set
+end
+
+local CALLS = math.tointeger(tonumber(os.getenv "LSENGINE_SWEEP" or 20000))
+local trace = os.getenv "LSENGINE_TRACE_CALLS"
+math.randomseed(math.tointeger(tonumber(os.getenv "LSENGINE_SEED" or 7)))
+local random, unpack = math.random, table.unpack
+
+local modules = { "autograd", "eval", "files", "json", "labels", "loss", "nn", "program", "random", "system", "tensor" }
+
+-- What is not called, and why.
+local left_out = {
+  ["experiment:run"] = "writes a file of results for each call: test_robust_cases.lua runs it",
+}
+-- What writes files: gets only names that cannot be written.
+local function writes(name) return name:find "save" ~= nil or name:find "make_folder" ~= nil end
+-- What takes as long as it is told to: gets no large number.
+local function lasts(name) return name == "ls.train" end
+
+-- ---- values ----
+
+local refused = setmetatable({}, { __tostring = function() return "an error object" end })
+local numbers = { 0, 1, 2, 3, -1, 0.5, -0.0, 1e-320, 1e308, -1e308, 2^31 - 1, 2^31, -2^31, 2^40, 2^53, math.mininteger, math.maxinteger, 0 / 0, math.huge, -math.huge }
+local small = { 0, 1, 2, 3, -1, 0.5, -0.0, 1e-320, 0 / 0, -math.huge, math.mininteger }
+local paths = { "", "x\0y", "/dev/null/x.npz", "/dev/null/x.npy", "/dev/null/\255", ("a"):rep(5000), "/", "." }
+local texts = { "", "x\0y", "/dev/null/x.npz", "\255\254", ("a"):rep(5000), "mean", "none", "uniform", "torch", "relu", "cosine", "lower", "equal", "%s%n", "true", "1", "[", "{\"a\":[1,null]}" }
+
+local function looped()
+  local x = {}
+  x[1], x[2], x.x, x.terms, x.history, x.dense = x, x, x, x, x, x
+  return x
+end
+local function erring() return setmetatable({}, { __index = function() error "no" end, __len = function() error "no" end, __pairs = function() error "no" end }) end
+local function endless_length() -- the border that rawlen finds is 2^61: eight bytes each make 0
+  local x = {}
+  for i = 0, 61 do x[1 << i], x[i < 61 and (1 << i) + 1 or 1] = 1, 1 end
+  return x
+end
+local function matrix(n, k, value)
+  local x = raw.full(value or 0, n, k)
+  for i = 1, math.min(n, k) do x[i][i] = i end
+  return x
+end
+local function leaf() return matrix(3, 3, 0.25):requires_grad() end
+
+local makers = {
+  tensor  = { function() return matrix(3, 3) end, function() return raw.full(1, 0, 0) end, function() return raw.full(1, 0, 2^31 - 1, 2^31 - 1, 2^31 - 1) end,
+    function() return raw.full(2) end, function() return matrix(3, 3, 0 / 0) end, function() return raw.full(math.huge, 3, 3) end,
+    function() return raw.full(0.5, 3) end, leaf, function() return leaf() * 2 end, function() return leaf():sum() end,
+    function() return matrix(3, 4):transpose() end, function() return raw.full(1, 1):expand(2, 3) end, function() return matrix(5, 2):narrow(1, 2, 3):select(2, 1) end,
+    function() return raw.full(1, 1, 1, 1, 1, 1, 1, 1, 3) end, function() return raw.full(1, 5):select(1, 5) end, function() return raw.full(1, 3, 0, 5) end,
+    function() return ls.loss.cross_entropy(leaf(), { 0, 1, 2 }) end },
+  labels  = { function() return ls.labels{} end, function() return ls.labels{ 0, 1, 2 } end, function() return ls.labels{ 1, 2, 3 } end,
+    function() return ls.labels{ -1, math.maxinteger, math.mininteger } end, function() return { 0, 1, 2 } end },
+  rng     = { function() return ls.rng(3) end },
+  model   = { function() return ls.nn.mlp({ 3, 4, 3 }, { rng = ls.rng(1), dropout = 0.5 }) end, function() return ls.nn.relu() end, function() return ls.nn.linear(3, 3) end,
+    function() local m = ls.nn.sequential{ ls.nn.relu() } m[2] = m return m end },
+  scheme  = { function() return ls.target.uniform(0.1) end, function() return ls.target.prior(0.5, { 0.2, 0.3, 0.5 }) end, function() return ls.target.one_hot() end,
+    function() return ls.target.matrix(0.5, { { 0.2, 0.3, 0.5 }, { 1, 0, 0 }, { 0, 0, 1 } }) end },
+  target  = { function() return ls.target.uniform(0.1){ 0, 1, 2 } end, function() return ls.target.soft(raw.full(1 / 3, 3, 3)) end,
+    function() return ls.target.weighted{ { { 0, 1, 2 }, 0.5 }, { { 2, 1, 0 }, raw.full(0.5, 3) } } end,
+    function() return setmetatable({ terms = erring(), history = {} }, getmetatable(ls.target.soft(raw.full(1 / 3, 3, 3)))) end,
+    function() return setmetatable({ dense = matrix(3, 3), history = looped() }, getmetatable(ls.target.soft(raw.full(1 / 3, 3, 3)))) end },
+  dataset = { function() return new_set(matrix(4, 3), { 0, 1, 2, 1 }, 3) end, function() return new_set(raw.full(0, 0, 3), {}, 3) end,
+    function() return new_set(raw.full(0 / 0, 2, 3), { 5, -1 }, 1) end },
+  optimizer = { function() return ls.optim.sgd{ lr = 0.1 } end, function() return ls.optim.adam({ leaf() }, { lr = 0.1 }) end, function() return ls.optim.sgd({ raw.full(1, 2) }, { lr = 1e308, momentum = 0.9 }) end },
+  schedule = { function() return ls.optim.cosine{} end },
+  claim   = { function() return ls.claim{ "a", "lower", "b", than = "c", by = 0 } end },
+  callable = { function() return print == nil end, function() return function() return 1 end end, function() return function(...) return ... end end,
+    function() return function() error(refused) end end, function() return function() error "no" end end, function() return coroutine.yield end,
+    function() return function() collectgarbage() return matrix(3, 3) end end, function() return coroutine.wrap(function() coroutine.yield(1) end) end,
+    function() return setmetatable({}, { __call = function() return 0 end }) end },
+  table   = { function() return {} end, looped, erring, endless_length, function() return { 1, 2, 3 } end, function() return { { 1, 2 }, { 3 } } end,
+    function() return { n = 2^31 - 1, version = 0 } end, function() return { [0] = 1, [2] = 3 } end, function() return { 0 / 0, math.huge } end,
+    function() return { { "a", x = 1 }, { "b" } } end, function() return { matrix(3, 3), matrix(3, 3) } end, function() return { "a", "b" } end,
+    function() return { ["\255"] = { 1 } } end, function() return { a = { 0, 1 }, b = { "x" } } end, function() return setmetatable({}, { __index = function(_, k) if k ~= 9 then return matrix(2, 3) end end }) end },
+  any     = { function() return nil end, function() return true end, function() return false end, function() return io.stdout end, function() return coroutine.create(print) end, },
+}
+makers.any[#makers.any + 1] = function() return coroutine.running() end
+local kinds = {}
+for kind in pairs(makers) do kinds[#kinds + 1] = kind end
+table.sort(kinds)
+
+local function pick(list) return list[random(#list)] end
+local function make(kind) return pick(makers[kind])() end
+
+local function hostile(name)
+  local roll = random(100)
+  if roll <= 25 then return pick(lasts(name) and small or numbers) end
+  if roll <= 35 then return pick(writes(name) and paths or texts) end
+  return make(pick(kinds))
+end
+
+-- A value that the specification takes, most of the time.
+local function fitting(name, spec)
+  local list = {}
+  for kind in (spec.type or "any"):gmatch "[^|]+" do list[#list + 1] = kind end
+  local kind = pick(list)
+  if spec.choices then return pick(spec.choices) end
+  if kind == "number" or kind == "integer" then return pick(lasts(name) and small or numbers) end
+  if kind == "string" then return pick(writes(name) and paths or texts) end
+  if kind == "boolean" then return random(2) == 1 end
+  if kind == "any" then return hostile(name) end
+  return makers[kind] and make(kind) or hostile(name)
+end
+
+-- ---- calls ----
+
+local selves = { tensor = "tensor", labels = "labels", rng = "rng", model = "model", data = "dataset", target = "target", optimizer = "optimizer" }
+
+-- Arguments as the specification says, with one of them replaced now and then.
+local function by_specification(name, spec)
+  local list, n = {}, 0
+  local self = name:match "^(%w+):"
+  if self then n = 1 list[1] = make(selves[self] or "any") end
+  for _, s in ipairs(spec) do n = n + 1 list[n] = fitting(name, s) end
+  if spec.checks_itself or spec.variadic then for _ = 1, random(0, 3) do n = n + 1 list[n] = hostile(name) end end
+  if spec.options then
+    local o = {}
+    for key, s in pairs(spec.options) do if s.required or random(2) == 1 then o[key] = fitting(name, s) end end
+    n = n + 1
+    list[n] = o
+  end
+  if n > 0 and random(3) == 1 then list[random(n)] = hostile(name) end
+  return list, n
+end
+
+local function at_random(name)
+  local list, n = {}, random(0, 4)
+  for i = 1, n do list[i] = hostile(name) end
+  return list, n
+end
+
+local operators = {
+  add = function(a, b) return a + b end, sub = function(a, b) return a - b end, mul = function(a, b) return a * b end, div = function(a, b) return a / b end,
+  pow = function(a, b) return a ^ b end, unm = function(a) return -a end, len = function(a) return #a end, index = function(a, b) return a[b] end,
+  newindex = function(a, b, c) a[b] = c end, eq = function(a, b) return a == b end, lt = function(a, b) return a < b end, concat = function(a, b) return a .. b end,
+  call = function(a, ...) return a(...) end, tostring = tostring, close = function(a) local _ <close> = a end, mod = function(a, b) return a % b end,
+  iterate = function(a) local k = 0 for _ in pairs(a) do k = k + 1 if k > 100 then break end end end, metatable = function(a) return getmetatable(a).__index end,
+}
+
+local entries, public_count, private_count = {}, 0, 0
+for _, name in ipairs(manual.names()) do
+  local spec = public.registry[name]
+  if spec and not left_out[name] then
+    -- loading the real sets takes long and is tested elsewhere: here only its refusals
+    entries[#entries + 1] = { name = name, call = spec.entry, spec = name ~= "ls.data.load" and spec or nil }
+    public_count = public_count + 1
+  end
+end
+for _, module in ipairs(modules) do
+  local functions = require("lsengine.c." .. module)
+  local names = {}
+  for name, f in pairs(functions) do if type(f) == "function" then names[#names + 1] = name end end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    entries[#entries + 1] = { name = ("c.%s.%s"):format(module, name), call = functions[name] }
+    private_count = private_count + 1
+  end
+end
+for _, name in ipairs{ "add", "sub", "mul", "div", "pow", "unm", "len", "index", "newindex", "eq", "lt", "concat", "call", "tostring", "close", "mod", "iterate", "metatable" } do
+  entries[#entries + 1] = { name = "operator " .. name, call = operators[name] }
+end
+
+local returned, raised, elsewhere, slowest, slowest_name, seen_elsewhere = 0, 0, 0, 0, "", {}
+
+-- Runs f in a coroutine, past a few yields. What it raises must be a string, or what the script itself has raised.
+local function guarded(name, f, ...)
+  local co = coroutine.create(f)
+  local ok, value = coroutine.resume(co, ...)
+  for _ = 1, 3 do if ok and coroutine.status(co) == "suspended" then ok, value = coroutine.resume(co, 1) end end
+  if ok then
+    returned = returned + 1
+    return value
+  end
+  raised = raised + 1
+  if type(value) ~= "string" and value ~= refused then error(("%s raised %s"):format(name, tostring(value))) end
+  if type(value) == "string" and value:find "^lsengine/" then
+    elsewhere = elsewhere + 1
+    local key = name .. ": " .. value
+    seen_elsewhere[key] = (seen_elsewhere[key] or 0) + 1
+  end
+end
+
+local function describe(name, list, n)
+  local parts = {}
+  for i = 1, n do parts[i] = type(list[i]) == "string" and ("%q"):format(list[i]:sub(1, 40)) or raw.is_tensor(list[i]) and "tensor " .. raw.shape_text(list[i]) or type(list[i]) == "number" and tostring(list[i]) or type(list[i]) end
+  return ("%s(%s)\n"):format(name, table.concat(parts, ", "))
+end
+
+local function once(entry)
+  local list, n
+  if entry.spec and random(3) > 1 then list, n = by_specification(entry.name, entry.spec) else list, n = at_random(entry.name) end
+  if trace then local f = io.open(trace, "w") f:write(describe(entry.name, list, n)) f:close() end
+  local before = os.clock()
+  local value = guarded(entry.name, entry.call, unpack(list, 1, n))
+  if type(value) == "function" and not lasts(entry.name) then guarded(entry.name .. "(…)", value, hostile(entry.name), hostile(entry.name)) end
+  if raw.is_tensor(value) and raw.count(value) < 1000 then guarded("tostring", tostring, value) end
+  grad.set_recording(true)
+  if os.clock() - before > slowest then slowest, slowest_name = os.clock() - before, describe(entry.name, list, n) end
+end
+
+local drawn = ls.rng(1):integers(0, 1000000)
+
+local function healthy()
+  local w = ls.tensor{ { 1, 2 }, { 3, 4 } }:requires_grad()
+  local loss = ls.loss.cross_entropy(w * 2, ls.target.uniform(0.1)(ls.labels{ 0, 1 }))
+  loss:backward()
+  t.close(loss:item(), 1.1269280, 1e-6)
+  t.close(w.grad:sum():item(), 0, 1e-6)
+  t.equals(ls.rng(1):integers(0, 1000000), drawn)
+end
+
+function t.tests.every_entry_survives_hostile_arguments()
+  for i = 1, CALLS do
+    once(entries[(i - 1) % #entries + 1])
+    if i % 100 == 0 then healthy() end
+  end
+  print(("\n%d calls of %d public entries, %d functions of C modules, %d operators (%d left out): %d returned, %d raised, %d of these blamed the library"):format(
+    CALLS, public_count, private_count, #entries - public_count - private_count, 1, returned, raised, elsewhere))
+  print(("slowest: %.2f s, %s"):format(slowest, slowest_name))
+  if os.getenv "LSENGINE_SHOW_BLAME" then for key, n in pairs(seen_elsewhere) do print(n, key) end end
+  t.is_true(CALLS < 10000 or returned > CALLS / 20 and raised > CALLS / 20)
+end
+
+t.run()
