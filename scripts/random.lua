@@ -45,7 +45,7 @@ c.install(methods)
 local function shaped(name, doc, specs, f)
   tensor[name] = public("ls.tensor." .. name, { doc = doc, returns = "tensor", variadic = true, options = specs }, function(...)
     local given = table.pack(...)
-    local o = options.read(name, specs, table.remove(given, given.n))
+    local o = options.read(name, specs, given[given.n])
     return f(o, table.unpack(given, 1, given.n - 1))
   end)
 end

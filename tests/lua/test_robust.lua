@@ -11,7 +11,7 @@ local raw    = require "lsengine.c.tensor"
 local grad   = require "lsengine.c.autograd"
 local new_set = require "lsengine.data".dataset
 
-local CALLS = math.tointeger(tonumber(os.getenv "LSENGINE_SWEEP" or 20000))
+local CALLS = math.tointeger(tonumber(os.getenv "LSENGINE_SWEEP" or 40000))
 local trace = os.getenv "LSENGINE_TRACE_CALLS"
 math.randomseed(math.tointeger(tonumber(os.getenv "LSENGINE_SEED" or 7)))
 local random, unpack = math.random, table.unpack

@@ -236,6 +236,12 @@ function T.methods_refuse_what_is_not_their_own()
   for _, value in ipairs{ x, v, r } do t.equals(type(getmetatable(value)), "string") end
 end
 
+function T.holes_among_the_arguments()
+  t.fails(function() return ls.tensor.randn(1, nil, 3, nil, { rng = ls.rng(1) }) end, "randn: dimension 2 is nil, an integer is required", true)
+  t.fails(function() return ls.tensor.randn(1, nil, nil) end, "randn: option rng is missing", true)
+  t.fails(function() return ls.tensor.randn() end, "randn: option rng is missing", true)
+end
+
 function T.arithmetic_of_numbers_alone_makes_a_tensor() t.equals(ls.tensor{ 1 }.add(1, 2):item(), 3) end
 
 function T.names_of_files_hold_no_zero_byte()
