@@ -49,7 +49,7 @@ local function shaped(name, doc, specs, f)
     example = ("local t = ls.tensor.%s(2, 3, { rng = rng })"):format(name),
   }, function(...)
     local given = table.pack(...)
-    local o = options.read(name, specs, table.remove(given, given.n))
+    local o = options.read(name, specs, given[given.n])
     return f(o, table.unpack(given, 1, given.n - 1))
   end)
 end

@@ -17,7 +17,7 @@ local function new_set(x, y, classes)
   return set
 end
 
-local CALLS = math.tointeger(tonumber(os.getenv "LSENGINE_SWEEP" or 20000))
+local CALLS = math.tointeger(tonumber(os.getenv "LSENGINE_SWEEP" or 40000))
 local trace = os.getenv "LSENGINE_TRACE_CALLS"
 math.randomseed(math.tointeger(tonumber(os.getenv "LSENGINE_SEED" or 7)))
 local random, unpack = math.random, table.unpack

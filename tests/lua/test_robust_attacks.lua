@@ -164,8 +164,9 @@ function T.a_finalizer_may_empty_the_target_in_use()
     during(function() target.terms = { {} } target.history = {} end, function()
       local weights = raw.full(1, 60)
       target = { terms = { { ls.rng(1):integers(0, 4, 60), weights } }, history = { { kind = "prior", epsilon = 0, prior = raw.full(0.2, 5) } } }
-      local value = closs.cross_entropy(z, target, nil, nil, "mean", false, true)
-      t.close(value:item(), want, 1e-5)
+      -- emptied before it was read it is an error, afterwards the value is right
+      local ok, value = pcall(closs.cross_entropy, z, target, nil, nil, "mean", false, true)
+      if ok then t.close(value:item(), want, 1e-5) else t.is_true(value:find("the labels of term 1 are nil", 1, true) ~= nil, value) end
     end)
   end
   local fleeting = setmetatable({}, { __index = function(_, key) return key == "dense" and raw.full(0.2, 5, 60):transpose() or nil end, __newindex = function() end })
@@ -236,6 +237,12 @@ function T.methods_refuse_what_is_not_their_own()
   t.fails(function() return ls.no_grad(5) end, "argument f is 5, a function is required", true)
   t.fails(function() return ls.autograd.define{ forward = x, backward = print } end, "forward is a tensor, a function is required", true)
   for _, value in ipairs{ x, v, r } do t.equals(type(getmetatable(value)), "string") end
+end
+
+function T.holes_among_the_arguments()
+  t.fails(function() return ls.tensor.randn(1, nil, 3, nil, { rng = ls.rng(1) }) end, "randn: dimension 2 is nil, an integer is required", true)
+  t.fails(function() return ls.tensor.randn(1, nil, nil) end, "randn: option rng is missing", true)
+  t.fails(function() return ls.tensor.randn() end, "randn: option rng is missing", true)
 end
 
 function T.arithmetic_of_numbers_alone_makes_a_tensor() t.equals(ls.tensor{ 1 }.add(1, 2):item(), 3) end
