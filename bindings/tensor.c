@@ -31,10 +31,18 @@ static int allocate(lua_State *L) {
   return 1;
 }
 
-enum { SMALL = 1 << 16 }; /* bytes that are asked for as Lua's own tables are */
+enum { SMALL = 1 << 16, GARBAGE = 8 << 20 }; /* bytes: what is asked for as Lua's own tables are; see tend_collector */
+
+/* Lua begins a collection when the heap has doubled: with little alive, that is every few tensors, and marking what is alive
+ * costs more than they do (a step of 64-128-10 at batch 64: half of its time). So garbage may grow to GARBAGE before. */
+static void tend_collector(lua_State *L) {
+  int kilobytes = lua_gc(L, LUA_GCCOUNT) + 1, pause = 100 + GARBAGE / 1024 * 100 / kilobytes;
+  lua_gc(L, LUA_GCSETPAUSE, pause < 200 ? 200 : pause > 1000 ? 1000 : pause);
+}
 
 void *lsb_try_userdata(lua_State *L, size_t bytes) {
   luaL_checkstack(L, 8, NULL);
+  tend_collector(L);
   if (bytes < SMALL) return lua_newuserdatauv(L, bytes, LSB_USER_VALUES);
   lua_pushcfunction(L, allocate);
   lua_pushlightuserdata(L, &bytes);

@@ -24,6 +24,8 @@ local specs = {
   on_epoch  = { type = "callable", doc = "function(epoch, { loss =, seconds =, learning_rate = }), after each epoch" },
 }
 
+local BUSY = 32 * 1024 -- kilobytes of heap from which the collector is stepped with each batch: lagging, it leaves the cache
+
 local clock = require "lsengine.c.system".clock
 
 local DIVERGED = "training has diverged: a lower learning rate, or clip_norm, may help"
@@ -78,7 +80,7 @@ their targets see the same batches.]],
       if o.schedule then optimizer.lr = base_rate * o.schedule:factor(step / steps, total / steps) end
       optimizer:step()
       step = step + 1
-      collectgarbage "step"
+      if collectgarbage "count" > BUSY then collectgarbage "step" end
       if step >= total then break end
     end
     local entry = { epoch = #history + 1, loss = sum / rows, seconds = clock() - started, learning_rate = optimizer.lr }
