@@ -36,7 +36,9 @@ enum { SMALL = 1 << 16, GARBAGE = 8 << 20 }; /* bytes: what is asked for as Lua'
 /* Lua begins a collection when the heap has doubled: with little alive, that is every few tensors, and marking what is alive
  * costs more than they do (a step of 64-128-10 at batch 64: half of its time). So garbage may grow to GARBAGE before. */
 static void tend_collector(lua_State *L) {
-  int kilobytes = lua_gc(L, LUA_GCCOUNT) + 1, pause = 100 + GARBAGE / 1024 * 100 / kilobytes;
+  int kilobytes = lua_gc(L, LUA_GCCOUNT);
+  if (kilobytes < 0) return; /* within a finalizer */
+  int pause = 100 + GARBAGE / 1024 * 100 / (kilobytes + 1);
   lua_gc(L, LUA_GCSETPAUSE, pause < 200 ? 200 : pause > 1000 ? 1000 : pause);
 }
 

@@ -96,7 +96,7 @@ static void idx_files_are_read(void **state) {
   (void)state;
   uint8_t file[512];
   ls_array a;
-  const uint32_t shape[] = {2, 3}, negative[] = {0x80000000u}, huge[] = {0x7fffffff, 0x7fffffff, 0x7fffffff};
+  const uint32_t shape[] = {2, 3}, negative[] = {0x80000000u}, huge[9] = {0x7fffffff, 0x7fffffff, 0x7fffffff};
   assert_ok(ls_idx_open(file, make_idx(0x08, 2, shape, 6, file), &a, err));
   ls_array_to_float(&a, floats);
   for (int i = 0; i < 6; i++) assert_true(floats[i] == (float)(i + 1));
