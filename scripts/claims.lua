@@ -91,25 +91,14 @@ local function scaled_margin(claim)
   return down and -math.log(1 - claim.margin) or math.log(1 + claim.margin)
 end
 
--- p values of one comparison: supported, refuted.
-local function compare(claim, d)
+-- p values of one comparison by a one-sided test of "mean(d) <= margin": supported, refuted.
+local function compare(claim, d, test)
   local m, back = scaled_margin(claim), negated(d)
   if claim.relation == "equal" then
-    return math.max(c.t_test(d, -m), c.t_test(back, -m)), math.min(c.t_test(d, m), c.t_test(back, m))
+    return math.max(test(d, -m), test(back, -m)), math.min(test(d, m), test(back, m))
   end
   local boundary = (claim.relation == "lower" or claim.relation == "higher") and m or -m
-  return c.t_test(d, boundary), c.t_test(back, -boundary)
-end
-
--- The same two p values by the exact sign-flip test; nil above 20 pairs.
-local function flip(claim, d)
-  if #d > claims.most_flips then return nil end
-  local m, back = scaled_margin(claim), negated(d)
-  if claim.relation == "equal" then
-    return math.max(c.sign_flip_test(d, -m), c.sign_flip_test(back, -m)), math.min(c.sign_flip_test(d, m), c.sign_flip_test(back, m))
-  end
-  local boundary = (claim.relation == "lower" or claim.relation == "higher") and m or -m
-  return c.sign_flip_test(d, boundary), c.sign_flip_test(back, -boundary)
+  return test(d, boundary), test(back, -boundary)
 end
 
 -- Seeds that would decide, at Holm's strictest level, were the effect as it looks now; nil where it sits on the boundary.
@@ -136,7 +125,7 @@ function claims.judge(list, differences)
     -- smallest p, times their number)
     local worst, p_supported, p_refuted, comparisons = 1, -1, 2, differences[i]
     for k, d in ipairs(comparisons) do
-      local s, r = compare(claim, d)
+      local s, r = compare(claim, d, c.t_test)
       if s > p_supported then p_supported, worst = s, k end
       p_refuted = math.min(p_refuted, r)
     end
@@ -159,9 +148,9 @@ function claims.judge(list, differences)
       v.verdict = "inconclusive"
       v.seeds_needed = seeds_needed(v.claim, v.differences, #list)
     end
-    local flip_supported, flip_refuted = flip(v.claim, v.differences)
-    local refutes = v.verdict == "refuted"
-    v.p, v.sign_flip = refutes and v.p_refuted or v.p_supported, refutes and flip_refuted or not refutes and flip_supported or nil
+    local side = v.verdict == "refuted" and 2 or 1
+    v.p = side == 2 and v.p_refuted or v.p_supported
+    if v.n <= claims.most_flips then v.sign_flip = (select(side, compare(v.claim, v.differences, c.sign_flip_test))) end
   end
   return verdicts
 end
