@@ -1,7 +1,7 @@
 /* Targets and losses. SPDX-License-Identifier: MIT
  *
  * A target in Lua is a table: { terms = { { labels, weight | tensor of weights }, … } } or { dense = tensor }, with
- * history = { { kind =, epsilon =, prior = | matrix = }, … }. What it refers to is kept on the stack until the call returns: the
+ * history = { { kind =, epsilon =, prior = | matrix = }, … } (entries with `mix` tell of mixing, which the terms hold). What it refers to is kept on the stack until the call returns: the
  * table is the script's, whose finalizers may empty it while memory is asked for. */
 #include "bindings/tensor.h"
 
@@ -46,12 +46,16 @@ static ls_cmat matrix_of(lua_State *L, const char *name, const char *what, const
 static void read_history(lua_State *L, const char *name, target_place *p) {
   lua_Integer count = lua_getfield(L, -1, "history") == LUA_TTABLE ? (lua_Integer)lua_rawlen(L, -1) : 0;
   if (count > MOST_SOFTENINGS) lsb_fail(L, name, "the target was softened %lld times, at most %d are allowed", (long long)count, MOST_SOFTENINGS);
+  p->target.softenings = 0;
   for (lua_Integer i = 1; i <= count; i++) {
     static const char *const kinds[] = {"uniform", "wrong_classes", "prior", "matrix", NULL};
-    ls_softening *s = &p->softening[i - 1];
+    ls_softening *s = &p->softening[p->target.softenings];
     memset(s, 0, sizeof *s);
     lua_rawgeti(L, -1, i);
     if (lua_type(L, -1) != LUA_TTABLE) lsb_type_error(L, -1, name, "a softening", "a table");
+    bool mixing = lua_getfield(L, -1, "mix") != LUA_TNIL; /* is in the terms already */
+    lua_pop(L, mixing ? 2 : 1);
+    if (mixing) continue;
     lua_getfield(L, -1, "kind");
     const char *kind = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
     int number = 0;
@@ -71,10 +75,10 @@ static void read_history(lua_State *L, const char *name, target_place *p) {
     } else if (s->kind == LS_SOFTEN_MATRIX) {
       s->matrix = matrix_of(L, name, "the matrix", t);
     }
+    p->target.softenings++;
     lua_pop(L, 1);
   }
   p->target.softening = p->softening;
-  p->target.softenings = (int32_t)count;
   lua_pop(L, 1);
 }
 

@@ -125,11 +125,13 @@ void lsb_new_type(lua_State *L, const void *key, const char *name, const luaL_Re
 
 /* Opens each module of functions: pushes a table. */
 int lsb_open_tensor(lua_State *L);
+int lsb_open_layers(lua_State *L);
 int lsb_open_labels(lua_State *L);
 int lsb_open_autograd(lua_State *L);
 int lsb_open_eval(lua_State *L);
 int lsb_open_loss(lua_State *L);
 int lsb_open_files(lua_State *L);
+int lsb_open_mix(lua_State *L);
 int lsb_open_nn(lua_State *L);
 int lsb_open_json(lua_State *L);
 int lsb_open_program(lua_State *L);

@@ -6,16 +6,22 @@
 #include <stdio.h>
 #include <string.h>
 
-/* init_linear(name, rng, outputs, inputs): weight (outputs, inputs) and bias (outputs): torch's bias is drawn, others are 0. */
-static int init_linear(lua_State *L) {
+/* initialise(layer, name, rng, outputs, inputs, [kernel rows, columns]): weight (outputs, inputs, …) and bias (outputs): torch's bias is
+ * drawn, others are 0. The fans are inputs and outputs times the kernel's area. */
+static int initialise(lua_State *L) {
   ls_err err;
-  const char *name = lsb_check_string(L, 1, "linear", "init", NULL);
-  ls_rng *r = lsb_check_rng(L, 2, "linear");
-  int32_t outputs = lsb_check_int(L, 3, "linear", "outputs", 1, INT32_MAX), inputs = lsb_check_int(L, 4, "linear", "inputs", 1, INT32_MAX);
-  lsb_tensor *w = lsb_new_matrix(L, "linear", outputs, inputs), *b = lsb_new_tensor(L, "linear", 1, &outputs);
-  if (ls_initialise(name, inputs, outputs, r, ls_view_count(&w->view), w->view.data, &err) != LS_OK) return lsb_raise(L, "linear", &err);
+  lua_settop(L, 7);
+  const char *who = luaL_checkstring(L, 1), *name = lsb_check_string(L, 2, who, "init", NULL);
+  ls_rng *r = lsb_check_rng(L, 3, who);
+  bool kernel = !lua_isnil(L, 6);
+  int32_t shape[4] = {lsb_check_int(L, 4, who, "outputs", 1, INT32_MAX), lsb_check_int(L, 5, who, "inputs", 1, INT32_MAX)};
+  for (int axis = 2; axis < 4; axis++) shape[axis] = kernel ? lsb_check_int(L, axis + 4, who, "kernel", 1, INT32_MAX) : 1;
+  double area = (double)shape[2] * shape[3], fan_in = shape[1] * area, fan_out = shape[0] * area;
+  if (fan_in > INT32_MAX || fan_out > INT32_MAX) return lsb_fail(L, who, "a kernel of %dx%d over %d inputs is too large", shape[2], shape[3], shape[1]);
+  lsb_tensor *w = lsb_new_tensor(L, who, kernel ? 4 : 2, shape), *b = lsb_new_tensor(L, who, 1, shape);
+  if (ls_initialise(name, (int32_t)fan_in, (int32_t)fan_out, r, ls_view_count(&w->view), w->view.data, &err) != LS_OK) return lsb_raise(L, who, &err);
   const char *bias = strcmp(name, "torch") == 0 ? "torch" : "zeros";
-  if (ls_initialise(bias, inputs, outputs, r, (size_t)outputs, b->view.data, &err) != LS_OK) return lsb_raise(L, "linear", &err);
+  if (ls_initialise(bias, (int32_t)fan_in, (int32_t)fan_out, r, (size_t)shape[0], b->view.data, &err) != LS_OK) return lsb_raise(L, who, &err);
   return 2;
 }
 
@@ -110,7 +116,7 @@ static int hash_text(lua_State *L) {
 }
 
 int lsb_open_nn(lua_State *L) {
-  static const luaL_Reg functions[] = {{"init_linear", init_linear}, {"initialisations", initialisations}, {"dropout", dropout},
+  static const luaL_Reg functions[] = {{"initialise", initialise}, {"initialisations", initialisations}, {"dropout", dropout},
                                        {"sgd", sgd},                 {"adam", adam},                       {"sum_of_squares", sum_of_squares},
                                        {"schedule", schedule},       {"hash_text", hash_text},             {NULL, NULL}};
   luaL_newlib(L, functions);

@@ -42,14 +42,20 @@ static void tend_collector(lua_State *L) {
   lua_gc(L, LUA_GCSETPAUSE, pause < 200 ? 200 : pause > 1000 ? 1000 : pause);
 }
 
+/* Memory that was a tensor's before must not pass for one: its mark is wiped. */
+static void *unmarked(void *memory, size_t bytes) {
+  if (bytes >= sizeof(const void *)) memset(memory, 0, sizeof(const void *));
+  return memory;
+}
+
 void *lsb_try_userdata(lua_State *L, size_t bytes) {
   luaL_checkstack(L, 8, NULL);
   tend_collector(L);
-  if (bytes < SMALL) return lua_newuserdatauv(L, bytes, LSB_USER_VALUES);
+  if (bytes < SMALL) return unmarked(lua_newuserdatauv(L, bytes, LSB_USER_VALUES), bytes);
   lua_pushcfunction(L, allocate);
   lua_pushlightuserdata(L, &bytes);
   int status = lua_pcall(L, 1, 1, 0);
-  if (status == LUA_OK) return lua_touserdata(L, -1);
+  if (status == LUA_OK) return unmarked(lua_touserdata(L, -1), bytes);
   if (status != LUA_ERRMEM) lua_error(L); /* interrupted, or the stack is full */
   lua_pop(L, 1);
   return NULL;

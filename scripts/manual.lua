@@ -20,6 +20,10 @@ A scheme, called with labels or a target, gives a target; a target is an object,
 takes no memory for its classes: the loss applies it on the fly. `epsilon` is the probability mass that a scheme takes away. Labels, targets and
 soft rows are all targets to every categorical loss. Class ids count from 0. A label that is no class of the logits is an error of the loss,
 which knows the number of classes.]], { "target" } },
+  { "mixing", "Mixing", { "ls.mix.", "mix:" }, [[
+A mix, called with a batch and its labels, gives the mixed batch and its target: both labels with their weights, no N×K matrix. Any batch of at least two rows can be
+mixed. Softening a mixed target and mixing a softened one give the same target; both are stacked softening, and say so once. O(elements of the batch), each read and written once; cutmix in
+place touches only its boxes. All draws come from the stream "mixing", spawned from the one that is given.]], { "mix" } },
   { "losses", "Losses", { "ls.loss." }, [[
 A loss is a one-element tensor in nats. It remembers its target (`loss.target`) and how class weights were used (`loss.weighting`); arithmetic
 keeps both, `:item()` ends them. Values and gradients are computed in one sweep, O(N·K); sums over rows are taken in double. A NaN or +inf logit, a

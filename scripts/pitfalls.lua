@@ -70,6 +70,9 @@ end
 
 function pitfalls.is_allowed(name) return (allowed[name] or 0) > 0 end
 
+-- Whether raising it there would say anything: what the message tells may cost much.
+function pitfalls.is_new(name, where) return not pitfalls.is_allowed(name) and not seen[name .. "\0" .. where] end
+
 -- Raises a pitfall at `where` ("file:line", the user's current line unless given). Fatal ones, and all under --strict, are errors.
 function pitfalls.raise(name, message, where, as_error)
   assert(pitfalls.known[name], name)

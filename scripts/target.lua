@@ -40,13 +40,15 @@ end
 
 local function number(x) return ("%.4g"):format(x) end
 
-local function entry_text(entry) return ("%s(%s)"):format(entry.kind, number(entry.epsilon)) end
+local function entry_text(entry) return ("%s(%s)"):format(entry.kind, number(entry.mix and entry.alpha or entry.epsilon)) end
 
 -- "uniform(0.1), on labels"
 function target.text(t)
   local parts = {}
   for i = #t.history, 1, -1 do parts[#parts + 1] = entry_text(t.history[i]) end
-  local base = t.origin or (t.dense and "soft rows" or #t.terms == 1 and "labels" or ("a mixture of %d labels"):format(#t.terms))
+  local terms = t.dense and 1 or #t.terms
+  for _, entry in ipairs(t.history) do if entry.mix then terms = terms // 2 end end
+  local base = t.origin or (t.dense and "soft rows" or terms <= 1 and "labels" or ("a mixture of %d labels"):format(terms))
   return #parts == 0 and (base == "labels" and "one-hot labels" or base) or table.concat(parts, ", on ") .. ", on " .. base
 end
 
@@ -58,7 +60,7 @@ end
 -- True where a target differs from one-hot labels.
 local function is_soft(t)
   if t.dense or #t.terms > 1 then return true end
-  for _, entry in ipairs(t.history) do if entry.epsilon > 0 then return true end end
+  for _, entry in ipairs(t.history) do if entry.mix or entry.epsilon > 0 then return true end end
   return false
 end
 target.is_soft = is_soft
@@ -78,6 +80,23 @@ Target.floor = Target.entropy
 
 -- ---- pitfalls, looked at when K is known ----
 
+-- Mean entropy and mean mass of the true class (of a mixture: of the label with the larger weight). Where labels were mixed once, not
+-- those of this batch but what is to be expected: over the distribution of lambda, for partners of another class.
+local function expected(t, classes, ignore)
+  local mix, others
+  for _, entry in ipairs(t.history) do
+    if entry.mix then mix, others = entry, mix end
+  end
+  if not mix or others or t.dense or #t.terms ~= 2 or classes < 2 then return c.summary(t, classes, ignore) end
+  local n, own, partner = 2048, {}, {}
+  for i = 0, n - 1 do
+    own[i + 1] = i % classes
+    partner[i + 1] = (i + 1 + i // classes % (classes - 1)) % classes
+  end
+  local weights = mix.typical(n)
+  return c.summary({ terms = { { clabels.from(own), weights }, { clabels.from(partner), raw.sub(1, weights) } }, history = t.history }, classes)
+end
+
 -- Checks that need the number of classes: called by every categorical loss.
 function target.inspect(t, classes, ignore)
   if t.inspected == classes or #t.history == 0 then return end
@@ -85,7 +104,7 @@ function target.inspect(t, classes, ignore)
   local keep = 1
   for _, entry in ipairs(t.history) do
     local e = entry.epsilon
-    if e > 0 then
+    if e and e > 0 then
       if entry.kind == "wrong_classes" then e = e * classes / math.max(1, classes - 1) end
       keep = keep * (1 - e)
       local least = entry.least or keep
@@ -98,11 +117,11 @@ function target.inspect(t, classes, ignore)
       end
     end
   end
-  if t.stacked then
-    local entropy, mass = c.summary(t, classes, ignore)
-    local without = { terms = t.terms, dense = t.dense, history = {} }
+  if t.stacked and pitfalls.is_new("stacked-softening", t.stacked.where) then
+    local without = { terms = t.stacked.terms, dense = t.stacked.dense, origin = t.origin, history = {} }
     for i = 1, t.stacked.at do without.history[i] = t.history[i] end
-    local entropy_without, mass_without = c.summary(without, classes, ignore)
+    local entropy, mass = expected(t, classes, ignore)
+    local entropy_without, mass_without = expected(without, classes, ignore)
     pitfalls.raise("stacked-softening", ("%s softens %s: the true class's expected mass is %.3f with it and %.3f without, the target's entropy %.3f and %.3f")
       :format(entry_text(t.history[t.stacked.at + 1]), target.text(without), mass, mass_without, entropy, entropy_without), t.stacked.where)
   end
@@ -117,11 +136,34 @@ local function apply(self, value)
   history[#history + 1] = self.entry
   local stacked = base.stacked
   if not stacked and self.entry.epsilon > 0 and is_soft(base) then
-    stacked = { where = system.where(), at = #base.history }
+    stacked = { where = system.where(), at = #base.history, terms = base.terms, dense = base.dense }
   end
   return new{ terms = base.terms, dense = base.dense, origin = base.origin, history = history, stacked = stacked }
 end
 Scheme.__call = system.public(apply)
+
+-- A target mixed with itself in the order of `partner`: lambda parts of its own, the rest of its partner's. `entry` goes into the history.
+function target.mix(base, partner, lambda, entry, mix_rows)
+  local history = table.move(base.history, 1, #base.history, 1, {})
+  history[#history + 1] = entry
+  local stacked = base.stacked or is_soft(base) and { where = system.where(), at = #base.history, terms = base.terms, dense = base.dense } or nil
+  if base.dense then
+    return new{ dense = mix_rows(base.dense, partner, lambda), origin = base.origin, history = history, stacked = stacked }
+  end
+  local terms, rest = {}, type(lambda) == "number" and 1 - lambda or raw.sub(1, lambda)
+  local function times(weight, share) -- numbers, or tensors with one for each row
+    if type(weight) == "number" and type(share) == "number" then return weight * share end
+    return raw.mul(weight, share)
+  end
+  if 2 * #base.terms > 8 then raise(entry.kind, ("a target of %d labels cannot be mixed again: at most 8 labels a row are allowed"):format(#base.terms)) end
+  for i, term in ipairs(base.terms) do
+    local labels, weight = term[1], term[2]
+    terms[i] = { labels, times(weight, lambda) }
+    terms[#base.terms + i] = { clabels.gather(labels, partner), times(type(weight) == "number" and weight or raw.gather(weight, partner), rest) }
+  end
+  return new{ terms = terms, origin = base.origin, history = history, stacked = stacked }
+end
+
 function Scheme:__tostring() return self.entry and entry_text(self.entry) or "one-hot" end
 
 local epsilon = { "epsilon", type = "number", min = 0, max = 1, doc = "the probability mass that is taken away" }

@@ -9,4 +9,8 @@
  * The bits depend on m, n, k and OpenBLAS's kernel alone. O(mnk). */
 void ls_gemm(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c);
 
+/* The same as one call of OpenBLAS in this thread, uncut: for callers that share out work themselves, who call ls_gemm_begin before. */
+void ls_gemm_begin(void);
+void ls_gemm_alone(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c);
+
 #endif

@@ -39,6 +39,8 @@ static double incomplete_beta(double a, double b, double x, double rest) {
   return 1.0 - front * beta_fraction(b, a, rest) / b;
 }
 
+double ls_beta_cdf(double a, double b, double x) { return incomplete_beta(a, b, x, 1.0 - x); }
+
 double ls_t_survival(double t, double degrees) {
   double square = t * t, tail;
   if (isnan(t)) return t;

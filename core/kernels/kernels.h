@@ -25,6 +25,8 @@ typedef struct ls_kernels {
   double (*sum)(size_t n, const float *x);
   /* Sum of a·b. */
   double (*dot)(size_t n, const float *a, const float *b);
+  /* Sum of (a - shift_a)·(b - shift_b). */
+  double (*centred_dot)(size_t n, const float *a, float shift_a, const float *b, float shift_b);
   /* Maximum; NaN elements are passed over; -inf for n = 0. */
   float (*max)(size_t n, const float *x);
   /* out[k] = exp(z[k] - shift), at most 1 ulp from it; returns their sum and, in *shifted, the sum of z[k] - shift. out may
@@ -34,6 +36,8 @@ typedef struct ls_kernels {
   void (*scale_subtract)(size_t n, float scale, float offset, float *out);
   /* out[k] += scale · x[k] */
   void (*axpy)(size_t n, float scale, const float *x, float *out);
+  /* out[k] = a · x[k] + b · y[k]; out may be x. */
+  void (*blend)(size_t n, float a, const float *x, float b, const float *y, float *out);
   /* out[k] = z[k] - shift */
   void (*subtract)(size_t n, const float *z, float shift, float *out);
 

@@ -119,6 +119,20 @@ static double dot_kernel(size_t n, const float *a, const float *b) {
   return total;
 }
 
+static double centred_dot_kernel(size_t n, const float *a, float shift_a, const float *b, float shift_b) {
+  double total = 0.0;
+  size_t i = 0;
+  while (n - i >= LANES) {
+    size_t left = (n - i) / LANES * LANES, end = i + (left < CHUNK ? left : CHUNK);
+    float lanes[LANES] = {0};
+    for (; i < end; i += LANES)
+      for (int l = 0; l < LANES; l++) lanes[l] += (a[i + (size_t)l] - shift_a) * (b[i + (size_t)l] - shift_b);
+    total += lanes_sum(lanes);
+  }
+  for (; i < n; i++) total += (double)((a[i] - shift_a) * (b[i] - shift_b));
+  return total;
+}
+
 static float max_kernel(size_t n, const float *x) {
   float lanes[LANES];
   size_t i = 0;
@@ -176,6 +190,10 @@ static void axpy_kernel(size_t n, float scale, const float *restrict x, float *r
   for (size_t i = 0; i < n; i++) out[i] += scale * x[i];
 }
 
+static void blend_kernel(size_t n, float a, const float *x, float b, const float *restrict y, float *out) {
+  for (size_t i = 0; i < n; i++) out[i] = a * x[i] + b * y[i];
+}
+
 static void subtract_kernel(size_t n, const float *z, float shift, float *out) {
   for (size_t i = 0; i < n; i++) out[i] = z[i] - shift;
 }
@@ -217,10 +235,12 @@ const ls_kernels LS_KERNELS_NAME = {
 #undef LS_SLOT
     .sum = sum_kernel,
     .dot = dot_kernel,
+    .centred_dot = centred_dot_kernel,
     .max = max_kernel,
     .exp_sum = exp_sum_kernel,
     .scale_subtract = scale_subtract_kernel,
     .axpy = axpy_kernel,
+    .blend = blend_kernel,
     .subtract = subtract_kernel,
     .sgd = sgd_kernel,
     .adam = adam_kernel,

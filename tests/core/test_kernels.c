@@ -96,9 +96,13 @@ static void every_set_gives_the_same_bits(void **state) {
       }
       assert_true(ls_kernels_ref.sum(n, y) == k->sum(n, y));
       assert_true(ls_kernels_ref.dot(n, y, y) == k->dot(n, y, y));
+      assert_true(ls_kernels_ref.centred_dot(n, y, 0.7f, y, -2.0f) == k->centred_dot(n, y, 0.7f, y, -2.0f));
       assert_true(ls_kernels_ref.max(n, x) == k->max(n, x));
       assert_true(ls_kernels_ref.exp_sum(n, y, 9.0f, a, &p) == k->exp_sum(n, y, 9.0f, b, &q) && p == q);
       assert_memory_equal(a, b, n == 0 ? 0 : n * sizeof(float));
+      ls_kernels_ref.blend(n, 0.3f, y, 0.7f, a, b);
+      k->blend(n, 0.3f, y, 0.7f, a, y);
+      assert_memory_equal(y, b, n == 0 ? 0 : n * sizeof(float));
     }
   }
   if (compared == 0) skip_test();

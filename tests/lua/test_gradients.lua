@@ -4,10 +4,20 @@ local ls = require "lsengine"
 local operations = require "lsengine.tensor".operations
 require "lsengine.loss"
 require "lsengine.nn"
+require "lsengine.mix"
 local rng = ls.rng(3)
 
 local function matrix(m, n) return ls.tensor.randn(m, n, { rng = rng }) end
 local function positive(m, n) return ls.tensor.rand(m, n, { rng = rng, low = 0.5, high = 2 }) end
+local function images(n, c, h, w) return ls.tensor.randn(n, c, h, w, { rng = rng }) end
+local function vector(n) return ls.tensor.rand(n, { rng = rng, low = 0.5, high = 2 }) end
+-- Images whose elements are farther apart than a step of differences: no maximum changes hands.
+local function spread(n, h, w)
+  local order = rng:permutation(n * h * w)
+  local flat = {}
+  for i = 1, #order do flat[i] = order[i] * 0.1 end
+  return ls.tensor(flat):reshape(1, n, h, w)
+end
 local y = ls.labels{ 2, 0, 1 }
 local target = ls.target.uniform(0.1)(y)
 local weight = ls.tensor{ 1, 2, 0.5, 1 }
@@ -42,6 +52,17 @@ local examples = {
   pick = { { function(f, x) return f(x, y) end, a } },
   cat = { { function(f, x, z) return f(1, x, z) end, a, b }, { function(f, x, z) return f(2, x, z) end, a, matrix(3, 2) } },
   linear = { { function(f, x, w, c) return f(x, w, c) end, a, matrix(2, 4), ls.tensor.randn(2, { rng = rng }) }, { function(f, x, w) return f(x, w) end, a, matrix(2, 4) } },
+  mix_rows = { { function(f, x) return f(x, ls.labels{ 2, 3, 1 }, 0.3, 0.7) end, a },
+    { function(f, x) return f(x, ls.labels{ 3, 1, 2 }, ls.tensor{ 0.1, 0.5, 0.8 }, ls.tensor{ 0.9, 0.5, 0.2 }) end, a } },
+  conv2d = { { function(f, x, w, c) return f(x, w, c, 1, 1, 0, 0, 1, 1, 1) end, images(2, 2, 4, 5), images(3, 2, 2, 3), vector(3) },
+    { function(f, x, w) return f(x, w, nil, 2, 1, 1, 2, 1, 2, 2) end, images(2, 2, 4, 5), images(2, 1, 2, 2) } },
+  max_pool2d = { { function(f, x) return f(x, false, 2, 2, 2, 2, 0, 0) end, spread(2, 4, 5) }, { function(f, x) return f(x, false, 3, 2, 2, 1, 1, 1) end, spread(2, 4, 5) } },
+  avg_pool2d = { { function(f, x) return f(x, true, 2, 3, 1, 2, 1, 0) end, images(2, 2, 4, 5) }, { function(f, x) return f(x, false, 2, 2, 1, 2, 1, 1) end, images(2, 2, 4, 5) } },
+  batch_norm = { { function(f, x, w, c) return f(x, w, c, nil, nil, true, 0.1, 1e-5) end, images(3, 2, 2, 2), vector(2), vector(2) },
+    { function(f, x, w, c) return f(x, w, c, nil, nil, true, 0.1, 1e-5) end, matrix(6, 3), vector(3), vector(3) },
+    { function(f, x, w, c) return f(x, w, c, ls.tensor{ 0.3, -0.2 }, ls.tensor{ 1.5, 0.7 }, false, 0.1, 1e-5) end, images(3, 2, 2, 2), vector(2), vector(2) } },
+  layer_norm = { { function(f, x, w, c) return f(x, w, c, 1, 1e-5) end, matrix(3, 5), vector(5), vector(5) }, { function(f, x) return f(x, nil, nil, 2, 1e-5) end, images(2, 2, 2, 3) } },
+  embedding = { { function(f, w) return f(w, ls.labels{ 2, 0, 2 }) end, a } },
   dropout = { { function(f, x) return f(x, 0.4, 12345) end, a } },
   cross_entropy = {
     { function(f, x) return f(x, target, nil, nil, "mean", false) end, a }, { function(f, x) return f(x, target, weight, 0, "sum", false) end, a },

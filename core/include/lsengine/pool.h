@@ -26,6 +26,10 @@ extern "C" {
   SITE(OPTIMIZER, "optimizer")                                                                                           \
   SITE(DROPOUT, "dropout")                                                                                               \
   SITE(GATHER, "gather")                                                                                                 \
+  SITE(MIX, "mixing")                                                                                                    \
+  SITE(CONVOLUTION, "convolution")                                                                                       \
+  SITE(POOLING, "pooling")                                                                                               \
+  SITE(NORMALISATION, "normalisation")                                                                                   \
   SITE(EVALUATE, "evaluate")
 
 typedef enum ls_site {

@@ -1,0 +1,177 @@
+/* Blending and pasting rows, in place too. SPDX-License-Identifier: MIT
+ *
+ * In place, row i wants its partner as it was. The rows are therefore taken in the order of the partners' cycles, i, partner[i],
+ * partner[partner[i]], …: a row is changed after the one that wanted it, and what was read as a partner is in the cache when it
+ * is written. Work is cut into parts of PART rows in that order and into columns. Of what a part wants and cannot find unchanged
+ * (the first row of the next part, the first of a cycle that closes) a copy is made before: at most three rows a part. */
+#include <lsengine/mix.h>
+#include <lsengine/pool.h>
+
+#include "core/kernels/kernels.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+enum { PART = 32, COLUMNS = 8192 };
+
+enum { NEXT, CLOSING, OPENING, COPIES }; /* wanted by the part's last row; by the end of an earlier cycle; by the end of one begun here */
+
+typedef struct mix_job {
+  const ls_kernels *kernels;
+  ls_cmat x;
+  ls_mat out;
+  const int32_t *partner, *order, *opens; /* order: rows by cycles; opens[k]: where in order the cycle of order[k] begins */
+  float *copies;                          /* (parts, COPIES, d) */
+  const float *a, *b;
+  const ls_box *box;
+  int32_t channels, height, width;
+  size_t across;
+} mix_job;
+
+static int32_t parts_of(int32_t n) { return n / PART + (n % PART != 0); }
+
+size_t ls_mix_scratch(int32_t n, int32_t d) {
+  size_t numbers = 3 * (size_t)n * sizeof(int32_t);
+  return (numbers + 63) / 64 * 64 + (size_t)parts_of(n) * COPIES * (size_t)d * sizeof(float);
+}
+
+static void follow_cycles(int32_t n, const int32_t *partner, int32_t *order, int32_t *opens, int32_t *seen) {
+  int32_t at = 0;
+  memset(seen, 0, (size_t)n * sizeof *seen);
+  for (int32_t first = 0; first < n; first++) {
+    int32_t begin = at;
+    for (int32_t i = first; !seen[i]; i = partner[i]) {
+      seen[i] = 1;
+      opens[at] = begin;
+      order[at++] = i;
+    }
+  }
+}
+
+static float *copy_of(const mix_job *j, size_t part, int which) {
+  return j->copies + (part * COPIES + (size_t)which) * (size_t)j->x.cols;
+}
+
+static int32_t lowest(int32_t a, int32_t b) { return a < b ? a : b; }
+
+static int32_t limit_of(const mix_job *j) { return j->box == NULL ? j->x.cols : j->channels; }
+static int32_t step_of(const mix_job *j) {
+  if (j->box == NULL) return COLUMNS;
+  int32_t plane = j->height * j->width;
+  return plane >= COLUMNS ? 1 : COLUMNS / (plane < 1 ? 1 : plane);
+}
+
+/* The columns of a box: two runs where it wraps. */
+typedef struct run {
+  int32_t column, length;
+} run;
+
+static int runs_of(const ls_box *b, int32_t width, run runs[2]) {
+  int32_t first = lowest(b->width, width - b->x);
+  runs[0] = (run){b->x, first};
+  runs[1] = (run){0, b->width - first};
+  return b->width > first ? 2 : 1;
+}
+
+static void copy_box(const mix_job *j, const ls_box *b, const float *source, float *target, int32_t from, int32_t to) {
+  run runs[2];
+  if (b->height == 0 || b->width == 0) return;
+  int count = runs_of(b, j->width, runs);
+  for (int32_t c = from; c < to; c++)
+    for (int32_t line = 0; line < b->height; line++) {
+      int32_t y = b->y + line < j->height ? b->y + line : b->y + line - j->height;
+      ptrdiff_t place = ((ptrdiff_t)c * j->height + y) * j->width;
+      for (int r = 0; r < count; r++)
+        memcpy(target + place + runs[r].column, source + place + runs[r].column, (size_t)runs[r].length * sizeof(float));
+    }
+}
+
+/* Columns (of boxes: channels) from … to-1 of a row: all, or the box that row `wanting` will paste. */
+static void keep(const mix_job *j, int32_t row, int32_t wanting, int32_t from, int32_t to, float *copy) {
+  const float *source = j->x.data + row * j->x.stride;
+  if (j->box == NULL)
+    memcpy(copy + from, source + from, (size_t)(to - from) * sizeof(float));
+  else
+    copy_box(j, &j->box[wanting], source, copy, from, to);
+}
+
+static void mix_one(const mix_job *j, int32_t row, const float *other, int32_t from, int32_t to) {
+  const float *x = j->x.data + row * j->x.stride;
+  float *out = j->out.data + row * j->out.stride;
+  if (j->box == NULL) {
+    j->kernels->blend((size_t)(to - from), j->a[row], x + from, j->b[row], other + from, out + from);
+    return;
+  }
+  if (out != x) {
+    size_t plane = (size_t)j->height * (size_t)j->width;
+    memcpy(out + (size_t)from * plane, x + (size_t)from * plane, (size_t)(to - from) * plane * sizeof(float));
+  }
+  copy_box(j, &j->box[row], other, out, from, to);
+}
+
+/* Copies of what part `block` will want from other parts. */
+static void copy_block(void *argument, size_t block) {
+  const mix_job *j = argument;
+  size_t part = block / j->across;
+  int32_t step = step_of(j), from = (int32_t)(block % j->across) * step, to = lowest(from + step, limit_of(j));
+  int32_t begin = (int32_t)part * PART, end = lowest(begin + PART, j->x.rows);
+  for (int32_t k = begin; k < end; k++) {
+    bool closes = k + 1 == j->x.rows || j->opens[k + 1] != j->opens[k];
+    if (closes && j->opens[k] < begin)
+      keep(j, j->partner[j->order[k]], j->order[k], from, to, copy_of(j, part, CLOSING));
+    else if (!closes && k + 1 == end)
+      keep(j, j->partner[j->order[k]], j->order[k], from, to, copy_of(j, part, NEXT));
+  }
+}
+
+static void mix_block(void *argument, size_t block) {
+  const mix_job *j = argument;
+  size_t part = block / j->across;
+  int32_t step = step_of(j), from = (int32_t)(block % j->across) * step, to = lowest(from + step, limit_of(j));
+  int32_t begin = (int32_t)part * PART, end = lowest(begin + PART, j->x.rows);
+  bool in_place = j->out.data == j->x.data;
+  for (int32_t k = begin; k < end; k++) {
+    int32_t row = j->order[k], partner = j->partner[row];
+    const float *other = j->x.data + partner * j->x.stride;
+    bool closes = k + 1 == j->x.rows || j->opens[k + 1] != j->opens[k];
+    if (in_place) {
+      if (j->opens[k] == k && !closes) { /* the first of a cycle: who closes it wants it unchanged */
+        int32_t last = k;
+        while (last + 1 < end && j->opens[last + 1] == k) last++;
+        if (last + 1 == j->x.rows || j->opens[last + 1] != k) keep(j, row, j->order[last], from, to, copy_of(j, part, OPENING));
+      }
+      if (closes && j->opens[k] != k)
+        other = copy_of(j, part, j->opens[k] < begin ? CLOSING : OPENING);
+      else if (!closes && k + 1 == end)
+        other = copy_of(j, part, NEXT);
+    }
+    mix_one(j, row, other, from, to);
+  }
+}
+
+static void mix(mix_job *j, void *scratch) {
+  int32_t n = j->x.rows;
+  int32_t *order = scratch, *opens = order + n;
+  if (n == 0 || j->x.cols == 0) return;
+  follow_cycles(n, j->partner, order, opens, opens + n);
+  j->order = order;
+  j->opens = opens;
+  j->copies = (float *)((char *)scratch + (3 * (size_t)n * sizeof(int32_t) + 63) / 64 * 64);
+  j->kernels = ls_kernels_now();
+  int32_t step = step_of(j), limit = limit_of(j);
+  j->across = (size_t)(limit / step + (limit % step != 0));
+  size_t blocks = (size_t)parts_of(n) * j->across;
+  if (j->out.data == j->x.data && n > PART) ls_parallel(LS_SITE_MIX, blocks, copy_block, j);
+  ls_parallel(LS_SITE_MIX, blocks, mix_block, j);
+}
+
+void ls_mix_rows(ls_cmat x, const int32_t *partner, const float *a, const float *b, ls_mat out, void *scratch) {
+  mix_job job = {.x = x, .out = out, .partner = partner, .a = a, .b = b};
+  mix(&job, scratch);
+}
+
+void ls_mix_paste(ls_cmat x, int32_t channels, int32_t height, int32_t width, const int32_t *partner, const ls_box *box, ls_mat out,
+                  void *scratch) {
+  mix_job job = {.x = x, .out = out, .partner = partner, .box = box, .channels = channels, .height = height, .width = width};
+  mix(&job, scratch);
+}
