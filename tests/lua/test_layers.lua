@@ -202,4 +202,21 @@ function T.own_layers_work_inside_of_models()
   t.is_true(text:find("(1) mine", 1, true) ~= nil and text:find("152 parameters", 1, true) ~= nil, text)
 end
 
+-- tests/golden/models.py: trained in PyTorch, state_dict saved by numpy.savez.
+function T.models_trained_in_pytorch_give_their_logits_here()
+  local data, o = ls.data.load "digits", { rng = ls.rng(9) }
+  local models = {
+    convnet = nn.convnet({ input = { 1, 8, 8 }, classes = 10 }, { rng = o.rng, channels = { 8, 16 }, hidden = 32, batch_norm = true }),
+    resnet = nn.resnet({ input = { 1, 8, 8 }, classes = 10 }, { rng = o.rng, width = 4, blocks = { 1, 2 } }),
+    mlp = nn.sequential({ nn.flatten(), nn.linear(64, 32), nn.gelu(), nn.linear(32, 10) }, o),
+  }
+  for name, model in pairs(models) do
+    model:load(("tests/golden/model-%s.npz"):format(name)):eval()
+    local want = ls.tensor.load(("tests/golden/model-%s-logits.npy"):format(name))
+    local off = (model(data.test.x) - want):abs():max():item()
+    t.is_true(off < 1e-4, ("%s: %g"):format(name, off))
+    t.is_true((model:train()(data.test.x) - want):abs():max():item() > 1e-2 or name == "mlp") -- batch statistics are others
+  end
+end
+
 t.run()

@@ -27,7 +27,8 @@ function T.two_runs_are_equal()
 end
 
 function T.every_parallel_path_ran_more_than_one_block()
-  for _, site in ipairs{ "matmul", "elementwise", "reduce", "softmax", "cross_entropy", "optimizer", "dropout", "gather", "evaluate" } do
+  for _, site in ipairs{ "matmul", "elementwise", "reduce", "softmax", "cross_entropy", "optimizer", "dropout", "gather", "evaluate", "mixing", "convolution", "pooling",
+    "normalisation" } do
     local blocks = tonumber(text:match("blocks " .. site .. " (%d+)"))
     t.is_true(blocks and blocks > 1, site)
   end

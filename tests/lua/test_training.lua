@@ -32,4 +32,25 @@ for line in io.lines "tests/golden/training/pytorch-losses.txt" do
   end
 end
 
+-- The convnet conv 32, conv 64, pool, fc 128 with GELU, rows in their order: tests/golden/training/convnet.py.
+function t.tests.losses_of_a_convnet()
+  if not installed then t.skip "fashion-mnist is not installed" end
+  local nn, numbers = ls.nn, {}
+  for line in io.lines "tests/golden/training/convnet-losses.txt" do
+    if line:sub(1, 1) ~= "#" then for v in line:gmatch "%S+" do numbers[#numbers + 1] = tonumber(v) end end
+  end
+  local model = nn.sequential({ nn.conv2d(1, 32, 3), nn.gelu(), nn.conv2d(32, 64, 3), nn.gelu(), nn.max_pool2d(2), nn.flatten(), nn.linear(9216, 128), nn.gelu(), nn.linear(128, 10) },
+    { rng = ls.rng(1) }):train()
+  local optimizer, worst = ls.optim.sgd(model:parameters(), { lr = 0.05, momentum = 0.9 }), 0
+  for step, want in ipairs(numbers) do
+    local loss = ls.loss.cross_entropy(model(data.train.x:narrow(1, (step - 1) * BATCH + 1, BATCH)), data.train.y:narrow((step - 1) * BATCH + 1, BATCH))
+    worst = math.max(worst, math.abs(loss:item() / want - 1))
+    optimizer:zero_grad()
+    loss:backward()
+    optimizer:step()
+    collectgarbage "step"
+  end
+  t.is_true(#numbers == 50 and worst <= 1e-3, ("worst relative difference %.2e"):format(worst))
+end
+
 t.run()

@@ -20,8 +20,26 @@ for x, y in part:batches(127) do -- in their own order: a swap moves two rows wi
   optimizer:step()
 end
 ls.train(model, data.train, { epochs = 1, batch = 2000, rng = rng, target = ls.target.uniform(0.1), optimizer = ls.optim.sgd{ lr = 0.05, momentum = 0.9 } })
+
+-- Convolution, pooling, normalisation and mixing, on a ragged batch, too.
+local digits, nn, mixes = ls.data.load "digits", ls.nn, { ls.mix.mixup{ alpha = 1, mode = "row", in_place = true }, ls.mix.cutmix{ alpha = 1, mode = "pair" } }
+local net = nn.sequential({ nn.conv2d(1, 24, 3, { padding = 1 }), nn.batch_norm(24), nn.relu(), nn.max_pool2d(2), nn.conv2d(24, 12, 3, { groups = 2 }), nn.flatten(),
+  nn.batch_norm(48), nn.linear(48, 70), nn.layer_norm(70), nn.tanh(), nn.linear(70, 10) }, { rng = rng })
+local steps = ls.optim.sgd(net:parameters(), { lr = 0.1, momentum = 0.9 })
+net:train()
+local count = 0
+for x, y in digits.train:batches(127, { rng = rng }) do
+  count = count + 1
+  local mixed, target = mixes[count % 2 + 1](x, y, rng)
+  local loss = ls.loss.cross_entropy(net(mixed), target)
+  steps:zero_grad()
+  loss:backward()
+  steps:step()
+end
+net:eval()
+
 local m = ls.evaluate(model, data.test, { temperature_on = data.validation })
-local names, parts = {}, { model:hash(), model(data.test.x):softmax():hash() }
+local names, parts = {}, { model:hash(), model(data.test.x):softmax():hash(), net:hash(), net(digits.test.x):hash() }
 for name in pairs(m) do names[#names + 1] = name end
 table.sort(names)
 for _, name in ipairs(names) do parts[#parts + 1] = ("%s=%a"):format(name, m[name]) end
