@@ -55,13 +55,14 @@ static int monotonic(lua_State *L) {
   return 1;
 }
 
-/* terminal(): columns of the terminal that standard error goes to, or nil. */
+/* terminal(output): columns of the terminal that standard error, or standard output, goes to, or nil. */
 static int terminal(lua_State *L) {
   struct winsize size;
-  if (!isatty(STDERR_FILENO)) return 0;
+  int fd = lua_toboolean(L, 1) ? STDOUT_FILENO : STDERR_FILENO;
+  if (!isatty(fd)) return 0;
   const char *term = getenv("TERM");
   if (term != NULL && term[0] == 'd' && term[1] == 'u') return 0; /* dumb */
-  lua_pushinteger(L, ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80);
+  lua_pushinteger(L, ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80);
   return 1;
 }
 

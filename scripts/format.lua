@@ -56,6 +56,7 @@ end
 return function(t)
   local values, width = {}, 0
   local whole = tensor.count(t) <= LIMIT
+  for _, size in ipairs(tensor.shape(t)) do whole = whole and size <= LIMIT end -- 2147483647×0 has no elements, but rows
   local plain = tensor.detach(t)
   collect(plain, whole, values)
   local fmt = number_format(values)

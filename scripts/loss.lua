@@ -51,7 +51,8 @@ local function cross_entropy(who, logits, given, o)
   local value = operation(logits, t, o.weight, o.ignore_index, o.reduction, o.weighting == "pytorch")
   local report = last_report
   target.inspect(t, raw.size(logits, 2), o.ignore_index)
-  grad.set_tag(value, { target = t, weighting = o.weighting, weighted = o.weight ~= nil, kept = report.kept, ignored = report.ignored })
+  grad.set_tag(value, { target = t, weighting = o.weighting, weighted = o.weight ~= nil, kept = report.kept, ignored = report.ignored,
+    weight_sum = o.reduction == "mean" and report.weight or nil }) -- of a mean, what it was divided by
   return value, t
 end
 

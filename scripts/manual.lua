@@ -13,8 +13,8 @@ local pages = {
   { "experiments", "Experiments and claims", { "ls.experiment", "experiment:", "ls.claim", "ls.options" }, [[
 An experiment runs every arm with the same seeds and compares arms pair by pair. How a verdict is reached is told in
 [statistics](../statistics.md).]], { "experiment", "claims", "script_options" } },
-  { "training", "Training and judging", { "ls.train", "ls.evaluate" }, [[
-Both check the model, the data and every option before they begin.]], { "train", "evaluate" } },
+  { "training", "Training and judging", { "ls.train", "ls.evaluate", "history:" }, [[
+Both check the model, the data and every option before they begin.]], { "train", "evaluate", "history" } },
   { "targets", "Targets and softening schemes", { "ls.target.", "target:" }, [[
 A scheme, called with labels or a target, gives a target; a target is an object, not a matrix, and is never changed. It costs O(N) to make and
 takes no memory for its classes: the loss applies it on the fly. `epsilon` is the probability mass that a scheme takes away. Labels, targets and
@@ -101,6 +101,17 @@ local function argument_text(name, spec)
   return ("- `%s` (%s): %s"):format(name, table.concat(about, "; "), spec.doc or "")
 end
 
+-- Options by name, with those of tables among them below, as "early_stopping.patience".
+local function add_options(out, specs, prefix)
+  local names = {}
+  for k in pairs(specs) do names[#names + 1] = k end
+  table.sort(names)
+  for _, k in ipairs(names) do
+    out[#out + 1] = argument_text(prefix .. k, specs[k])
+    if specs[k].options then add_options(out, specs[k].options, prefix .. k .. ".") end
+  end
+end
+
 local function sentence(text) return text:match "%.$" and text or text .. "." end
 
 local function function_entry(name, spec)
@@ -109,13 +120,10 @@ local function function_entry(name, spec)
   if #spec > 0 or spec.options then out[#out + 1] = "" end
   for _, argument in ipairs(spec) do out[#out + 1] = argument_text(argument[1], argument) end
   if spec.options then
-    local names = {}
-    for k in pairs(spec.options) do names[#names + 1] = k end
-    table.sort(names)
     if #spec > 0 then out[#out + 1] = "" end
     out[#out + 1] = "Options:"
     out[#out + 1] = ""
-    for _, k in ipairs(names) do out[#out + 1] = argument_text(k, spec.options[k]) end
+    add_options(out, spec.options, "")
   end
   if spec.returns and spec.returns ~= "nothing" then paragraph("Returns " .. spec.returns .. ".") end
   if spec.errors then paragraph("Errors: " .. sentence(spec.errors)) end

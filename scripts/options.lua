@@ -1,8 +1,9 @@
 -- One reader for every argument and option of the library. SPDX-License-Identifier: MIT
 --
--- A specification is { type =, default =, required =, min =, max =, above =, below =, choices =, doc = }. `type` is the name
--- of one of the types below, or several joined by "|". Errors name the function, the option, what was given and what is
--- allowed, at the user's line.
+-- A specification is { type =, default =, required =, min =, max =, above =, below =, choices =, options =, doc = }. `type` is the
+-- name of one of the types below, or several joined by "|"; `options` are the specifications of a table's own fields, which
+-- messages call "early_stopping.patience". Errors name the function, the option, what was given and what is allowed, at the
+-- user's line.
 local system = require "lsengine.c.system"
 local raise, describe = system.raise, system.describe
 
@@ -88,6 +89,7 @@ function options.check(who, name, spec, value)
     end
     if spec.type == "integer" then value = math.tointeger(value) end
   end
+  if spec.options and type(value) == "table" then value = options.read(who, spec.options, value, name .. ".") end
   return value
 end
 
@@ -118,9 +120,11 @@ function options.known_text(name, known)
   return #known == 0 and "there are none" or "known are " .. table.concat(known, ", ") .. hint
 end
 
--- Reads a table of named options: returns a new table with checked values and defaults. `given` may be nil.
-function options.read(who, specs, given)
+-- Reads a table of named options: returns a new table with checked values and defaults. `given` may be nil. `prefix`: of the
+-- names in messages, for a table within the table.
+function options.read(who, specs, given, prefix)
   local result = {}
+  prefix = prefix or ""
   if given ~= nil and type(given) ~= "table" then
     raise(who, ("the options are %s, a table is required"):format(describe(given)))
   end
@@ -129,9 +133,9 @@ function options.read(who, specs, given)
     if not spec then
       local known = {}
       for k in pairs(specs) do known[#known + 1] = k end
-      raise(who, ("unknown option %s, %s"):format(describe(name):gsub('^"(.*)"$', "%1"), options.known_text(name, known)))
+      raise(who, ("unknown option %s%s, %s"):format(prefix, describe(name):gsub('^"(.*)"$', "%1"), options.known_text(name, known)))
     end
-    result[name] = options.check(who, name, spec, value)
+    result[name] = options.check(who, prefix .. name, spec, value)
   end
   local missing
   for name, spec in pairs(specs) do
@@ -140,7 +144,7 @@ function options.read(who, specs, given)
       result[name] = spec.default
     end
   end
-  if missing then raise(who, ("option %s is missing"):format(missing)) end
+  if missing then raise(who, ("option %s%s is missing"):format(prefix, missing)) end
   return result
 end
 

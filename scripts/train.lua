@@ -1,41 +1,64 @@
 -- Training. SPDX-License-Identifier: MIT
+--
+-- A run holds all that a training is besides the model: where it stands, its optimizer, averages, the best epoch, the history.
+-- One step of the optimizer takes the gradient of `accumulate` batches.
 local raw      = require "lsengine.c.tensor"
+local grad     = require "lsengine.c.autograd"
+local clabels  = require "lsengine.c.labels"
+local system   = require "lsengine.c.system"
 local autograd = require "lsengine.autograd"
+local average  = require "lsengine.average"
+local evaluate = require "lsengine.evaluate"
+local histories = require "lsengine.history"
 local losses   = require "lsengine.loss"
+local mix      = require "lsengine.mix"
 local optim    = require "lsengine.optim"
-local options  = require "lsengine.options"
 local pitfalls = require "lsengine.pitfalls"
 local public   = require "lsengine.public"
-local target   = require "lsengine.target"
+local stopping = require "lsengine.stopping"
+local weights  = require "lsengine.weights"
+require "lsengine.target"
 require "lsengine.nn"
 require "lsengine.data"
-local raise = public.raise
+local raise, clock = public.raise, system.clock
 
 local specs = {
   target    = { type = "scheme", doc = "how labels are softened (ls.target.…); as they are without it" },
+  mix       = { type = "mix", doc = "mixes each batch (ls.mix.…), before the target scheme softens; its draws come from the stream \"mixing\". A last batch of one row is not mixed" },
   loss      = { type = "callable", doc = "function(logits, target) → a one-element tensor; cross-entropy without it" },
-  epochs    = { type = "number", required = true, min = 0, doc = "passes over the data; a fraction ends within one" },
-  batch     = { type = "integer", default = 128, min = 1, doc = "rows of a batch" },
+  epochs    = { type = "number", required = true, min = 0, below = math.huge, doc = "passes over the data; a fraction ends within one" },
+  batch     = { type = "integer", default = 128, min = 1, max = 2^31 - 1, doc = "rows of a batch" },
   rng       = { type = "rng", required = true, doc = "the order of rows comes from its stream \"order\"" },
   optimizer = { type = "optimizer", required = true, doc = "a recipe (ls.optim.sgd{…}), or an optimizer of this model's parameters" },
   schedule  = { type = "schedule", doc = "of the learning rate (ls.optim.cosine{…})" },
-  clip_norm = { type = "number", above = 0, doc = "the most that the gradients' joint norm may be" },
+  clip_norm = { type = "number", above = 0, doc = "the most that the gradients' joint norm may be; acts on what a step takes, after accumulation" },
   allow     = { type = "table", doc = "names of pitfalls that are meant" },
-  on_epoch  = { type = "callable", doc = "function(epoch, { loss =, seconds =, learning_rate = }), after each epoch" },
+  on_epoch  = { type = "callable", doc = "function(epoch, metrics), after each epoch; metrics is its entry of the history" },
+  on_batch  = { type = "callable", doc = "function(step, { loss =, learning_rate = }), after each step of the optimizer, counted from 1" },
+  validation     = { type = "dataset", doc = "rows that are judged after each epoch: the metrics of ls.evaluate are added to the epoch's" },
+  evaluate_every = { type = "integer", default = 1, min = 1, max = 2^31 - 1, doc = "epochs from one evaluation of the validation rows to the next; the last epoch always has one" },
+  early_stopping = { type = "table", options = stopping.options, doc = "ends training where a metric gets no better, and goes back to the best epoch" },
+  class_weights  = { type = "tensor|table|string", choices = { "balanced" },
+    doc = "a number for each class: the weight of its rows in the cross-entropy; \"balanced\": N/(K·rows of the class) of the training rows, 0 for a class without rows" },
+  accumulate     = { type = "integer", default = 1, min = 1, max = 2^31 - 1,
+    doc = "batches whose gradients make one step, averaged by the weights of their rows: the step of one batch as large as all of them, up to rounding" },
+  average        = { type = "table", options = average.options, doc = "exponential moving average of the weights; the validation rows are judged with it" },
 }
 
 local BUSY = 32 * 1024 -- kilobytes of heap from which the collector is stepped with each batch: lagging, it leaves the cache
-
-local clock = require "lsengine.c.system".clock
-
 local DIVERGED = "training has diverged: a lower learning rate, or clip_norm, may help"
 
+-- ---- loss ----
+
 -- Cross-entropy of the model's logits; logits that are no numbers any more are the training's fault.
-local function cross_entropy(logits, target)
-  local ok, value = pcall(losses.cross_entropy, logits, target)
-  if ok then return value end
-  if type(value) == "string" and (value:find("logits%[%d+%] is NaN") or value:find("logits%[%d+%] is %+inf")) then value = value .. ": " .. DIVERGED end
-  error(value, 0)
+local function cross_entropy(class_weights)
+  local loss, given = losses.cross_entropy, class_weights and { weight = class_weights }
+  return function(logits, target)
+    local ok, value = pcall(loss, logits, target, given)
+    if ok then return value end
+    if type(value) == "string" and (value:find("logits%[%d+%] is NaN") or value:find("logits%[%d+%] is %+inf")) then value = value .. ": " .. DIVERGED end
+    error(value, 0)
+  end
 end
 
 local function check_loss(value)
@@ -50,47 +73,196 @@ local function check_loss(value)
   return number
 end
 
+-- What a batch counts for among others: the denominator of its mean; of a loss that does not tell it, the number of rows.
+local function weight_of(value, rows)
+  local tag = grad.tag(value)
+  return tag and tag.weight_sum or rows
+end
+
+local function balanced(dataset)
+  local counts, n, list = {}, #dataset.y, {}
+  for i = 1, n do
+    local y = dataset.y[i]
+    counts[y] = (counts[y] or 0) + 1
+  end
+  for k = 0, dataset.classes - 1 do list[k + 1] = counts[k] and n / (dataset.classes * counts[k]) or 0.0 end
+  return list
+end
+
+local function read_class_weights(given, dataset, loss)
+  if given == nil then return nil end
+  if loss then raise("train", "class_weights belong to the cross-entropy, but option loss is given: weigh there") end
+  if not dataset.classes or not clabels.is_labels(dataset.y) then raise("train", "class_weights need labels, the training rows have none") end
+  if given == "balanced" then given = balanced(dataset) end
+  local w = raw.is_tensor(given) and raw.contiguous(raw.detach(given)) or raw.from(given)
+  if raw.rank(w) ~= 1 or raw.count(w) ~= dataset.classes then
+    raise("train", ("class_weights have shape %s, one number for each of %d classes is required"):format(raw.shape_text(w), dataset.classes))
+  end
+  local sum = 0
+  for k = 1, #w do
+    local x = w[k]
+    if not (x >= 0 and x < math.huge) then raise("train", ("the class weight of class %d is %g, allowed is any finite number from 0"):format(k - 1, x)) end
+    sum = sum + x
+  end
+  if sum == 0 then raise("train", "class_weights are all 0") end
+  return w
+end
+
+-- ---- a run ----
+
+local Run = {}
+Run.__index = Run
+
+local function new_run(model, dataset, o)
+  local rows = #dataset.y
+  if rows == 0 then raise("train", "the data set has no rows") end
+  local optimizer = o.optimizer
+  if getmetatable(optimizer) == optim.Recipe then optimizer = optimizer:build(model:parameters()) end
+  local self = setmetatable({
+    model = model, dataset = dataset, o = o, optimizer = optimizer, base_rate = optimizer.lr, history = histories.new(),
+    step = 0, epoch = 1, within = 0, sum = 0, weight = 0, seconds = 0, -- steps in all; this epoch's number, batches, losses, time
+    pairs = 0, same = 0, -- this epoch's mixed batches, their rates of pairs of one class
+  }, Run)
+  self.batches = math.ceil(rows / o.batch)
+  self.steps = math.ceil(self.batches / o.accumulate)
+  self.total = math.floor(o.epochs * self.steps + 0.5)
+  self.class_weights = read_class_weights(o.class_weights, dataset, o.loss)
+  self.loss = o.loss or cross_entropy(self.class_weights)
+  self.weights = weights.of(model)
+  if o.early_stopping then self.stopping = stopping.new(o.early_stopping, o.validation ~= nil) end
+  if o.average then self.average = average.new(o.average, self.weights) end
+  if o.mix then self.mixing = o.rng:spawn "mixing" end
+  return self
+end
+
+-- What the model makes of a batch, and the target of the loss. The batch is the run's own copy: it may be mixed in place.
+function Run:forward(x, y)
+  local o, stream, output, info = self.o, self.mixing, nil, nil
+  if stream and #y > 1 then
+    if o.mix.kind == "manifold" then output, y, info = mix.forward(o.mix, self.model, x, y, stream) else x, y, info = mix.apply(o.mix, x, y, stream, true) end
+    if info.same_class then self.pairs, self.same = self.pairs + 1, self.same + info.same_class end
+  end
+  return output or self.model(x), o.target and o.target(y) or y
+end
+
+-- The gradient of one batch, added to what is gathered; `scaled` by the batch's weight where several make a step.
+function Run:gather(x, y, scaled)
+  local rows = #y
+  local output, target = self:forward(x, y)
+  local value = self.loss(output, target)
+  local number = check_loss(value)
+  local weight = weight_of(value, rows)
+  if not self.gathered then self.optimizer:zero_grad() end
+  self.gathered = true
+  autograd.backward(value, scaled and raw.full(weight, raw.shape(value)) or nil)
+  return number, weight
+end
+
+-- One step of the optimizer on the next batches; its mean loss.
+function Run:advance(next_batch)
+  local o, optimizer = self.o, self.optimizer
+  local members, sum, weight = math.min(o.accumulate, self.batches - self.within), 0, 0
+  self.gathered = false
+  for _ = 1, members do
+    local x, y = next_batch()
+    local number, w = self:gather(x, y, members > 1)
+    sum, weight = sum + number * w, weight + w
+    if collectgarbage "count" > BUSY then collectgarbage "step" end
+  end
+  if members > 1 and weight > 0 then
+    for _, p in ipairs(optimizer.parameters) do
+      local g = grad.grad(p)
+      if g then raw.mul_(g, 1 / weight) end
+    end
+  end
+  if o.clip_norm then optim.clip_norm(optimizer.parameters, o.clip_norm) end
+  if o.schedule then optimizer.lr = self.base_rate * o.schedule:factor(self.step / self.steps, self.total / self.steps) end
+  optimizer:step()
+  self.step, self.within = self.step + 1, self.within + members
+  self.sum, self.weight = self.sum + sum, self.weight + weight
+  if self.average and self.step > o.average.start * self.steps then self.average:update() end
+  if o.on_batch then o.on_batch(self.step, { loss = weight > 0 and sum / weight or 0.0, learning_rate = optimizer.lr }) end
+end
+
+-- Judges the validation rows, with the averaged weights where there are any.
+function Run:evaluate(entry)
+  local _ <close> = self.average and self.average:lend()
+  for name, value in pairs(evaluate(self.model, self.o.validation)) do
+    if entry[name] == nil then entry[name] = value end
+  end
+end
+
+-- What the model is given in the end: the averaged weights, or those of the last step.
+function Run:keep_best()
+  local _ <close> = self.average and self.o.average.keep == "average" and self.average:lend()
+  self.stopping:keep(self.weights)
+end
+
+-- Closes an epoch: its entry of the history; true where training ends here.
+function Run:finish_epoch()
+  local o, history, stop = self.o, self.history, self.stopping
+  local entry = { epoch = self.epoch, loss = self.weight > 0 and self.sum / self.weight or 0.0, seconds = self.seconds, learning_rate = self.optimizer.lr }
+  if self.pairs > 0 then entry.same_class_pairs = self.same / self.pairs end
+  local over = self.step >= self.total
+  local judged = o.validation and (self.epoch % o.evaluate_every == 0 or over)
+  if judged then self:evaluate(entry) end
+  history[#history + 1] = entry
+  if stop and (judged or stop.o.metric == "loss") then
+    if stop:look(entry) and stop.o.restore_best then self:keep_best() end
+    history.best_epoch = stop.best_epoch
+    if not over and stop:is_over() then
+      history.stopped_at = self.epoch
+      over = true
+    end
+  end
+  if o.on_epoch then o.on_epoch(entry.epoch, entry) end
+  self.epoch, self.within, self.sum, self.weight, self.seconds, self.pairs, self.same = self.epoch + 1, 0, 0, 0, 0, 0, 0
+  return over
+end
+
+function Run:run_epoch()
+  local next_batch = self.dataset:batches(self.o.batch, { rng = self.o.rng })
+  local before, started = self.seconds, clock()
+  while self.step < self.total and self.within < self.batches do
+    self:advance(next_batch)
+    self.seconds = before + clock() - started
+  end
+  return self:finish_epoch()
+end
+
+-- Leaves the model and the optimizer as a caller expects them.
+function Run:finish()
+  local stop, mean = self.stopping, self.average
+  if stop and stop.weights then
+    weights.put(self.weights, stop.weights)
+  elseif mean and mean.updates > 0 and self.o.average.keep == "average" then
+    weights.put(self.weights, mean.values)
+  end
+  self.optimizer:zero_grad()
+  self.optimizer.lr = self.base_rate
+  self.model:eval()
+end
+
 local train = public("ls.train", {
   doc = [[Trains a model on a data set. The order of rows, drawn anew each epoch, comes from a stream of its own, so that arms that differ in
-their targets see the same batches.]],
-  errors = "a loss that is NaN or infinite (training has diverged), a data set without rows, a label that is no class of the model",
-  returns = "history: a table of { epoch =, loss =, seconds =, learning_rate = }",
-  example = [[ls.train(model, data.train, { target = ls.target.uniform(0.1), epochs = 40, batch = 64, rng = rng,
-  optimizer = ls.optim.sgd{ lr = 0.1, momentum = 0.9 } })]],
+their targets see the same batches. With validation rows their metrics stand in each epoch's entry of the history; `loss` is always the training
+loss, the mean over the epoch's rows as they were trained on. Callbacks see the model with its weights of then, not with averaged ones.]],
+  errors = "a loss that is NaN or infinite (training has diverged), a data set without rows, a label that is no class of the model, early stopping by a metric that is not measured",
+  returns = "history: entries { epoch =, loss =, seconds =, learning_rate =, metrics of the validation rows… }; with early stopping, history.best_epoch and, where it stopped, history.stopped_at",
+  example = [[local history = ls.train(model, data.train, { target = ls.target.uniform(0.1), epochs = 40, batch = 64, rng = rng,
+  optimizer = ls.optim.sgd{ lr = 0.1, momentum = 0.9 },
+  validation = data.validation, early_stopping = { metric = "nll", patience = 3 } })
+print(history, history.best_epoch)]],
   { "model", type = "model", doc = "is changed" }, { "data", type = "dataset", doc = "training rows" },
   options = specs,
 }, function(model, dataset, o)
   local _ <close> = pitfalls.allow("train", o.allow)
-  local optimizer = o.optimizer
-  if getmetatable(optimizer) == optim.Recipe then optimizer = optimizer:build(model:parameters()) end
-  local base_rate, steps, history = optimizer.lr, math.ceil(#dataset.y / o.batch), {}
-  local loss = o.loss or cross_entropy
-  local total, step = math.floor(o.epochs * steps + 0.5), 0
-  if #dataset.y == 0 then raise("train", "the data set has no rows") end
+  local run = new_run(model, dataset, o)
   model:train()
-  while step < total do
-    local started, sum, rows = clock(), 0, 0
-    for x, y in dataset:batches(o.batch, { rng = o.rng }) do
-      local softened = o.target and o.target(y) or y
-      local value = loss(model(x), softened)
-      sum, rows = sum + check_loss(value) * #y, rows + #y
-      optimizer:zero_grad()
-      value:backward()
-      if o.clip_norm then optim.clip_norm(optimizer.parameters, o.clip_norm) end
-      if o.schedule then optimizer.lr = base_rate * o.schedule:factor(step / steps, total / steps) end
-      optimizer:step()
-      step = step + 1
-      if collectgarbage "count" > BUSY then collectgarbage "step" end
-      if step >= total then break end
-    end
-    local entry = { epoch = #history + 1, loss = sum / rows, seconds = clock() - started, learning_rate = optimizer.lr }
-    history[#history + 1] = entry
-    if o.on_epoch then o.on_epoch(entry.epoch, entry) end
-  end
-  optimizer:zero_grad()
-  optimizer.lr = base_rate
-  model:eval()
-  return history
+  local over = run.total == 0
+  while not over do over = run:run_epoch() end
+  run:finish()
+  return run.history
 end)
 
 return train

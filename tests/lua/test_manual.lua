@@ -25,6 +25,7 @@ function t.tests.every_function_that_a_script_can_reach_has_an_entry()
   for _, part in ipairs{ "data", "target", "loss", "nn", "optim", "tensor", "autograd" } do all("ls." .. part .. ".", ls[part]) end
   all("tensor:", require "lsengine.tensor".methods)
   all("target:", getmetatable(ls.target.uniform(0.1)(ls.labels{ 0 })))
+  all("history:", getmetatable(require "lsengine.history".new{}))
   all("optimizer:", getmetatable(ls.optim.sgd({ ls.tensor.zeros(1) }, { lr = 1 })))
   t.is_true(count > 100, count)
 end
@@ -38,7 +39,13 @@ function t.tests.entries_say_what_is_taken_and_returned()
     if spec then
       t.is_true(spec.returns ~= nil, name .. " does not say what it returns")
       for _, argument in ipairs(spec) do t.is_true(argument.doc ~= nil, ("%s: %s has no words"):format(name, argument[1])) end
-      for option, s in pairs(spec.options or {}) do t.is_true(s.doc ~= nil, ("%s: %s has no words"):format(name, option)) end
+      local function each(specs)
+        for option, s in pairs(specs) do
+          t.is_true(s.doc ~= nil, ("%s: %s has no words"):format(name, option))
+          if s.options then each(s.options) end
+        end
+      end
+      each(spec.options or {})
     end
   end
 end

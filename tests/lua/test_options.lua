@@ -11,7 +11,7 @@ local model  = ls.nn.mlp({ 64, 10 }, { rng = rng })
 local samples = {
   number = 0.5, integer = 1, string = "x", boolean = true, table = {}, callable = print, tensor = ls.tensor.zeros(2, 2), labels = ls.labels{ 0, 1 },
   rng = rng, model = model, dataset = data.test, target = ls.labels{ 0, 1 }, scheme = ls.target.one_hot(), mix = ls.mix.mixup{ alpha = 1 }, optimizer = ls.optim.sgd{ lr = 0.1 },
-  schedule = ls.optim.cosine{}, claim = ls.claim{ "a", "lower", "b", than = "c", by = 0 }, any = 1,
+  schedule = ls.optim.cosine{}, claim = ls.claim{ "a", "lower", "b", than = "c", by = 0 }, any = 1, history = require "lsengine.history".new{ { epoch = 1, loss = 1 } },
 }
 local accepts = { -- which samples are fine for a type beside its own
   number = { integer = true }, any = "everything", table = { labels = false },
@@ -24,7 +24,13 @@ local function numeric(spec)
   return high or samples[spec.type:match "^%a+"]
 end
 
-local function good(spec)
+local good
+function good(spec)
+  if spec.options then -- a table of options of its own: those that it needs
+    local given = {}
+    for key, s in pairs(spec.options) do if s.required then given[key] = good(s) end end
+    return given
+  end
   local kind = (spec.type or "any"):match "^%a+"
   if spec.choices then return spec.choices[1] end
   if kind == "number" or kind == "integer" then return numeric(spec) end
@@ -96,22 +102,36 @@ end
 
 local arguments_without_type = {}
 
-for _, name in ipairs(names) do
-  local spec = public.registry[name] or {} -- a pitfall has none
-  if spec.options then
-    for option, s in pairs(spec.options) do
-      t.tests[("option_%s_of_%s"):format(option, name:gsub("%W", "_"))] = function()
-        local function put(value, key)
-          local list, n = arguments(name, spec)
-          list[n + 1] = { [key or option] = value }
-          return list, n + 1
-        end
-        try(name, spec, s, option, put)
-        local list, n = put(good(s), option .. "z")
-        fails(name, spec.entry, list, n, ("unknown option %sz, known are "):format(option))
+local nested = 0
+
+-- Tests for every option; `around(t)` makes a table of options from one that is `prefix` deep.
+local function try_options(name, spec, specs, prefix, around)
+  for option, s in pairs(specs) do
+    local full = prefix .. option
+    if prefix ~= "" then nested = nested + 1 end
+    t.tests[("option_%s_of_%s"):format(full:gsub("%W", "_"), name:gsub("%W", "_"))] = function()
+      local function put(value, key)
+        local list, n = arguments(name, spec)
+        list[n + 1] = around{ [key or option] = value }
+        return list, n + 1
+      end
+      try(name, spec, s, full, put)
+      local list, n = put(good(s), option .. "z")
+      fails(name, spec.entry, list, n, ("unknown option %sz, known are "):format(full))
+      if s.required then
+        list, n = put(nil)
+        fails(name, spec.entry, list, n, ("option %s"):format(prefix)) -- another required one may be named
       end
     end
+    if s.options then
+      try_options(name, spec, s.options, full .. ".", function(inner) return around{ [option] = inner } end)
+    end
   end
+end
+
+for _, name in ipairs(names) do
+  local spec = public.registry[name] or {} -- a pitfall has none
+  if spec.options then try_options(name, spec, spec.options, "", function(inner) return inner end) end
   if not spec.variadic then
     for i, s in ipairs(spec) do
       if wrong(s) == nil then arguments_without_type[#arguments_without_type + 1] = name .. " " .. s[1] end
@@ -129,6 +149,7 @@ end
 function t.tests.zz_all_were_tried() -- last by name
   print(("\n%d of %d options and arguments were tried with a wrong type (the others take anything: %s); %d have no range"):format(
     tried, total, table.concat(arguments_without_type, ", "), without_range))
+  t.is_true(nested >= 8, nested .. " options of tables among the options")
   t.is_true(total > 80 and tried + #arguments_without_type == total)
 end
 

@@ -93,6 +93,12 @@ function T.sizes_of_empty_tensors_may_multiply_to_anything()
   t.fails(function() return x:expand(0, 0) end, "0x0", true)
 end
 
+function T.an_empty_tensor_of_many_rows_is_printed_at_once()
+  local before = os.clock()
+  t.is_true(#tostring(ls.tensor.zeros(2147483647, 0)) < 200)
+  t.is_true(os.clock() - before < 5)
+end
+
 function T.lengths_that_a_script_makes_up_are_refused()
   local long = {}
   for i = 0, 61 do long[1 << i], long[i < 61 and (1 << i) + 1 or 1] = 1, 1 end -- #long is 2^61: times eight bytes is 0
