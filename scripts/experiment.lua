@@ -2,6 +2,7 @@
 local system   = require "lsengine.c.system"
 local program  = require "lsengine.c.program"
 local claims   = require "lsengine.claims"
+local factorial = require "lsengine.factorial"
 local options  = require "lsengine.options"
 local pitfalls = require "lsengine.pitfalls"
 local progress = require "lsengine.progress"
@@ -115,7 +116,7 @@ end
 local experiment = public("ls.experiment", {
   doc = [[An experiment: every arm is tried with the same seeds, so that arms are compared pair by pair. trial(arm, rng, seed) is one training
 run: it gets the arm (its options by name, arm.name), a random stream made of the seed alone, and the seed, and returns one flat table of
-numbers. :run() runs all trials, prints a table and a verdict for each claim. `--seeds`, `--seed` on the command line override. Results are
+numbers. :run() runs all trials, prints a table and a verdict for each claim, and of a grid the main effects and the interactions of each two factors, against their first levels. `--seeds`, `--seed` on the command line override. Results are
 appended to a file of JSON lines as each trial is finished.]],
   returns = "experiment",
   errors = "an arm that a claim names and the experiment has not; in :run(), a trial that returns anything but a flat table of finite numbers",
@@ -218,7 +219,7 @@ end
 
 Experiment.run = public("experiment:run", {
   doc = "Runs all trials (numbered by seed, then by arm), prints the table of results and the verdicts, and returns them.",
-  returns = "{ arms =, results = results[arm][seed], verdicts =, file =, pitfalls = }",
+  returns = "{ arms =, results = results[arm][seed], verdicts =, effects =, file =, pitfalls = }",
 }, function(self)
   local _ <close> = pitfalls.allow("experiment", self.allow)
   local before, count = pitfalls.count(), #self.arms * self.seeds
@@ -238,8 +239,10 @@ Experiment.run = public("experiment:run", {
   end
   display:done()
   local verdicts = self.seeds > 1 and claims.judge(self.claims, differences_of(self, results)) or {}
+  local effects = factorial.effects(self, results, report.effect_metrics(self, results[1][1]))
+  record:effects(effects)
   record:verdicts(verdicts, pitfalls.raised(before))
-  local outcome = { arms = self.arms, results = results, verdicts = verdicts, file = record.path, pitfalls = pitfalls.raised(before) }
+  local outcome = { arms = self.arms, results = results, effects = effects, verdicts = verdicts, file = record.path, pitfalls = pitfalls.raised(before) }
   report.print(self, outcome)
   return outcome
 end)

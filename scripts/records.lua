@@ -52,6 +52,11 @@ function Record:trial(number, arm, seed, metrics, seconds, raised)
   append(self, { kind = "trial", number = number, arm = arm.name, seed = seed, metrics = metrics, seconds = seconds, pitfalls = raised })
 end
 
+-- Main effects and interactions of a grid.
+function Record:effects(effects)
+  for _, e in ipairs(effects) do append(self, { kind = "effect", name = e.name, order = e.order, metrics = e.metrics }) end
+end
+
 function Record:verdicts(verdicts, raised)
   for i, v in ipairs(verdicts) do
     append(self, { kind = "verdict", number = i, verdict = v.verdict, headline = v.headline, metric = v.claim.metric, relation = v.claim.relation,

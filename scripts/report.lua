@@ -36,6 +36,28 @@ local function cell(results, metric)
   return half and ("%.4f ± %.4f"):format(mean, half) or ("%.4f"):format(mean)
 end
 
+-- Rows by name; columns in as many blocks as the width asks for. cells[column][row]
+local function print_columns(title, name_width, rows, columns, cells, widths, width)
+  local i = 1
+  while i <= #columns do
+    local used, last = name_width, i - 1
+    while last < #columns and (last < i or used + 2 + widths[columns[last + 1]] <= width) do
+      last = last + 1
+      used = used + 2 + widths[columns[last]]
+    end
+    local line = { pad(title, name_width) }
+    for k = i, last do line[#line + 1] = pad_left(columns[k], widths[columns[k]]) end
+    print(table.concat(line, "  "))
+    for r, row in ipairs(rows) do
+      line = { pad(row.name, name_width) }
+      for k = i, last do line[#line + 1] = pad_left(cells[columns[k]][r], widths[columns[k]]) end
+      print(table.concat(line, "  "))
+    end
+    print ""
+    i = last + 1
+  end
+end
+
 local function print_table(experiment, outcome, width)
   local columns, cells, widths, name_width = columns_of(experiment, outcome.results[1][1]), {}, {}, 3
   for a, arm in ipairs(outcome.arms) do
@@ -46,24 +68,39 @@ local function print_table(experiment, outcome, width)
       widths[metric] = math.max(widths[metric] or length(metric), length(cells[metric][a]))
     end
   end
-  local i = 1
-  while i <= #columns do
-    local used, last = name_width, i - 1
-    while last < #columns and (last < i or used + 2 + widths[columns[last + 1]] <= width) do
-      last = last + 1
-      used = used + 2 + widths[columns[last]]
-    end
-    local line = { pad("arm", name_width) }
-    for k = i, last do line[#line + 1] = pad_left(columns[k], widths[columns[k]]) end
-    print(table.concat(line, "  "))
-    for a, arm in ipairs(outcome.arms) do
-      line = { pad(arm.name, name_width) }
-      for k = i, last do line[#line + 1] = pad_left(cells[columns[k]][a], widths[columns[k]]) end
-      print(table.concat(line, "  "))
-    end
-    print ""
-    i = last + 1
+  print_columns("arm", name_width, outcome.arms, columns, cells, widths, width)
+end
+
+-- Measures whose effects are shown: accuracy, what the claims are about, and what stacking is said to change.
+function report.effect_metrics(experiment, sample)
+  local list, seen = {}, {}
+  local function add(name)
+    if sample[name] ~= nil and not seen[name] then list[#list + 1], seen[name] = name, true end
   end
+  add "accuracy"
+  for _, claim in ipairs(experiment.claims) do add(claim.metric) end
+  for _, name in ipairs { "ece_debiased", "ece_debiased_ts", "confidence_gap", "nll", "aurc" } do add(name) end
+  if #list == 0 then
+    for name in pairs(sample) do list[#list + 1] = name end
+    table.sort(list)
+  end
+  return list
+end
+
+local function print_effects(effects, metrics, width)
+  if #effects == 0 then return end
+  print "Effects against each factor's first level, averaged over the others; [95 % t interval over seeds]\n"
+  local cells, widths, name_width = {}, {}, 6
+  for i, e in ipairs(effects) do
+    name_width = math.max(name_width, length(e.name))
+    for _, metric in ipairs(metrics) do
+      local m = e.metrics[metric]
+      cells[metric] = cells[metric] or {}
+      cells[metric][i] = ("%+.4f [%+.4f, %+.4f]"):format(m.mean, m.low, m.high)
+      widths[metric] = math.max(widths[metric] or length(metric), length(cells[metric][i]))
+    end
+  end
+  print_columns("effect", name_width, effects, metrics, cells, widths, width)
 end
 
 local function arm_text(ref)
@@ -125,6 +162,7 @@ function report.print(experiment, outcome)
   print(("\n%s\n%s"):format(experiment.name, ("─"):rep(math.min(width, length(experiment.name)))))
   print(("mean ± half width of the 95 %% t interval over %d seeds (%d to %d)\n"):format(experiment.seeds, experiment.seed, experiment.seed + experiment.seeds - 1))
   print_table(experiment, outcome, width)
+  print_effects(outcome.effects, report.effect_metrics(experiment, outcome.results[1][1]), width)
   if #outcome.verdicts > 0 then
     print_verdicts(outcome)
     print "The verdicts speak of this data, model and schedule; what varied from seed to seed is what the trial drew from its rng."

@@ -37,6 +37,26 @@ function T.a_grid_is_every_combination_in_the_order_of_names()
   t.equals(seen, { "epsilon=0 mix=none", "epsilon=0 mix=mixup", "epsilon=0.1 mix=none", "epsilon=0.1 mix=mixup" })
 end
 
+-- y = 1·(a=2) + 10·(b=y) + 5·(b=z) + 100·(both) + noise: effects averaged over the other factor.
+function T.effects_of_a_grid_are_contrasts_of_its_arms()
+  local outcome, text = run{ name = "effects", seeds = 4, grid = { a = { 1, 2 }, b = { "x", "y", "z" } }, trial = function(arm, rng)
+    local y = noise(rng) + (arm.a == 2 and 1 or 0) + (arm.b == "y" and 10 or arm.b == "z" and 5 or 0)
+    return { y = y + (arm.a == 2 and arm.b == "y" and 100 or 0) }
+  end }
+  local means = {}
+  for _, e in ipairs(outcome.effects) do means[e.name] = e.metrics.y.mean end
+  t.close(means["a=2"], 1 + 100 / 3, 1e-9)
+  t.close(means["b=y"], 10 + 50, 1e-9)
+  t.close(means["b=z"], 5, 1e-9)
+  t.close(means["a=2 × b=y"], 100, 1e-9)
+  t.close(means["a=2 × b=z"], 0, 1e-9)
+  t.equals(#outcome.effects, 5)
+  t.is_true(text:find("a=2 × b=y  +100.0000 [+100.0000, +100.0000]", 1, true) ~= nil, text)
+  local kinds = {}
+  for _, line in ipairs(lines(outcome.file)) do kinds[line.kind] = (kinds[line.kind] or 0) + 1 end
+  t.equals(kinds.effect, 5)
+end
+
 function T.every_trial_is_a_line_with_exact_doubles()
   local outcome, text = run{ name = "Lines & doubles!", seeds = 6, arms = { { "a" }, { "b" } },
     trial = function(arm, rng) return { x = 0.1 + 0.2 + noise(rng) + (arm.name == "b" and 1 or 0), third = 1 / 3 } end,
