@@ -81,7 +81,7 @@ method("log", raw.log, function(n, g) return div(g, n[1]) end, "()", "Natural lo
 method("sqrt", raw.sqrt, function(n, g) return div(g, mul(n.out, 2)) end, "()", "Square root.")
 method("square", raw.square, function(n, g) return mul(g, mul(n[1], 2)) end, "()", "Square.")
 method("reciprocal", raw.reciprocal, function(n, g) return neg(mul(g, raw.square(n.out))) end, "()", "1 / x.")
-method("relu", raw.relu, function(n, g) return mul(g, raw.relu_slope(n[1])) end, "()", "max(0, x); gradient 0 at 0.")
+method("relu", raw.relu, function(n, g) return raw.relu_back(g, n[1]) end, "()", "max(0, x); gradient 0 at 0.")
 method("gelu", raw.gelu, function(n, g) return mul(g, raw.gelu_slope(n[1])) end,
   "()", "x·Φ(x), Φ the normal distribution function (Hendrycks & Gimpel 2016, the exact form).")
 method("tanh", raw.tanh, function(n, g) return mul(g, raw.tanh_slope(n.out)) end, "()", "Hyperbolic tangent.")

@@ -41,6 +41,10 @@ typedef struct ls_kernels {
   /* out[k] = z[k] - shift */
   void (*subtract)(size_t n, const float *z, float shift, float *out);
 
+  /* Maxima of 2×2 windows that do not overlap, of two rows of 2n numbers; and their gradient, which goes to the first of equal numbers. */
+  void (*halve)(size_t n, const float *upper, const float *lower, float *y);
+  void (*halve_back)(size_t n, const float *upper, const float *lower, const float *dy, float *to_upper, float *to_lower);
+
   /* Optimizer updates; the formulas stand in <lsengine/nn.h>. */
   void (*sgd)(size_t n, float *w, const float *g, float *velocity, float lr, float momentum, float weight_decay,
               int nesterov, int first);

@@ -39,7 +39,6 @@ UNARY(gelu, gelu_f(x))
 UNARY(tanh, tanh_f(x))
 UNARY(sigmoid, sigmoid_f(x))
 UNARY(softplus, softplus_f(x))
-UNARY(relu_slope, x > 0.0f ? 1.0f : 0.0f)
 UNARY(gelu_slope, gelu_slope_f(x))
 UNARY(tanh_slope, 1.0f - x * x)
 UNARY(sigmoid_slope, x * (1.0f - x))
@@ -71,6 +70,7 @@ UNARY(sigmoid_slope, x * (1.0f - x))
       }                                                                                                                  \
   }
 
+BINARY(relu_back, b > 0.0f ? a : 0.0f)
 BINARY(add, a + b)
 BINARY(sub, a - b)
 BINARY(mul, a *b)
@@ -198,6 +198,54 @@ static void subtract_kernel(size_t n, const float *z, float shift, float *out) {
   for (size_t i = 0; i < n; i++) out[i] = z[i] - shift;
 }
 
+/* The larger of two; NaN where one is. */
+static inline float larger(float a, float b) {
+  float most = b > a ? b : a;
+  return b != b ? b : most;
+}
+
+static void halve_kernel(size_t n, const float *restrict upper, const float *restrict lower, float *restrict y) {
+  for (size_t j = 0; j < n; j++) y[j] = larger(larger(upper[2 * j], upper[2 * j + 1]), larger(lower[2 * j], lower[2 * j + 1]));
+}
+
+/* Selects, no branches, a fixed number: written so that gcc makes vectors of it. */
+#define HALVE_BACK(COUNT)                                                                                                \
+  static inline void halve_back_##COUNT(const float *restrict upper, const float *restrict lower, const float *restrict dy, \
+                                        float *restrict to_upper, float *restrict to_lower) {                            \
+    for (size_t j = 0; j < COUNT; j++) {                                                                                 \
+      float p = upper[2 * j], q = upper[2 * j + 1], r = lower[2 * j], s = lower[2 * j + 1], left = dy[j];                \
+      float most = larger(larger(p, q), larger(r, s));                                                                   \
+      int at_p = (p == most) | (p != p), at_q = (q == most) | (q != q), at_r = (r == most) | (r != r);                   \
+      to_upper[2 * j] = at_p ? left : 0.0f;                                                                              \
+      left = at_p ? 0.0f : left;                                                                                         \
+      to_upper[2 * j + 1] = at_q ? left : 0.0f;                                                                          \
+      left = at_q ? 0.0f : left;                                                                                         \
+      to_lower[2 * j] = at_r ? left : 0.0f;                                                                              \
+      to_lower[2 * j + 1] = at_r ? 0.0f : left;                                                                          \
+    }                                                                                                                    \
+  }
+HALVE_BACK(16)
+HALVE_BACK(8)
+HALVE_BACK(4)
+HALVE_BACK(1)
+
+/* Rows of images are short: their ends are done in vectors, too, which overlap those before. */
+static void halve_back_kernel(size_t n, const float *upper, const float *lower, const float *dy, float *to_upper, float *to_lower) {
+#define ALL(COUNT)                                                                                                       \
+  if (n >= COUNT) {                                                                                                      \
+    for (size_t j = 0; j < n; j += COUNT) {                                                                              \
+      size_t at = j + COUNT <= n ? j : n - COUNT;                                                                        \
+      halve_back_##COUNT(upper + 2 * at, lower + 2 * at, dy + at, to_upper + 2 * at, to_lower + 2 * at);                 \
+    }                                                                                                                    \
+    return;                                                                                                              \
+  }
+  ALL(16)
+  ALL(8)
+  ALL(4)
+  ALL(1)
+#undef ALL
+}
+
 static void sgd_kernel(size_t n, float *restrict w, const float *restrict g, float *restrict velocity, float lr,
                        float momentum, float weight_decay, int nesterov, int first) {
   if (velocity == NULL) {
@@ -242,6 +290,8 @@ const ls_kernels LS_KERNELS_NAME = {
     .axpy = axpy_kernel,
     .blend = blend_kernel,
     .subtract = subtract_kernel,
+    .halve = halve_kernel,
+    .halve_back = halve_back_kernel,
     .sgd = sgd_kernel,
     .adam = adam_kernel,
 };

@@ -4,6 +4,8 @@
 #include <lsengine/layers.h>
 #include <lsengine/pool.h>
 
+#include "core/kernels/kernels.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -26,6 +28,7 @@ ls_status ls_pooling_check(ls_pooling *p, ls_err *err) {
 }
 
 typedef struct pooling_job {
+  const ls_kernels *kernels;
   const ls_pooling *p;
   const float *x, *dy;
   float *y, *dx;
@@ -61,33 +64,15 @@ static ptrdiff_t largest(const window *w, int32_t width, const float *x) {
   return best;
 }
 
-/* 2×2 windows that do not overlap: the usual case, without branches. */
+/* 2×2 windows that do not overlap: the usual case has a kernel of its own. */
 static bool halves(const ls_pooling *p) {
   return p->kernel[0] == 2 && p->kernel[1] == 2 && p->stride[0] == 2 && p->stride[1] == 2 && p->padding[0] == 0 && p->padding[1] == 0;
 }
 
-static float larger(float a, float b) { return b > a || isnan(b) ? (isnan(a) ? a : b) : a; }
-
-static void halve_row(const float *restrict a, const float *restrict b, int32_t n, float *restrict y) {
-  for (int32_t j = 0; j < n; j++) y[j] = larger(larger(larger(a[2 * j], a[2 * j + 1]), b[2 * j]), b[2 * j + 1]);
-}
-
-static void halve_row_back(const float *restrict a, const float *restrict b, int32_t n, const float *restrict dy, float *restrict da, float *restrict db) {
-  for (int32_t j = 0; j < n; j++) {
-    float p = a[2 * j], q = a[2 * j + 1], r = b[2 * j], s = b[2 * j + 1], g = dy[j];
-    float top = larger(p, q), low = larger(r, s), most = larger(top, low);
-    bool upper = top == most || isnan(top), left = p == top || isnan(p), lower_left = r == low || isnan(r);
-    da[2 * j] = upper && left ? g : 0.0f;
-    da[2 * j + 1] = upper && !left ? g : 0.0f;
-    db[2 * j] = !upper && lower_left ? g : 0.0f;
-    db[2 * j + 1] = !upper && !lower_left ? g : 0.0f;
-  }
-}
-
-static void forward_plane(const ls_pooling *p, const float *x, float *y) {
+static void forward_plane(const ls_kernels *kernels, const ls_pooling *p, const float *x, float *y) {
   if (!p->average && halves(p)) {
     for (int32_t i = 0; i < p->out_height; i++)
-      halve_row(x + (ptrdiff_t)2 * i * p->width, x + ((ptrdiff_t)2 * i + 1) * p->width, p->out_width, y + (ptrdiff_t)i * p->out_width);
+      kernels->halve((size_t)p->out_width, x + (ptrdiff_t)2 * i * p->width, x + ((ptrdiff_t)2 * i + 1) * p->width, y + (ptrdiff_t)i * p->out_width);
     return;
   }
   for (int32_t i = 0; i < p->out_height; i++)
@@ -105,13 +90,13 @@ static void forward_plane(const ls_pooling *p, const float *x, float *y) {
     }
 }
 
-static void backward_plane(const ls_pooling *p, const float *x, const float *dy, float *dx) {
+static void backward_plane(const ls_kernels *kernels, const ls_pooling *p, const float *x, const float *dy, float *dx) {
   if (!p->average && halves(p)) {
     if (p->height % 2 != 0) memset(dx + ((ptrdiff_t)p->height - 1) * p->width, 0, (size_t)p->width * sizeof *dx);
     for (int32_t i = 0; i < p->out_height; i++) {
       ptrdiff_t upper = (ptrdiff_t)2 * i * p->width, lower = upper + p->width;
       if (p->width % 2 != 0) dx[upper + p->width - 1] = dx[lower + p->width - 1] = 0.0f;
-      halve_row_back(x + upper, x + lower, p->out_width, dy + (ptrdiff_t)i * p->out_width, dx + upper, dx + lower);
+      kernels->halve_back((size_t)p->out_width, x + upper, x + lower, dy + (ptrdiff_t)i * p->out_width, dx + upper, dx + lower);
     }
     return;
   }
@@ -137,9 +122,9 @@ static void pooling_block(void *argument, size_t block) {
   size_t from = block * PLANES, to = from + PLANES < (size_t)p->planes ? from + PLANES : (size_t)p->planes;
   for (size_t plane = from; plane < to; plane++) {
     if (j->dy == NULL)
-      forward_plane(p, j->x + plane * in, j->y + plane * out);
+      forward_plane(j->kernels, p, j->x + plane * in, j->y + plane * out);
     else
-      backward_plane(p, j->x + plane * in, j->dy + plane * out, j->dx + plane * in);
+      backward_plane(j->kernels, p, j->x + plane * in, j->dy + plane * out, j->dx + plane * in);
   }
 }
 
@@ -148,11 +133,11 @@ static void pool_planes(pooling_job *job) {
 }
 
 void ls_pooling_forward(const ls_pooling *p, const float *x, float *y) {
-  pooling_job job = {.p = p, .x = x, .y = y};
+  pooling_job job = {.kernels = ls_kernels_now(), .p = p, .x = x, .y = y};
   pool_planes(&job);
 }
 
 void ls_pooling_backward(const ls_pooling *p, const float *x, const float *dy, float *dx) {
-  pooling_job job = {.p = p, .x = x, .dy = dy, .dx = dx};
+  pooling_job job = {.kernels = ls_kernels_now(), .p = p, .x = x, .dy = dy, .dx = dx};
   pool_planes(&job);
 }

@@ -17,7 +17,7 @@ enum { MOST_LAYERS = 8 };
 
 typedef struct layer {
   int32_t in, out;
-  float *w, *b, *dw, *db, *vw, *vb, *z, *a, *slope, *g;
+  float *w, *b, *dw, *db, *vw, *vb, *z, *a, *g;
 } layer;
 
 static ls_err err;
@@ -119,10 +119,9 @@ int main(int argc, char **argv) {
         check(ls_matmul(true, false, in_matrix(k->g, m, k->out), in_matrix(below, m, k->in), false, out_matrix(k->dw, k->out, k->in), &err));
         ls_view g = view(k->g, m, k->out), db = view(k->db, 1, k->out);
         ls_reduce_axis(LS_REDUCE_SUM, &g, 0, &db, NULL);
-        if (i > 0) { /* ReLU's slope of what went into it, times the gradient */
-          ls_view z = view(l[i - 1].z, m, k->in), slope = view(l[i - 1].slope, m, k->in), back = view(l[i - 1].g, m, k->in);
-          ls_unary_apply(LS_UNARY_RELU_SLOPE, &z, &slope);
-          ls_binary_apply(LS_BINARY_MUL, &back, &slope, &back);
+        if (i > 0) { /* the gradient where ReLU's input was above 0 */
+          ls_view z = view(l[i - 1].z, m, k->in), back = view(l[i - 1].g, m, k->in);
+          ls_binary_apply(LS_BINARY_RELU_BACK, &back, &z, &back);
         }
       }
       step++;

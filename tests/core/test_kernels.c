@@ -94,6 +94,13 @@ static void every_set_gives_the_same_bits(void **state) {
           if (!(isnan(a[i]) && isnan(b[i])) && memcmp(&a[i], &b[i], sizeof(float)) != 0)
             fail_msg("binary %d, n = %zu: %g and %g", op, n, (double)a[i], (double)b[i]);
       }
+      ls_kernels_ref.halve(n / 4, x, x + n / 2, a);
+      k->halve(n / 4, x, x + n / 2, b);
+      for (size_t i = 0; i < n / 4; i++) assert_true(a[i] == b[i] || (isnan(a[i]) && isnan(b[i])));
+      ls_kernels_ref.halve_back(n / 4, x, x + n / 2, y, a, a + n / 2);
+      k->halve_back(n / 4, x, x + n / 2, y, b, b + n / 2);
+      assert_memory_equal(a, b, n / 4 * 2 * sizeof(float));
+      assert_memory_equal(a + n / 2, b + n / 2, n / 4 * 2 * sizeof(float));
       assert_true(ls_kernels_ref.sum(n, y) == k->sum(n, y));
       assert_true(ls_kernels_ref.dot(n, y, y) == k->dot(n, y, y));
       assert_true(ls_kernels_ref.centred_dot(n, y, 0.7f, y, -2.0f) == k->centred_dot(n, y, 0.7f, y, -2.0f));
