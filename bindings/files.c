@@ -3,7 +3,7 @@
  * Handles of zlib and libzip live in userdata with a __gc, made before the handle is opened, so that an error between cannot
  * leak them. Files are written under a temporary name, flushed to disk, and renamed: whole or not at all. */
 #define _GNU_SOURCE
-#include "bindings/tensor.h"
+#include "bindings/files.h"
 
 #include <lsengine/data.h>
 
@@ -88,8 +88,7 @@ static int read_all(lua_State *L) {
   return 1;
 }
 
-/* Pushes the bytes of a file, unpacked where it is gzipped, as a string. */
-static const uint8_t *read_file(lua_State *L, const char *who, const char *path, size_t *size) {
+const uint8_t *lsb_read_file(lua_State *L, const char *who, const char *path, size_t *size) {
   check_regular(L, who, path);
   handle *h = new_handle(L);
   int top = lua_gettop(L);
@@ -185,7 +184,7 @@ static int load(lua_State *L) {
     check_regular(L, who, path);
     return load_npz(L, who, path);
   }
-  const uint8_t *bytes = read_file(L, who, path, &size);
+  const uint8_t *bytes = lsb_read_file(L, who, path, &size);
   ls_array a;
   ls_err err;
   bool npy = size > 0 && bytes[0] == 0x93;
@@ -295,6 +294,14 @@ static int save_npz(lua_State *L) {
   return 0;
 }
 
+/* read(who, path): the bytes of a file, unpacked where it is gzipped. */
+static int read_bytes(lua_State *L) {
+  size_t size;
+  const char *who = luaL_checkstring(L, 1), *path = lsb_check_path(L, 2, who, "file");
+  lsb_read_file(L, who, path, &size);
+  return 1;
+}
+
 /* readable(path): whether a file is there that can be read. */
 static int readable(lua_State *L) {
   struct stat status;
@@ -304,7 +311,7 @@ static int readable(lua_State *L) {
 }
 
 int lsb_open_files(lua_State *L) {
-  static const luaL_Reg functions[] = {{"load", load}, {"save_npy", save_npy}, {"save_npz", save_npz}, {"readable", readable}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"load", load}, {"read", read_bytes}, {"save_npy", save_npy}, {"save_npz", save_npz}, {"readable", readable}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -26,7 +26,7 @@ keeps both, `:item()` ends them. Values and gradients are computed in one sweep,
 label outside 0 … K-1 and target mass on a masked (-inf) class are errors that name the row.]], { "loss" } },
   { "data", "Data sets", { "ls.data.", "data:" }, [[
 A data set has `x` (a tensor, a row for each example), `y` (labels), `classes` and `name`. A loaded one has the parts `.train`, `.test` and, after
-split, `.validation`.]], { "data" } },
+split, `.validation`.]], { "data", "data_files" } },
   { "models", "Layers and models", { "ls.nn.", "model:" }, [[
 Calling a model runs it: `model(x)`. Weights are made when a random stream is given, to a layer or to the model around it; initialisation and
 dropout have streams of their own. Parameters have the names that PyTorch gives them.]], { "nn" } },
