@@ -1,7 +1,11 @@
 /* What data sets are made of: tables as text, classes. SPDX-License-Identifier: MIT */
 #include "bindings/files.h"
+#include "bindings/random.h"
 
+#include <lsengine/classes.h>
 #include <lsengine/csv.h>
+
+#include <string.h>
 
 /* ---- tables as text ----
  * Arguments of all: who, path (for messages), bytes (a string), separator (a string of one byte, or nil to guess), header (boolean, or
@@ -125,8 +129,115 @@ static int csv_column(lua_State *L) {
   return 3;
 }
 
+/* ---- classes ---- */
+
+static lsb_labels *copy_labels(lua_State *L, const char *who, const int64_t *values, size_t count) {
+  lsb_labels *labels = lsb_new_labels(L, who, count);
+  if (count > 0) memcpy(labels->values, values, count * sizeof *values);
+  return labels;
+}
+
+/* A number for each class, in scratch memory. */
+static int64_t *new_counts(lua_State *L, const char *who, int32_t classes) { return lsb_new_scratch(L, who, (size_t)classes * sizeof(int64_t)); }
+
+/* class_counts(who, labels, classes): the number of labels of class 0, 1, … */
+static int class_counts(lua_State *L) {
+  ls_err err;
+  const char *who = luaL_checkstring(L, 1);
+  lsb_labels *y = lsb_check_labels(L, 2, who, "y");
+  int32_t classes = lsb_check_int(L, 3, who, "classes", 1, INT32_MAX);
+  lsb_labels *counts = lsb_new_labels(L, who, (size_t)classes);
+  if (ls_class_counts(y->values, y->count, classes, counts->values, &err) != LS_OK) return lsb_raise(L, who, &err);
+  return 1;
+}
+
+/* Answers the positions of rows that were taken and of the rest. */
+static int take(lua_State *L, const char *who, const lsb_labels *y, const int64_t *order, int64_t *quota) {
+  int64_t *taken = lsb_new_scratch(L, who, y->count * sizeof *taken), *rest = lsb_new_scratch(L, who, y->count * sizeof *rest);
+  size_t count = ls_take_by_class(y->values, y->count, order, quota, taken, rest);
+  copy_labels(L, who, taken, count);
+  copy_labels(L, who, rest, y->count - count);
+  return 2;
+}
+
+/* stratify(who, labels, classes, order, total): of the rows in this order (positions from 1) the first of each class, `total` in all,
+ * classes in proportion. */
+static int stratify(lua_State *L) {
+  ls_err err;
+  lua_settop(L, 5);
+  const char *who = luaL_checkstring(L, 1);
+  lsb_labels *y = lsb_check_labels(L, 2, who, "y"), *order = lsb_check_labels(L, 4, who, "order");
+  int32_t classes = lsb_check_int(L, 3, who, "classes", 1, INT32_MAX), total = lsb_check_int(L, 5, who, "total", 0, INT32_MAX);
+  if (order->count != y->count) return lsb_fail(L, who, "order has %zu positions but there are %zu rows", order->count, y->count);
+  for (size_t i = 0; i < order->count; i++)
+    if (order->values[i] < 1 || (uint64_t)order->values[i] > y->count)
+      return lsb_fail(L, who, "order[%zu] is %lld, allowed is 1 to %zu", i + 1, (long long)order->values[i], y->count);
+  int64_t *counts = new_counts(L, who, classes), *quota = new_counts(L, who, classes), *scratch = new_counts(L, who, classes);
+  if (ls_class_counts(y->values, y->count, classes, counts, &err) != LS_OK || ls_proportional(counts, classes, total, quota, scratch, &err) != LS_OK)
+    return lsb_raise(L, who, &err);
+  return take(L, who, y, order->values, quota);
+}
+
+/* choose(who, labels, classes, chosen): positions of the rows of the chosen classes, and of the others. */
+static int choose(lua_State *L) {
+  ls_err err;
+  lua_settop(L, 4);
+  const char *who = luaL_checkstring(L, 1);
+  lsb_labels *y = lsb_check_labels(L, 2, who, "y"), *chosen = lsb_check_labels(L, 4, who, "chosen");
+  int32_t classes = lsb_check_int(L, 3, who, "classes", 1, INT32_MAX);
+  int64_t *counts = new_counts(L, who, classes), *quota = new_counts(L, who, classes);
+  if (ls_class_counts(y->values, y->count, classes, counts, &err) != LS_OK) return lsb_raise(L, who, &err);
+  memset(quota, 0, (size_t)classes * sizeof *quota);
+  for (size_t i = 0; i < chosen->count; i++) {
+    int64_t k = chosen->values[i];
+    if (k < 0 || k >= classes) return lsb_fail(L, who, "class %lld is asked for, allowed is 0 to %d", (long long)k, classes - 1);
+    quota[k] = counts[k];
+  }
+  return take(L, who, y, NULL, quota);
+}
+
+/* label_noise(who, labels, classes, rng, rate | nil, to | nil, matrix | nil): observed labels. */
+static int label_noise(lua_State *L) {
+  ls_err err;
+  ls_noise noise = {.kind = LS_NOISE_SYMMETRIC};
+  lua_settop(L, 7);
+  const char *who = luaL_checkstring(L, 1);
+  lsb_labels *y = lsb_check_labels(L, 2, who, "y");
+  int32_t classes = lsb_check_int(L, 3, who, "classes", 1, INT32_MAX);
+  ls_rng *r = lsb_check_rng(L, 4, who);
+  if (!lua_isnil(L, 7)) {
+    noise.kind = LS_NOISE_MATRIX;
+    noise.matrix = lsb_check_matrix(L, 7, who, "matrix");
+  } else {
+    noise.rate = lsb_check_number(L, 5, who, "rate");
+  }
+  if (!lua_isnil(L, 6)) {
+    lsb_labels *to = lsb_check_labels(L, 6, who, "to");
+    if (noise.kind == LS_NOISE_MATRIX) return lsb_fail(L, who, "matrix and to are given, one of them is required");
+    if (to->count != (size_t)classes) return lsb_fail(L, who, "to has %zu classes, %d are required", to->count, classes);
+    noise.kind = LS_NOISE_PAIRS;
+    noise.to = to->values;
+  }
+  lsb_labels *out = lsb_new_labels(L, who, y->count);
+  if (ls_label_noise(y->values, y->count, classes, &noise, r, out->values, &err) != LS_OK) return lsb_raise(L, who, &err);
+  return 1;
+}
+
+/* differences(who, labels, labels): in how many places they differ. */
+static int differences(lua_State *L) {
+  const char *who = luaL_checkstring(L, 1);
+  lsb_labels *a = lsb_check_labels(L, 2, who, "y"), *b = lsb_check_labels(L, 3, who, "other");
+  lua_Integer count = 0;
+  if (a->count != b->count) return lsb_fail(L, who, "there are %zu and %zu labels", a->count, b->count);
+  for (size_t i = 0; i < a->count; i++) count += a->values[i] != b->values[i];
+  lua_pushinteger(L, count);
+  return 1;
+}
+
 int lsb_open_data(lua_State *L) {
-  static const luaL_Reg functions[] = {{"csv_open", csv_open}, {"csv_numbers", csv_numbers}, {"csv_column", csv_column}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"csv_open", csv_open}, {"csv_numbers", csv_numbers}, {"csv_column", csv_column},
+                                       {"class_counts", class_counts}, {"stratify", stratify}, {"choose", choose},
+                                       {"label_noise", label_noise}, {"differences", differences}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -1,14 +1,17 @@
 -- Data sets. SPDX-License-Identifier: MIT
 --
 -- A data set has x (a tensor, one row for each example), y (labels, or a float tensor N×1 to regress on), classes (nil for regression),
--- name; a loaded one has the parts .train, .test and, after split, .validation, each a data set again. Loading is in data_files.lua.
+-- name, class_names where they are known ([0] = …); a loaded one has the parts .train, .test and, after split, .validation, each a data set
+-- again. What is done with classes is in data_classes.lua, loading in data_files.lua.
 local raw     = require "lsengine.c.tensor"
 local clabels = require "lsengine.c.labels"
+local cdata   = require "lsengine.c.data"
 local options = require "lsengine.options"
 local public  = require "lsengine.public"
 require "lsengine.labels"
 require "lsengine.tensor"
 local rng     = require "lsengine.random"
+local system  = require "lsengine.c.system"
 local raise   = public.raise
 
 local Dataset, Collection = {}, {}
@@ -19,9 +22,23 @@ Collection.__index, Collection.__name = Collection, "data set with parts"
 options.type("dataset", function(v) return getmetatable(v) == Dataset end, "a data set (data.train, data.test, …)")
 options.type("collection", function(v) return getmetatable(v) == Collection end, "a data set with parts (ls.data.load …)")
 
+-- "6 classes (red soil, cotton crop, …)"
+local function classes_text(self)
+  local text = ("%d classes"):format(self.classes)
+  if not self.class_names then return text end
+  local list, length = {}, 0
+  for k = 0, self.classes - 1 do
+    list[#list + 1] = self.class_names[k]
+    length = length + #self.class_names[k] + 2
+    if length > 60 and k < self.classes - 1 then list[#list + 1] = "…" break end
+  end
+  return ("%s (%s)"):format(text, table.concat(list, ", "))
+end
+
 function Dataset:__len() return #self.y end
 function Dataset:__tostring()
-  local what = self.classes and ("%d classes"):format(self.classes) or "regression"
+  local what = self.classes and classes_text(self) or "regression"
+  if self.flipped then what = ("%s, %.1f %% of the labels flipped"):format(what, 100 * self.flipped / math.max(1, #self.y)) end
   return ("%s: %d rows of %s, %s"):format(self.name, #self.y, (raw.shape_text(self.x):gsub("^%d+x?", "")), what)
 end
 function Collection:__tostring()
@@ -32,11 +49,26 @@ function Collection:__tostring()
   return table.concat(lines, "\n")
 end
 
--- A data set from { name =, x =, y =, classes = }; a collection from { name =, classes =, train =, … }.
+-- A data set from { name =, x =, y =, classes =, … }; a collection from { name =, train =, … }.
 function data.set(fields) return setmetatable(fields, Dataset) end
 function data.collection(fields)
-  fields.classes = fields.train.classes
+  fields.classes, fields.class_names = fields.train.classes, fields.train.class_names
   return setmetatable(fields, Collection)
+end
+
+-- Names of classes as a table of their own, [0] to [classes-1].
+function data.names(who, given, classes)
+  local names = {}
+  for k in pairs(given) do
+    if math.type(k) ~= "integer" or k < 0 or k >= classes then
+      raise(who, ("class_names names class %s, classes are 0 to %d"):format(system.describe(k), classes - 1))
+    end
+  end
+  for k = 0, classes - 1 do
+    if type(given[k]) ~= "string" then raise(who, ("class_names[%d] is %s, a string is required"):format(k, system.describe(given[k]))) end
+    names[k] = given[k]
+  end
+  return names
 end
 
 -- The same with some fields changed.
@@ -84,7 +116,12 @@ Dataset.subset = public("data:subset", {
   doc = "The rows at the given positions.", returns = "data set", example = "local few = data.train:subset(rng:permutation(100))",
   { "positions", type = "labels", doc = "from 1; they may repeat" },
 }, function(self, positions)
-  return data.changed(self, { x = gather(self.x, positions), y = gather(self.y, positions) })
+  local few = data.changed(self, { x = gather(self.x, positions), y = gather(self.y, positions) })
+  if self.clean_y then
+    few.clean_y = gather(self.clean_y, positions)
+    few.flipped = cdata.differences("subset", few.y, few.clean_y)
+  end
+  return few
 end)
 
 -- ---- splitting ----
@@ -99,8 +136,12 @@ local function rows_of(who, name, asked, n)
   return count
 end
 
-local function take_apart(self, count, stream)
+local function take_apart(self, count, stream, stratified)
   local order = stream:permutation(#self.y)
+  if stratified then
+    local taken, rest = cdata.stratify("split", self.y, self.classes, order, count)
+    return self:subset(rest), self:subset(taken)
+  end
   return self:subset(clabels.narrow(order, count + 1, #self.y - count)), self:subset(clabels.narrow(order, 1, count))
 end
 
@@ -109,22 +150,25 @@ local part = function(what) return { type = "number", above = 0, doc = ("%s rows
 Collection.split = public("data:split", {
   self = "collection",
   doc = [[Takes validation rows (and test rows, where there is no test part yet) out of the training rows at random. Without rng from a fixed
-stream named by the data set: the same rows for every seed; with rng = rng, in a trial, they vary by seed.]],
+stream named by the data set: the same rows for every seed; with rng = rng, in a trial, they vary by seed. Stratified, each class is taken in
+proportion to its rows, by largest remainders: equal ones go to the lower class.]],
   returns = "data set with parts .train, .validation, .test",
-  errors = "a part that is there already; a fraction or count that leaves a part without rows", example = 'local data = ls.data.load("satellite"):split{ validation = 0.2 }',
+  errors = "a part that is there already; a fraction or count that leaves a part without rows; stratified without classes", example = 'local data = ls.data.load("satellite"):split{ validation = 0.2 }',
   options = {
     validation = part "validation",
     test       = part "test",
+    stratified = { type = "boolean", default = false, doc = "each class in proportion" },
     rng        = { type = "rng", doc = "where the choice comes from" },
   },
 }, function(self, o)
   local new = data.changed(self, {})
+  if o.stratified and not self.classes then raise("split", ("stratified needs classes, %s is a data set of regression"):format(self.name)) end
   local stream = (o.rng or rng(0):spawn("split of " .. self.name)):spawn "split"
   new.split_varies = o.rng ~= nil
   for _, name in ipairs { "test", "validation" } do
     if o[name] then
       if new[name] then raise("split", ("%s has a %s part already"):format(self.name, name)) end
-      new.train, new[name] = take_apart(new.train, rows_of("split", name, o[name], #new.train.y), stream)
+      new.train, new[name] = take_apart(new.train, rows_of("split", name, o[name], #new.train.y), stream, o.stratified)
     end
   end
   return new
@@ -150,12 +194,13 @@ no classes. All are training rows; split takes validation and test rows out of t
     x       = { type = "tensor", required = true, doc = "the first axis counts the rows" },
     y       = { type = "labels|tensor", required = true, doc = "a label for each row; a tensor N×1 of numbers for regression" },
     classes = { type = "integer", min = 1, max = 2^31 - 1, doc = "labels are 0 … classes-1; required with labels" },
+    class_names = { type = "table", doc = "what the classes are called: { [0] = \"cat\", \"dog\" }" },
     name    = { type = "string", default = "data", doc = "how it is called in messages; names the stream of a split" },
   },
 }, function(o)
   local rows, y = raw.rank(o.x) > 0 and raw.size(o.x, 1), o.y
   if raw.is_tensor(y) then
-    if o.classes then raise("new", "y is a tensor, a target of regression, and classes are of labels: ls.labels{…} makes labels") end
+    if o.classes or o.class_names then raise("new", "y is a tensor, a target of regression, and classes are of labels: ls.labels{…} makes labels") end
     y = data.regression_target("new", y)
   else
     if not o.classes then raise("new", "option classes is missing: y holds labels") end
@@ -165,7 +210,8 @@ no classes. All are training rows; split takes validation and test rows out of t
   for i = 1, o.classes and #y or 0 do
     if y[i] < 0 or y[i] >= o.classes then raise("new", ("y[%d] is %d, allowed is 0 to %d"):format(i, y[i], o.classes - 1)) end
   end
-  return data.collection{ name = o.name, train = data.set{ name = o.name, x = raw.contiguous(o.x), y = y, classes = o.classes } }
+  local names = o.class_names and data.names("new", o.class_names, o.classes)
+  return data.collection{ name = o.name, train = data.set{ name = o.name, x = raw.contiguous(o.x), y = y, classes = o.classes, class_names = names } }
 end)
 
 -- { name =, available =, where =, hint = } for each data set that the library knows.

@@ -5,6 +5,7 @@ local cdata   = require "lsengine.c.data"
 local files   = require "lsengine.c.files"
 local system  = require "lsengine.c.system"
 local data    = require "lsengine.data"
+require "lsengine.data_classes"
 local public  = require "lsengine.public"
 local rng     = require "lsengine.random"
 local raise   = public.raise
@@ -14,11 +15,15 @@ local data_files = {}
 -- first: training rows of files that hold both parts.
 local shipped = {
   digits    = { folder = "optdigits", x = "optdigits-images-idx3-ubyte.gz", y = "optdigits-labels-idx1-ubyte.gz", first = 1198, classes = 10, image = 16 },
-  letter    = { folder = "letter", x = "letter-features-idx2-ubyte.gz", y = "letter-labels-idx1-ubyte.gz", first = 16000, classes = 26 },
-  satellite = { folder = "satellite", x = "satellite-features-idx2-ubyte.gz", y = "satellite-labels-idx1-ubyte.gz", first = 4435, classes = 6 },
+  letter    = { folder = "letter", x = "letter-features-idx2-ubyte.gz", y = "letter-labels-idx1-ubyte.gz", first = 16000, classes = 26,
+    names = "A,B,C,D,E,F,G,H,I,J,K,L,M,N,O,P,Q,R,S,T,U,V,W,X,Y,Z" },
+  satellite = { folder = "satellite", x = "satellite-features-idx2-ubyte.gz", y = "satellite-labels-idx1-ubyte.gz", first = 4435, classes = 6,
+    names = "red soil,cotton crop,grey soil,damp grey soil,vegetation stubble,very damp grey soil" },
   concrete  = { folder = "concrete", x = "concrete.csv.gz", test = 206 },
 }
 local FASHION = "/usr/share/datasets/fashion-mnist" -- where Debian's package puts it, or near it: looked for below
+
+local FASHION_NAMES = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
 
 local function find(folder, file)
   for _, path in ipairs(system.data_paths()) do
@@ -52,16 +57,6 @@ function data_files.catalogue()
   return list
 end
 
-local function standardise(train, test)
-  local x = train.x
-  local mean = raw.mul(raw.sum(x, 1, true), 1 / #train.y)
-  local centred = raw.sub(x, mean)
-  local deviation = raw.sqrt(raw.mul(raw.sum(raw.square(centred), 1, true), 1 / #train.y))
-  local inverse = raw.reciprocal(raw.add(deviation, raw.eq(deviation, 0))) -- a constant column stays 0
-  train.x = raw.mul_(centred, inverse)
-  test.x = raw.mul_(raw.sub(test.x, mean), inverse)
-end
-
 -- The file that a shipped set is in.
 local function shipped_file(name, file)
   local path = find(shipped[name].folder, file)
@@ -71,33 +66,37 @@ local function shipped_file(name, file)
   return path
 end
 
+-- { [0] = "A", "B" } for "A,B".
+local function names(text)
+  local list, k = {}, 0
+  for name in text:gmatch "[^,]+" do
+    list[k] = name
+    k = k + 1
+  end
+  return list
+end
+
 local function load_labelled(name, spec, as_is)
   local x, y = files.load("load", shipped_file(name, spec.x)), files.load("load", shipped_file(name, spec.y))
   local n = #y
-  local train = data.set{ name = name, x = raw.narrow(x, 1, 1, spec.first), y = clabels.narrow(y, 1, spec.first), classes = spec.classes }
-  local test = data.set{ name = name, x = raw.narrow(x, 1, spec.first + 1, n - spec.first), y = clabels.narrow(y, spec.first + 1, n - spec.first), classes = spec.classes }
-  if as_is then return train, test end
-  if spec.image then
-    for _, p in ipairs { train, test } do
-      p.x = raw.reshape(raw.mul(p.x, 1 / spec.image), #p.y, 1, raw.size(p.x, 2), raw.size(p.x, 3))
-    end
-  else
-    standardise(train, test)
+  local train = data.set{ name = name, x = raw.narrow(x, 1, 1, spec.first), y = clabels.narrow(y, 1, spec.first) }
+  local test = data.set{ name = name, x = raw.narrow(x, 1, spec.first + 1, n - spec.first), y = clabels.narrow(y, spec.first + 1, n - spec.first) }
+  for _, p in ipairs{ train, test } do
+    p.classes, p.class_names = spec.classes, spec.names and names(spec.names)
+    if spec.image and not as_is then p.x = raw.reshape(raw.mul(p.x, 1 / spec.image), #p.y, 1, raw.size(p.x, 2), raw.size(p.x, 3)) end
   end
-  return train, test
+  return train, test, not spec.image
 end
 
 -- Its authors give no split: test rows are the first of a permutation whose stream docs/streams.md names.
-local function load_concrete(name, spec, as_is)
+local function load_concrete(name, spec)
   local path = shipped_file(name, spec.x)
   local bytes = files.read("load", path)
   local columns = cdata.csv_open("load", path, bytes).columns
   local all = data.set{ name = name, x = cdata.csv_numbers("load", path, bytes, nil, nil, clabels.range(1, columns - 1)),
     y = cdata.csv_numbers("load", path, bytes, nil, nil, { columns }) }
   local order = rng(0):spawn("test rows of " .. name):permutation(#all.y)
-  local train, test = all:subset(clabels.narrow(order, spec.test + 1, #order - spec.test)), all:subset(clabels.narrow(order, 1, spec.test))
-  if not as_is then standardise(train, test) end
-  return train, test
+  return all:subset(clabels.narrow(order, spec.test + 1, #order - spec.test)), all:subset(clabels.narrow(order, 1, spec.test)), true
 end
 
 local function load_fashion(name, as_is)
@@ -108,7 +107,7 @@ local function load_fashion(name, as_is)
     local x = files.load("load", ("%s/%s-images-idx3-ubyte.gz"):format(folder, prefix))
     local y = files.load("load", ("%s/%s-labels-idx1-ubyte.gz"):format(folder, prefix))
     if not as_is then x = raw.reshape(raw.mul_(x, 1 / 255), #y, 1, 28, 28) end
-    parts[i] = data.set{ name = name, x = x, y = y, classes = 10 }
+    parts[i] = data.set{ name = name, x = x, y = y, classes = 10, class_names = names(FASHION_NAMES) }
   end
   return parts[1], parts[2]
 end
@@ -125,9 +124,10 @@ Images come as N×C×H×W in 0 … 1, tables standardised by their training rows
 }, function(name, o)
   local spec = shipped[name]
   local load = name == "concrete" and load_concrete or load_labelled
-  local train, test
-  if spec then train, test = load(name, spec, o.raw) else train, test = load_fashion(name, o.raw) end
-  return data.collection{ name = name, train = train, test = test }
+  local train, test, is_table
+  if spec then train, test, is_table = load(name, spec, o.raw) else train, test = load_fashion(name, o.raw) end
+  local loaded = data.collection{ name = name, train = train, test = test }
+  return is_table and not o.raw and loaded:standardise() or loaded
 end)
 
 return data_files

@@ -59,6 +59,7 @@ local function matrix(n, k, value)
 end
 local function leaf() return matrix(3, 3, 0.25):requires_grad() end
 
+local make
 local makers = {
   tensor  = { function() return matrix(3, 3) end, function() return raw.full(1, 0, 0) end, function() return raw.full(1, 0, 2^31 - 1, 2^31 - 1, 2^31 - 1) end,
     function() return raw.full(2) end, function() return matrix(3, 3, 0 / 0) end, function() return raw.full(math.huge, 3, 3) end,
@@ -78,7 +79,17 @@ local makers = {
     function() return setmetatable({ terms = erring(), history = {} }, getmetatable(ls.target.soft(raw.full(1 / 3, 3, 3)))) end,
     function() return setmetatable({ dense = matrix(3, 3), history = looped() }, getmetatable(ls.target.soft(raw.full(1 / 3, 3, 3)))) end },
   dataset = { function() return new_set(matrix(4, 3), { 0, 1, 2, 1 }, 3) end, function() return new_set(raw.full(0, 0, 3), {}, 3) end,
-    function() return new_set(raw.full(0 / 0, 2, 3), { 5, -1 }, 1) end },
+    function() return new_set(raw.full(0 / 0, 2, 3), { 5, -1 }, 1) end, function() return ls.data.new{ x = matrix(4, 3), y = matrix(4, 1) }.train end,
+    function() return ls.data.new{ x = matrix(4, 3), y = { 0, 1, 2, 1 }, classes = 3 }:label_noise{ rate = 0.5, rng = ls.rng(1) }.train end },
+  collection = { function()
+      local d = ls.data.new{ x = matrix(6, 3), y = { 0, 1, 2, 1, 0, 2 }, classes = 3, class_names = { [0] = "a", "b", "c" } }
+      return d:split{ validation = 2, test = 1 }
+    end, function() return ls.data.new{ x = matrix(4, 3), y = matrix(4, 1) } end,
+    function() -- a part exchanged for another
+      local d = ls.data.new{ x = raw.full(1, 1, 1, 1, 1), y = { 0 }, classes = 1 }
+      d.train, d.test, d.classes = make "dataset", make "dataset", random(4)
+      return d
+    end },
   optimizer = { function() return ls.optim.sgd{ lr = 0.1 } end, function() return ls.optim.adam({ leaf() }, { lr = 0.1 }) end, function() return ls.optim.sgd({ raw.full(1, 2) }, { lr = 1e308, momentum = 0.9 }) end },
   schedule = { function() return ls.optim.cosine{} end },
   claim   = { function() return ls.claim{ "a", "lower", "b", than = "c", by = 0 } end },
@@ -98,7 +109,7 @@ for kind in pairs(makers) do kinds[#kinds + 1] = kind end
 table.sort(kinds)
 
 local function pick(list) return list[random(#list)] end
-local function make(kind) return pick(makers[kind])() end
+function make(kind) return pick(makers[kind])() end
 
 local function hostile(name)
   local roll = random(100)
@@ -122,13 +133,19 @@ end
 
 -- ---- calls ----
 
+-- One of the types that a method takes as self.
+local function pick_kind(types)
+  local list = {}
+  for kind in (types or ""):gmatch "[^|]+" do if makers[kind] then list[#list + 1] = kind end end
+  return list[1] and pick(list)
+end
 local selves = { tensor = "tensor", labels = "labels", rng = "rng", model = "model", data = "dataset", target = "target", optimizer = "optimizer" }
 
 -- Arguments as the specification says, with one of them replaced now and then.
 local function by_specification(name, spec)
   local list, n = {}, 0
   local self = name:match "^(%w+):"
-  if self then n = 1 list[1] = make(selves[self] or "any") end
+  if self then n = 1 list[1] = make(pick_kind(spec.self) or selves[self] or "any") end
   for _, s in ipairs(spec) do n = n + 1 list[n] = fitting(name, s) end
   if spec.checks_itself or spec.variadic then for _ = 1, random(0, 3) do n = n + 1 list[n] = hostile(name) end end
   if spec.options then
