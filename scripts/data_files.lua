@@ -4,6 +4,7 @@ local clabels = require "lsengine.c.labels"
 local cdata   = require "lsengine.c.data"
 local files   = require "lsengine.c.files"
 local system  = require "lsengine.c.system"
+local options = require "lsengine.options"
 local data    = require "lsengine.data"
 require "lsengine.data_classes"
 local public  = require "lsengine.public"
@@ -128,6 +129,110 @@ Images come as N×C×H×W in 0 … 1, tables standardised by their training rows
   if spec then train, test, is_table = load(name, spec, o.raw) else train, test = load_fashion(name, o.raw) end
   local loaded = data.collection{ name = name, train = train, test = test }
   return is_table and not o.raw and loaded:standardise() or loaded
+end)
+
+-- ---- tables as text ----
+
+-- The position of a column that is given by name or number.
+local function column_of(path, info, option, given)
+  local position = math.tointeger(given)
+  if math.type(given) and position then
+    if position < 1 or position > info.columns then
+      raise("csv", ("%s is column %d, %s has columns 1 to %d"):format(option, position, path, info.columns))
+    end
+    return position
+  end
+  if type(given) ~= "string" then raise("csv", ("%s is %s, a column's name or number is required"):format(option, system.describe(given))) end
+  if not info.names then raise("csv", ("%s is the column %q, but %s has no header: a number is required (or header = true)"):format(option, given, path)) end
+  for i, name in ipairs(info.names) do
+    if name == given then
+      if position then raise("csv", ("%s is the column %q, and columns %d and %d of %s are called so"):format(option, given, position, i, path)) end
+      position = i
+    end
+  end
+  if not position then raise("csv", ("%s is the column %q, %s"):format(option, given, options.known_text(given, { table.unpack(info.names) }))) end
+  return position
+end
+
+-- Order of bytes, whatever the locale.
+local function before(a, b)
+  if type(a) == "number" then return a < b end
+  for i = 1, math.min(#a, #b) do
+    local x, y = a:byte(i), b:byte(i)
+    if x ~= y then return x < y end
+  end
+  return #a < #b
+end
+
+-- Labels, their number, and their names where they were numbered here.
+local function labels_of(path, texts, numbers, integers, classes)
+  local values, seen, sorted = integers or texts, {}, {}
+  for _, value in ipairs(values) do
+    if not seen[value] then sorted[#sorted + 1] = value end
+    seen[value] = true
+  end
+  table.sort(sorted, before)
+  local low, high = sorted[1], sorted[#sorted]
+  if integers and low >= 0 and high < (classes or #sorted) then return clabels.map(numbers, values), classes or #sorted end
+  if classes and classes ~= #sorted then
+    raise("csv", ("the labels of %s are %d different ones, classes is %d: only labels from 0 to %d may leave one out"):format(path, #sorted, classes, classes - 1))
+  end
+  local number, called, mapping = {}, {}, {}
+  for i, value in ipairs(sorted) do number[value], called[i - 1] = i - 1, tostring(value) end
+  for i, value in ipairs(values) do mapping[i] = number[value] end
+  return clabels.map(numbers, mapping), #sorted, called
+end
+
+public("ls.data.csv", {
+  doc = [[A table from a CSV file (RFC 4180, plain or gzipped): every column but the label, the target and those that are ignored is a feature and must hold
+numbers. Labels that are integers 0 … K-1 are kept; others, strings too, are numbered in their order, and class_names tells which is which. A target
+instead of a label makes a data set for regression. All rows are training rows. Not given, the separator is whichever of comma, semicolon and
+tab is most frequent in the first line, and the first line is a header if none of its cells is a number.]],
+  returns = "data set with the part .train",
+  errors = "a cell of a feature that is missing or no number: line and column are named; a line of another length, a quote that is not closed; a column that is not there",
+  example = [[local file = io.open(folder .. "/pets.csv", "w")
+file:write "weight,height,kind\n4.1,25,cat\n9.5,40,dog\n3.2,23,cat\n"
+file:close()
+local pets = ls.data.csv(folder .. "/pets.csv", { label = "kind" })
+print(pets.class_names[1])   -- dog]],
+  { "file", type = "string", doc = "the file's name" },
+  options = {
+    label     = { type = "string|integer", doc = "the column of labels: its name, or its number from 1" },
+    target    = { type = "string|integer", doc = "the column of numbers to regress on, instead of labels" },
+    header    = { type = "boolean", doc = "whether the first line names the columns; guessed unless said" },
+    separator = { type = "string", doc = "one character; guessed unless said" },
+    classes   = { type = "integer", min = 1, max = 2^31 - 1, doc = "how many there are, where the file may not hold them all" },
+    ignore    = { type = "table", doc = "columns that are left out: names or numbers" },
+    name      = { type = "string", doc = "how it is called in messages; the file's name without its ending unless said" },
+  },
+}, function(path, o)
+  local who = "csv"
+  if not o.label == not o.target then
+    raise(who, o.label and "label and target are given, one of them is required" or "option label (or target, for regression) is missing")
+  end
+  if o.target and o.classes then raise(who, "classes are of labels, and target is for regression") end
+  local bytes = files.read(who, path)
+  local function read(f, ...) return f(who, path, bytes, o.separator, o.header, ...) end
+  local info, left_out, features = read(cdata.csv_open), {}, {}
+  if info.rows == 0 then raise(who, ("%s has a header but no rows (header = false if that is one)"):format(path)) end
+  local column = column_of(path, info, o.label and "label" or "target", o.label or o.target)
+  left_out[column] = true
+  for i, given in ipairs(o.ignore or {}) do
+    local position = column_of(path, info, ("ignore[%d]"):format(i), given)
+    if position == column then raise(who, ("ignore[%d] is the column of the %s"):format(i, o.label and "label" or "target")) end
+    left_out[position] = true
+  end
+  for i = 1, info.columns do if not left_out[i] then features[#features + 1] = i end end
+  if #features == 0 then raise(who, ("%s has no column left for features"):format(path)) end
+  local name = o.name or path:match "([^/]*)$":gsub("%.gz$", ""):gsub("(.)%.%w+$", "%1")
+  local set = { name = name, x = read(cdata.csv_numbers, features) }
+  if o.target then
+    set.y = read(cdata.csv_numbers, { column })
+  else
+    local texts, numbers, integers = read(cdata.csv_column, column)
+    set.y, set.classes, set.class_names = labels_of(path, texts, numbers, integers, o.classes)
+  end
+  return data.collection{ name = name, train = data.set(set) }
 end)
 
 return data_files
