@@ -1,9 +1,10 @@
-/* What data sets are made of: tables as text, classes. SPDX-License-Identifier: MIT */
+/* What data sets are made of: tables as text, CIFAR's files, classes. SPDX-License-Identifier: MIT */
 #include "bindings/files.h"
 #include "bindings/random.h"
 
 #include <lsengine/classes.h>
 #include <lsengine/csv.h>
+#include <lsengine/data.h>
 
 #include <string.h>
 
@@ -129,6 +130,41 @@ static int csv_column(lua_State *L) {
   return 3;
 }
 
+/* ---- CIFAR ---- */
+
+enum { MOST_CIFAR_ROWS = 50000 }; /* of a file: what CIFAR-100's train.bin holds */
+
+/* cifar(who, paths, label bytes, which of them): the images of all files as N×3×32×32 numbers 0 … 255, their labels. */
+static int cifar(lua_State *L) {
+  ls_err err;
+  lua_settop(L, 4);
+  const char *who = luaL_checkstring(L, 1);
+  size_t files = lsb_check_length(L, 2, who, "paths");
+  int32_t label_bytes = lsb_check_int(L, 3, who, "label bytes", 1, 2), which = lsb_check_int(L, 4, who, "which", 0, label_bytes - 1);
+  if (files < 1 || files > 16) return lsb_fail(L, who, "%zu files are given, allowed is 1 to 16", files);
+  ls_cifar parts[16];
+  int64_t rows = 0;
+  luaL_checkstack(L, 64, NULL);
+  for (size_t i = 0; i < files; i++) { /* the bytes of all stay on the stack */
+    size_t size;
+    lua_rawgeti(L, 2, (lua_Integer)i + 1);
+    const char *path = lsb_check_path(L, -1, who, "file");
+    const uint8_t *bytes = lsb_read_file(L, who, path, (size_t)MOST_CIFAR_ROWS * (2 + LS_CIFAR_PIXELS), &size);
+    if (ls_cifar_open(bytes, size, label_bytes, &parts[i], &err) != LS_OK) return lsb_fail(L, who, "%s: %s", path, err.message);
+    rows += parts[i].rows;
+  }
+  const int32_t shape[] = {(int32_t)rows, 3, 32, 32};
+  lsb_tensor *t = lsb_new_tensor(L, who, 4, shape);
+  lsb_labels *labels = lsb_new_labels(L, who, (size_t)rows);
+  size_t at = 0;
+  for (size_t i = 0; i < files; i++) {
+    ls_cifar_images(&parts[i], t->view.data + at * LS_CIFAR_PIXELS);
+    ls_cifar_labels(&parts[i], which, labels->values + at);
+    at += (size_t)parts[i].rows;
+  }
+  return 2;
+}
+
 /* ---- classes ---- */
 
 static lsb_labels *copy_labels(lua_State *L, const char *who, const int64_t *values, size_t count) {
@@ -235,7 +271,7 @@ static int differences(lua_State *L) {
 }
 
 int lsb_open_data(lua_State *L) {
-  static const luaL_Reg functions[] = {{"csv_open", csv_open}, {"csv_numbers", csv_numbers}, {"csv_column", csv_column},
+  static const luaL_Reg functions[] = {{"csv_open", csv_open}, {"csv_numbers", csv_numbers}, {"csv_column", csv_column}, {"cifar", cifar},
                                        {"class_counts", class_counts}, {"stratify", stratify}, {"choose", choose},
                                        {"label_noise", label_noise}, {"differences", differences}, {NULL, NULL}};
   luaL_newlib(L, functions);

@@ -4,7 +4,7 @@
 
 #include "bindings/tensor.h"
 
-/* Pushes the bytes of a file, unpacked where it is gzipped, as a string. */
-const uint8_t *lsb_read_file(lua_State *L, const char *who, const char *path, size_t *size);
+/* Pushes the bytes of a file, unpacked where it is gzipped, as a string. More than `most` are an error, and are not unpacked. */
+const uint8_t *lsb_read_file(lua_State *L, const char *who, const char *path, size_t most, size_t *size);
 
 #endif

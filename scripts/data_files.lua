@@ -22,6 +22,13 @@ local shipped = {
     names = "red soil,cotton crop,grey soil,damp grey soil,vegetation stubble,very damp grey soil" },
   concrete  = { folder = "concrete", x = "concrete.csv.gz", test = 206 },
 }
+-- Files of CIFAR's binary version; inner: the folder that its archive makes.
+local cifar = {
+  ["cifar-10"]  = { inner = "cifar-10-batches-bin", archive = "cifar-10-binary.tar.gz", classes = 10, test = { "test_batch.bin" },
+    train = { "data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin" },
+    names = "airplane,automobile,bird,cat,deer,dog,frog,horse,ship,truck" },
+  ["cifar-100"] = { inner = "cifar-100-binary", archive = "cifar-100-binary.tar.gz", train = { "train.bin" }, test = { "test.bin" } },
+}
 local FASHION = "/usr/share/datasets/fashion-mnist" -- where Debian's package puts it, or near it: looked for below
 
 local FASHION_NAMES = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
@@ -39,21 +46,43 @@ local function fashion_folder()
   end
 end
 
-local known = { "concrete", "digits", "fashion-mnist", "letter", "satellite" }
+local home = os.getenv "HOME"
+
+-- Where CIFAR's files may be.
+local function cifar_folders(name)
+  local list = {}
+  for _, base in ipairs{ "/usr/share/datasets", "/usr/local/share/datasets", home and home .. "/.local/share/lsengine" or nil } do
+    list[#list + 1] = ("%s/%s"):format(base, name)
+    list[#list + 1] = ("%s/%s"):format(base, cifar[name].inner)
+  end
+  return list
+end
+
+-- The folder below one of these that holds the first training file.
+local function cifar_folder(name, folders)
+  for _, folder in ipairs(folders) do
+    for _, place in ipairs{ folder, ("%s/%s"):format(folder, cifar[name].inner) } do
+      if files.readable(("%s/%s"):format(place, cifar[name].train[1])) then return place end
+    end
+  end
+end
+
+local known = { "cifar-10", "cifar-100", "concrete", "digits", "fashion-mnist", "letter", "satellite" }
 
 -- { name =, available =, where =, hint = } for each data set that the library knows.
 function data_files.catalogue()
   local list = {}
   for _, name in ipairs(known) do
-    local where
+    local where, hint
     if shipped[name] then
-      where = find(shipped[name].folder, shipped[name].x)
+      where, hint = find(shipped[name].folder, shipped[name].x), "part of lsengine's installation"
       where = where and where:match "(.*)/"
+    elseif cifar[name] then
+      where, hint = cifar_folder(name, cifar_folders(name)), "lsengine help ls.data.load"
     else
-      where = fashion_folder()
+      where, hint = fashion_folder(), "apt install dataset-fashion-mnist"
     end
-    list[#list + 1] = { name = name, available = where ~= nil, where = where,
-      hint = name == "fashion-mnist" and "apt install dataset-fashion-mnist" or "part of lsengine's installation" }
+    list[#list + 1] = { name = name, available = where ~= nil, where = where, hint = hint }
   end
   return list
 end
@@ -113,20 +142,67 @@ local function load_fashion(name, as_is)
   return parts[1], parts[2]
 end
 
+-- Names of classes from the text file that the archive holds, a line for each; nil where it does not.
+local function names_in(path, classes)
+  if not files.readable(path) then return nil end
+  local list, k = {}, 0
+  for name in files.read("load", path):gmatch "[^\r\n]+" do
+    list[k] = name
+    k = k + 1
+  end
+  return k == classes and list or nil
+end
+
+local function load_cifar(name, o)
+  local spec = cifar[name]
+  local folders = o.folder and { o.folder } or cifar_folders(name)
+  local folder = cifar_folder(name, folders)
+  if not folder then
+    raise("load", ("%s is not here: %s/%s was looked for. Its binary version, %s, is at https://www.cs.toronto.edu/~kriz/cifar.html; unpack it in %s, or say folder = \"…\"")
+      :format(name, table.concat(folders, ", "), spec.train[1], spec.archive, home and home .. "/.local/share/lsengine" or "/usr/share/datasets"))
+  end
+  local coarse = o.labels == "coarse"
+  local classes = spec.classes or coarse and 20 or 100
+  local class_names = spec.names and names(spec.names) or names_in(("%s/%s_label_names.txt"):format(folder, coarse and "coarse" or "fine"), classes)
+  local parts = {}
+  for _, part in ipairs{ "train", "test" } do
+    local paths = {}
+    for i, file in ipairs(spec[part]) do paths[i] = ("%s/%s"):format(folder, file) end
+    local x, y = cdata.cifar("load", paths, spec.classes and 1 or 2, (spec.classes or coarse) and 0 or 1)
+    if not o.raw then raw.mul_(x, 1 / 255) end
+    parts[part] = data.set{ name = name, x = x, y = y, classes = classes, class_names = class_names }
+  end
+  return parts.train, parts.test
+end
+
 public("ls.data.load", {
   doc = [[A data set by name. Ships with lsengine: digits (8×8 images of 10 digits), letter (16 features, 26 classes), satellite (36 features, 6
 classes), concrete (regression: 8 features, compressive strength in MPa). From its Debian package: fashion-mnist (28×28 images, 10 classes).
+From the files of their binary versions (https://www.cs.toronto.edu/~kriz/cifar.html), in the folder that is given, /usr/share/datasets or
+~/.local/share/lsengine: cifar-10 and cifar-100 (3×32×32 images; 10 classes, 100 fine or 20 coarse ones).
 Images come as N×C×H×W in 0 … 1, tables standardised by their training rows; train and test are the authors' parts. Concrete's give none: 206 of its
 1030 rows, drawn once from a stream of their own, are the test part; y stays in MPa.]],
   returns = "data set with parts .train and .test",
-  errors = "a data set that is not installed: the message says how to get it", example = 'local data = ls.data.load "satellite"',
+  errors = "a data set that is not installed: the message says how to get it; a file that is truncated or damaged", example = 'local data = ls.data.load "satellite"',
   { "name", type = "string", choices = known, doc = "which" },
-  options = { raw = { type = "boolean", default = false, doc = "what the files hold, unscaled" } },
+  options = {
+    raw    = { type = "boolean", default = false, doc = "what the files hold, unscaled" },
+    folder = { type = "string", doc = "where the files of cifar-10 or cifar-100 are" },
+    labels = { type = "string", choices = { "fine", "coarse" }, doc = "of cifar-100: 100 classes, or the 20 that hold five of them each; fine unless said" },
+  },
 }, function(name, o)
   local spec = shipped[name]
+  if o.folder and not cifar[name] then raise("load", ("folder is given, which cifar-10 and cifar-100 alone take, not %s"):format(name)) end
+  if o.labels and name ~= "cifar-100" then raise("load", ("labels is given, which cifar-100 alone takes, not %s"):format(name)) end
   local load = name == "concrete" and load_concrete or load_labelled
   local train, test, is_table
-  if spec then train, test, is_table = load(name, spec, o.raw) else train, test = load_fashion(name, o.raw) end
+  if spec then
+    train, test, is_table = load(name, spec, o.raw)
+  elseif cifar[name] then
+    train, test = load_cifar(name, o)
+  else
+    train, test = load_fashion(name, o.raw)
+  end
   local loaded = data.collection{ name = name, train = train, test = test }
   return is_table and not o.raw and loaded:standardise() or loaded
 end)
