@@ -142,8 +142,26 @@ static int pairs_needed(lua_State *L) {
   return 1;
 }
 
+/* regression(predictions, y): rmse, mae and r2 in a table; both N×1. */
+static int regression(lua_State *L) {
+  ls_regression r;
+  ls_err err;
+  char text[128];
+  lsb_tensor *p = lsb_check_contiguous(L, 1, "evaluate", "predictions"), *y = lsb_check_contiguous(L, 2, "evaluate", "y");
+  if (y->view.rank != 2 || y->view.shape[1] != 1)
+    return lsb_fail(L, "evaluate", "y has shape %s, N×1 is required", ls_shape_text(&y->view, text, sizeof text));
+  if (!ls_view_same_shape(&p->view, &y->view))
+    return lsb_fail(L, "evaluate", "the model gives %s, %dx1 is required: one number for each row", ls_shape_text(&p->view, text, sizeof text), y->view.shape[0]);
+  if (ls_evaluate_regression(p->view.data, y->view.data, (size_t)y->view.shape[0], &r, &err) != LS_OK) return lsb_raise(L, "evaluate", &err);
+  lua_newtable(L);
+  set_number(L, "rmse", r.rmse);
+  set_number(L, "mae", r.mae);
+  set_number(L, "r2", r.r2);
+  return 1;
+}
+
 int lsb_open_eval(lua_State *L) {
-  static const luaL_Reg functions[] = {{"evaluate", evaluate}, {"fit_temperature", fit_temperature},
+  static const luaL_Reg functions[] = {{"evaluate", evaluate}, {"regression", regression}, {"fit_temperature", fit_temperature},
                                        {"describe", describe}, {"t_test", t_test},
                                        {"holm", holm},         {"sign_flip_test", sign_flip_test},
                                        {"pairs_needed", pairs_needed}, {NULL, NULL}};

@@ -3,7 +3,7 @@
  * Handles of zlib and libzip live in userdata with a __gc, made before the handle is opened, so that an error between cannot
  * leak them. Files are written under a temporary name, flushed to disk, and renamed: whole or not at all. */
 #define _GNU_SOURCE
-#include "bindings/tensor.h"
+#include "bindings/files.h"
 
 #include <lsengine/data.h>
 
@@ -18,6 +18,7 @@
 #include <zlib.h>
 
 #define MOST_BYTES ((size_t)1 << 36)
+#define LONGEST_HEADER (LS_NPY_LONGEST_HEADER + 64)
 
 typedef struct handle {
   gzFile gz;
@@ -60,57 +61,107 @@ static void check_replaceable(lua_State *L, const char *who, const char *path) {
   if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) lsb_fail(L, who, "%s cannot be written: it is not a file", path);
 }
 
-/* read(who, path, handle, size): the unpacked bytes as a string, in protected mode: memory may run out. */
-static int read_all(lua_State *L) {
-  const char *who = lua_tostring(L, 1), *path = lua_tostring(L, 2);
-  handle *h = luaL_checkudata(L, 3, "lsengine file");
-  luaL_checktype(L, 4, LUA_TLIGHTUSERDATA);
-  size_t *size = lua_touserdata(L, 4);
-  luaL_Buffer b;
-  luaL_buffinit(L, &b);
-  for (;;) {
+/* How much of a file is wanted. */
+typedef struct extent {
+  bool array;  /* what the header of an IDX or NPY array promises, and no more; of other files the first bytes */
+  size_t most; /* more is an error */
+  size_t size; /* what was read */
+} extent;
+
+enum { FIRST_BYTES = 10, MOST_AT_ONCE = 1 << 20 };
+
+/* Reads on until b holds `wanted` bytes or the file ends. */
+static void read_until(lua_State *L, const char *who, const char *path, handle *h, luaL_Buffer *b, size_t wanted, size_t *size) {
+  while (*size < wanted) {
     if (lsb_interrupted()) luaL_error(L, "interrupted");
-    char *place = luaL_prepbuffsize(&b, 1 << 20);
-    int n = gzread(h->gz, place, 1 << 20), code;
+    size_t some = wanted - *size > MOST_AT_ONCE ? MOST_AT_ONCE : wanted - *size;
+    int n = gzread(h->gz, luaL_prepbuffsize(b, some), (unsigned)some), code;
     if (n < 0) {
       const char *why = gzerror(h->gz, &code);
       lsb_fail(L, who, "%s: %s", path, code == Z_ERRNO ? strerror(errno) : why);
     }
     if (n == 0) break;
     *size += (size_t)n;
-    if (*size > MOST_BYTES) lsb_fail(L, who, "%s unpacks to more than 64 GiB", path);
-    luaL_addsize(&b, (size_t)n);
+    luaL_addsize(b, (size_t)n);
   }
   int code;
   gzerror(h->gz, &code);
   if (code == Z_BUF_ERROR) lsb_fail(L, who, "%s is truncated: its compressed data ends early", path);
+}
+
+/* Reads an array: header first, then what it promises, then the file must end. Files that end early are left to the parser. */
+static void read_array(lua_State *L, const char *who, const char *path, handle *h, luaL_Buffer *b, extent *e) {
+  ls_promise promise = {.needed = FIRST_BYTES};
+  ls_err err;
+  read_until(L, who, path, h, b, FIRST_BYTES, &e->size);
+  for (;;) {
+    const uint8_t *bytes = (const uint8_t *)luaL_buffaddr(b);
+    bool npy = e->size > 0 && bytes[0] == 0x93;
+    if (e->size < promise.needed && (npy || e->size < 4)) return;
+    if (!npy && (bytes[0] != 0 || bytes[1] != 0)) return;
+    if ((npy ? ls_npy_promise(bytes, e->size, &promise, &err) : ls_idx_promise(bytes, e->size, &promise, &err)) != LS_OK)
+      lsb_fail(L, who, "%s: %s", path, err.message);
+    if (promise.whole) break;
+    size_t before = e->size;
+    read_until(L, who, path, h, b, promise.needed, &e->size);
+    if (e->size == before) return;
+  }
+  read_until(L, who, path, h, b, promise.needed, &e->size);
+  size_t beyond = e->size;
+  read_until(L, who, path, h, b, promise.needed + 1, &beyond);
+  if (beyond <= promise.needed) return;
+  if (!gzdirect(h->gz)) lsb_fail(L, who, "%s unpacks to more than its header promises (%zu bytes)", path, promise.needed);
+  struct stat status;
+  if (stat(path, &status) != 0) lsb_fail(L, who, "%s: %s", path, strerror(errno));
+  lsb_fail(L, who, "%s: the file has %lld bytes, its header promises %zu: it is followed by something else", path, (long long)status.st_size, promise.needed);
+}
+
+/* read(who, path, handle, extent): the unpacked bytes as a string, in protected mode: memory may run out. */
+static int read_all(lua_State *L) {
+  const char *who = lua_tostring(L, 1), *path = lua_tostring(L, 2);
+  handle *h = luaL_checkudata(L, 3, "lsengine file");
+  luaL_checktype(L, 4, LUA_TLIGHTUSERDATA);
+  extent *e = lua_touserdata(L, 4);
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  if (e->array) {
+    read_array(L, who, path, h, &b, e);
+  } else {
+    read_until(L, who, path, h, &b, e->most + 1, &e->size);
+    if (e->size > e->most) lsb_fail(L, who, "%s holds or unpacks to more than %.1f MB", path, (double)e->most / 1e6);
+  }
   luaL_pushresult(&b);
   return 1;
 }
 
-/* Pushes the bytes of a file, unpacked where it is gzipped, as a string. */
-static const uint8_t *read_file(lua_State *L, const char *who, const char *path, size_t *size) {
+static const uint8_t *read_file(lua_State *L, const char *who, const char *path, extent *e) {
   check_regular(L, who, path);
   handle *h = new_handle(L);
   int top = lua_gettop(L);
   h->gz = gzopen(path, "rb");
   if (h->gz == NULL) lsb_fail(L, who, "%s: %s", path, strerror(errno));
-  *size = 0;
   lua_pushcfunction(L, read_all);
   lua_pushstring(L, who);
   lua_pushstring(L, path);
   lua_pushvalue(L, top);
-  lua_pushlightuserdata(L, size);
+  lua_pushlightuserdata(L, e);
   int status = lua_pcall(L, 4, 1, 0);
   gzclose(h->gz);
   h->gz = NULL;
   if (status == LUA_ERRMEM) {
     char so_far[64];
-    snprintf(so_far, sizeof so_far, "it after %.1f MB (unpacked)", (double)*size / 1e6);
+    snprintf(so_far, sizeof so_far, "it after %.1f MB (unpacked)", (double)e->size / 1e6);
     lsb_fail(L, who, "%s: %s", path, lsb_no_memory_text(L, so_far));
   }
   if (status != LUA_OK) lua_error(L);
   return (const uint8_t *)lua_tostring(L, -1);
+}
+
+const uint8_t *lsb_read_file(lua_State *L, const char *who, const char *path, size_t most, size_t *size) {
+  extent e = {.most = most < MOST_BYTES ? most : MOST_BYTES};
+  const uint8_t *bytes = read_file(L, who, path, &e);
+  *size = e.size;
+  return bytes;
 }
 
 /* Pushes integers of one dimension as labels, all else as a tensor. */
@@ -125,6 +176,48 @@ static void push_array(lua_State *L, const char *who, const char *path, const ls
   ls_array_to_float(a, t->view.data);
 }
 
+/* Reads on until `bytes` holds `wanted` or the entry ends. */
+static void read_entry_until(lua_State *L, const char *who, const char *path, const char *name, handle *h, uint8_t *bytes, size_t wanted, size_t *size) {
+  while (*size < wanted) {
+    if (lsb_interrupted()) luaL_error(L, "interrupted");
+    size_t some = wanted - *size > 64 * MOST_AT_ONCE ? 64 * MOST_AT_ONCE : wanted - *size;
+    zip_int64_t n = zip_fread(h->entry, bytes + *size, some);
+    if (n < 0) lsb_fail(L, who, "%s: %s is damaged: %s", path, name, zip_file_strerror(h->entry));
+    if (n == 0) break;
+    *size += (size_t)n;
+  }
+}
+
+/* Pushes the bytes of the open entry, once its header promises as many as the archive says it has; of an entry that ends early what is
+ * there. `header` holds LONGEST_HEADER bytes. */
+static const uint8_t *read_entry(lua_State *L, const char *who, const char *path, const zip_stat_t *stat, handle *h, uint8_t *header, size_t *size) {
+  ls_promise promise = {.needed = FIRST_BYTES};
+  ls_err err;
+  while (!promise.whole) {
+    read_entry_until(L, who, path, stat->name, h, header, promise.needed, size);
+    if (*size < promise.needed) { /* the parser says what is missing */
+      lua_pushnil(L);
+      return header;
+    }
+    if (ls_npy_promise(header, *size, &promise, &err) != LS_OK) lsb_fail(L, who, "%s: %s: %s", path, stat->name, err.message);
+  }
+  if (promise.needed != stat->size)
+    lsb_fail(L, who, "%s: %s has %llu bytes, its header promises %zu: it is %s", path, stat->name, (unsigned long long)stat->size, promise.needed,
+             stat->size < promise.needed ? "truncated" : "followed by something else");
+  uint8_t more, *bytes = lsb_try_userdata(L, promise.needed);
+  if (bytes == NULL) {
+    char what[64];
+    snprintf(what, sizeof what, "%.1f MB (unpacked)", (double)promise.needed / 1e6);
+    lsb_fail(L, who, "%s: %s: %s", path, stat->name, lsb_no_memory_text(L, what));
+  }
+  memcpy(bytes, header, *size);
+  read_entry_until(L, who, path, stat->name, h, bytes, promise.needed, size);
+  zip_int64_t beyond = zip_fread(h->entry, &more, 1); /* at the end, its checksum is looked at */
+  if (beyond < 0) lsb_fail(L, who, "%s: %s is damaged: %s", path, stat->name, zip_file_strerror(h->entry));
+  if (beyond > 0) lsb_fail(L, who, "%s: %s unpacks to more than its header promises (%zu bytes)", path, stat->name, promise.needed);
+  return bytes;
+}
+
 static int load_npz(lua_State *L, const char *who, const char *path) {
   int code = 0;
   zip_error_t error;
@@ -137,6 +230,7 @@ static int load_npz(lua_State *L, const char *who, const char *path) {
     zip_error_fini(&error);
     return lsb_fail(L, who, "%s is not an NPZ archive: %s", path, text);
   }
+  uint8_t *header = lsb_new_scratch(L, who, LONGEST_HEADER);
   lua_newtable(L);
   int result = lua_gettop(L);
   zip_int64_t entries = zip_get_num_entries(h->zip, 0);
@@ -146,26 +240,16 @@ static int load_npz(lua_State *L, const char *who, const char *path) {
     ls_err err;
     if (zip_stat_index(h->zip, (zip_uint64_t)i, 0, &stat) != 0 || (stat.valid & (ZIP_STAT_NAME | ZIP_STAT_SIZE)) != (ZIP_STAT_NAME | ZIP_STAT_SIZE))
       return lsb_fail(L, who, "%s: entry %lld cannot be read: %s", path, (long long)i + 1, zip_strerror(h->zip));
-    if (stat.size > MOST_BYTES) return lsb_fail(L, who, "%s: %s unpacks to more than 64 GiB", path, stat.name);
-    size_t length = strlen(stat.name);
+    size_t length = strlen(stat.name), size = 0;
     lua_pushlstring(L, stat.name, length > 4 && strcmp(stat.name + length - 4, ".npy") == 0 ? length - 4 : length);
-    uint8_t *bytes = lsb_try_userdata(L, (size_t)stat.size + 1);
-    if (bytes == NULL) {
-      char what[64];
-      snprintf(what, sizeof what, "%.1f MB (unpacked)", (double)stat.size / 1e6);
-      return lsb_fail(L, who, "%s: %s: %s", path, stat.name, lsb_no_memory_text(L, what));
-    }
     h->entry = zip_fopen_index(h->zip, (zip_uint64_t)i, 0);
     if (h->entry == NULL) return lsb_fail(L, who, "%s: %s cannot be read: %s", path, stat.name, zip_strerror(h->zip));
-    zip_int64_t got = zip_fread(h->entry, bytes, stat.size);
-    char more;
-    if (got < 0 || (zip_uint64_t)got != stat.size || zip_fread(h->entry, &more, 1) < 0)
-      return lsb_fail(L, who, "%s: %s is damaged: %s", path, stat.name, zip_file_strerror(h->entry));
+    const uint8_t *bytes = read_entry(L, who, path, &stat, h, header, &size);
     zip_fclose(h->entry);
     h->entry = NULL;
-    if (ls_npy_open(bytes, (size_t)stat.size, &a, &err) != LS_OK) return lsb_fail(L, who, "%s: %s: %s", path, stat.name, err.message);
+    if (ls_npy_open(bytes, size, &a, &err) != LS_OK) return lsb_fail(L, who, "%s: %s: %s", path, stat.name, err.message);
     push_array(L, who, path, &a);
-    lua_remove(L, -2);
+    lua_remove(L, -2); /* the bytes, or nil for an entry that ends within its header */
     lua_rawset(L, result);
   }
   lua_settop(L, result);
@@ -179,13 +263,14 @@ static bool ends_with(const char *text, const char *end) {
 
 /* load(who, path): a tensor, labels, or a table of them by name. NPZ by its name, NPY and IDX by their first bytes. */
 static int load(lua_State *L) {
-  size_t size;
+  extent e = {.array = true};
   const char *who = luaL_checkstring(L, 1), *path = lsb_check_path(L, 2, who, "file");
   if (ends_with(path, ".npz")) {
     check_regular(L, who, path);
     return load_npz(L, who, path);
   }
-  const uint8_t *bytes = read_file(L, who, path, &size);
+  const uint8_t *bytes = read_file(L, who, path, &e);
+  size_t size = e.size;
   ls_array a;
   ls_err err;
   bool npy = size > 0 && bytes[0] == 0x93;
@@ -295,6 +380,14 @@ static int save_npz(lua_State *L) {
   return 0;
 }
 
+/* read(who, path): the bytes of a file, unpacked where it is gzipped. */
+static int read_bytes(lua_State *L) {
+  size_t size;
+  const char *who = luaL_checkstring(L, 1), *path = lsb_check_path(L, 2, who, "file");
+  lsb_read_file(L, who, path, MOST_BYTES, &size);
+  return 1;
+}
+
 /* readable(path): whether a file is there that can be read. */
 static int readable(lua_State *L) {
   struct stat status;
@@ -304,7 +397,7 @@ static int readable(lua_State *L) {
 }
 
 int lsb_open_files(lua_State *L) {
-  static const luaL_Reg functions[] = {{"load", load}, {"save_npy", save_npy}, {"save_npz", save_npz}, {"readable", readable}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"load", load}, {"read", read_bytes}, {"save_npy", save_npy}, {"save_npz", save_npz}, {"readable", readable}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -3,6 +3,7 @@
 
 const luaL_Reg lsb_modules[] = {
     {"lsengine.c.autograd", lsb_open_autograd},
+    {"lsengine.c.data", lsb_open_data},
     {"lsengine.c.eval", lsb_open_eval},
     {"lsengine.c.files", lsb_open_files},
     {"lsengine.c.json", lsb_open_json},

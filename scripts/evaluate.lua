@@ -26,16 +26,25 @@ return public("ls.evaluate", {
   doc = [[Measures of a model's predictions on a data set against its plain labels, whatever the training target was: accuracy, top_k, nll
 (nats), brier, confidence, confidence_gap (confidence - accuracy: above 0 overconfident), ece (15 bins of equal width unless said), its null
 level ece_null, ece_debiased, ece_debiased_l2, mce, aurc. With temperature_on, also temperature, temperature_at_bound and each calibration
-measure after temperature scaling: nll_ts, ece_ts, …]],
-  errors = "a data set without rows, a label that is no class of the model, a NaN or infinite logit",
+measure after temperature scaling: nll_ts, ece_ts, …
+
+On a data set for regression: rmse and mae, in the unit of y, and r2, the share of y's variance that is explained.]],
+  errors = "a data set without rows, temperature_on with regression, a label that is no class of the model, a NaN or infinite logit",
   returns = "a flat table of numbers", example = "local m = ls.evaluate(model, data.test, { temperature_on = data.validation })",
-  { "model", type = "model", doc = "gives logits" }, { "data", type = "dataset", doc = "rows to judge" },
+  { "model", type = "model", doc = "gives logits; one number a row on a data set for regression" }, { "data", type = "dataset", doc = "rows to judge" },
   options = {
     temperature_on = { type = "dataset", doc = "rows on which the temperature is fitted: not those that are judged, nor trained on" },
     bins  = { type = "integer", default = 15, min = 1, max = 10000, doc = "of the calibration error" },
     top_k = { type = "integer", default = 5, min = 1, max = 2^31 - 1, doc = "of the measure top_k" },
   },
 }, function(model, dataset, o)
+  if raw.is_tensor(dataset.y) then
+    if o.temperature_on then public.raise("evaluate", "temperature_on scales logits of classes, and the data set is one of regression") end
+    return c.regression(predict(model, dataset), dataset.y)
+  end
+  if o.temperature_on and raw.is_tensor(o.temperature_on.y) then
+    public.raise("evaluate", "temperature_on is a data set of regression, one of labels is required")
+  end
   local logits = predict(model, dataset)
   local result = c.evaluate(logits, dataset.y, 1, o.bins, o.top_k)
   result.rows = nil

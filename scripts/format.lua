@@ -58,7 +58,7 @@ return function(t)
   local whole = tensor.count(t) <= LIMIT
   for _, size in ipairs(tensor.shape(t)) do whole = whole and size <= LIMIT end -- 2147483647×0 has no elements, but rows
   local plain = tensor.detach(t)
-  collect(plain, whole, values)
+  if tensor.count(t) > 0 then collect(plain, whole, values) end
   local fmt = number_format(values)
   for _, x in ipairs(values) do width = math.max(width, #text_of(fmt, x)) end
   local tag = require "lsengine.c.autograd".tag(t)
@@ -69,6 +69,8 @@ return function(t)
     if tag.ignored > 0 then note = note .. (", %d of %d rows ignored"):format(tag.ignored, tag.kept + tag.ignored) end
   end
   if tensor.rank(t) == 0 then return ("tensor(%s)%s"):format(text_of("%.6g", values[1]), note) end
+  -- an axis of no elements may have any number of rows
+  if tensor.count(t) == 0 then return ("tensor({}, %s)%s"):format((tensor.shape_text(t):gsub("x", "×")), note) end
   local out = {}
   rows(plain, fmt, width, whole, "       ", out)
   return ("tensor(%s, %s)"):format(table.concat(out), (tensor.shape_text(t):gsub("x", "×")))

@@ -29,8 +29,9 @@ A loss is a one-element tensor in nats. It remembers its target (`loss.target`) 
 keeps both, `:item()` ends them. Values and gradients are computed in one sweep, O(N·K); sums over rows are taken in double. A NaN or +inf logit, a
 label outside 0 … K-1 and target mass on a masked (-inf) class are errors that name the row.]], { "loss" } },
   { "data", "Data sets", { "ls.data.", "data:" }, [[
-A data set has `x` (a tensor, a row for each example), `y` (labels), `classes` and `name`. A loaded one has the parts `.train`, `.test` and, after
-split, `.validation`.]], { "data" } },
+A data set has `x` (a tensor, a row for each example), `y` (labels; for regression a tensor N×1), `classes` (nil for regression), `name` and, where
+they are known, `class_names` (from [0]). A loaded one has the parts `.train`, `.test` and, after split, `.validation`. Data sets are never changed:
+each method gives a new one, which keeps what is known of classes.]], { "data", "data_classes", "data_files" } },
   { "models", "Layers and models", { "ls.nn.", "model:" }, [[
 Calling a model runs it: `model(x)`. Weights are made when a random stream is given, to a layer or to the model around it; initialisation and
 dropout have streams of their own. Parameters have the names that PyTorch gives them.]], { "nn" } },

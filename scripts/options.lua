@@ -30,6 +30,9 @@ function options.type(name, test, called)
   types[name] = { test, called }
 end
 
+-- True where a value is of that type.
+function options.is(name, value) return types[name][1](value) end
+
 function options.knows_type(name) return types[name] ~= nil end
 
 local function split(type_names)

@@ -111,24 +111,45 @@ static ls_status parse_header(reader *r, ls_array *a, ls_err *err) {
   return element_of(descr, a, err);
 }
 
-ls_status ls_npy_open(const uint8_t *bytes, size_t size, ls_array *out, ls_err *err) {
+/* The header, as far as it is there: *promise says how far that is. */
+static ls_status read_header(const uint8_t *bytes, size_t size, ls_array *out, ls_promise *promise, ls_err *err) {
   ls_array a = {0};
+  *promise = (ls_promise){.needed = 10};
   if (size < 10 || memcmp(bytes, "\x93NUMPY", 6) != 0) return ls_fail(err, LS_EFORMAT, "not an NPY file: it does not begin with \\x93NUMPY");
   int version = bytes[6];
   if (version < 1 || version > 3) return ls_fail(err, LS_EFORMAT, "NPY version %d.%d is unknown, 1 to 3 are read", version, bytes[7]);
   size_t start = version == 1 ? 10 : 12, length = 0;
-  if (size >= start)
-    for (size_t i = 8; i < start; i++) length |= (size_t)bytes[i] << 8 * (i - 8);
-  if (size < start || length > size - start) return ls_fail(err, LS_EFORMAT, "NPY file ends within its header: %zu bytes", size);
+  promise->needed = start;
+  if (size < start) return LS_OK;
+  for (size_t i = 8; i < start; i++) length |= (size_t)bytes[i] << 8 * (i - 8);
+  if (length > LS_NPY_LONGEST_HEADER)
+    return ls_fail(err, LS_EFORMAT, "NPY header of %zu bytes, at most %d are read", length, LS_NPY_LONGEST_HEADER);
+  promise->needed = start + length;
+  if (size < start + length) return LS_OK;
   reader r = {(const char *)bytes + start, (const char *)bytes + start + length};
   ls_status status = parse_header(&r, &a, err);
   if (status == LS_OK) status = ls_shape_count(a.rank, a.shape, &a.count, err);
   if (status != LS_OK) return status;
-  size_t needed = start + length + a.count * ls_element_size(a.type);
-  if (size != needed)
-    return ls_fail(err, LS_EFORMAT, "NPY file has %zu bytes, its header promises %zu: it is %s", size, needed,
-                   size < needed ? "truncated" : "followed by something else");
+  *promise = (ls_promise){.needed = start + length + a.count * ls_element_size(a.type), .whole = true};
   a.data = bytes + start + length;
+  *out = a;
+  return LS_OK;
+}
+
+ls_status ls_npy_promise(const uint8_t *bytes, size_t size, ls_promise *out, ls_err *err) {
+  ls_array a;
+  return read_header(bytes, size, &a, out, err);
+}
+
+ls_status ls_npy_open(const uint8_t *bytes, size_t size, ls_array *out, ls_err *err) {
+  ls_array a;
+  ls_promise promise;
+  ls_status status = read_header(bytes, size, &a, &promise, err);
+  if (status != LS_OK) return status;
+  if (!promise.whole) return ls_fail(err, LS_EFORMAT, "NPY file ends within its header: %zu bytes, %zu are needed", size, promise.needed);
+  if (size != promise.needed)
+    return ls_fail(err, LS_EFORMAT, "NPY file has %zu bytes, its header promises %zu: it is %s", size, promise.needed,
+                   size < promise.needed ? "truncated" : "followed by something else");
   *out = a;
   return LS_OK;
 }

@@ -76,7 +76,7 @@ int main(int argc, char **argv) {
   for (int i = 0; i < layers; i++) {
     size_t weights = (size_t)size[i] * size[i + 1], cells = (size_t)batch * size[i + 1];
     l[i] = (layer){size[i], size[i + 1], floats(weights), floats((size_t)size[i + 1]), floats(weights), floats((size_t)size[i + 1]),
-                   floats(weights), floats((size_t)size[i + 1]), floats(cells), floats(cells), floats(cells), floats(cells)};
+                   floats(weights), floats((size_t)size[i + 1]), floats(cells), floats(cells), floats(cells)};
     check(ls_initialise("he_normal", size[i], size[i + 1], &r, weights, l[i].w, &err));
   }
   ls_softening smooth = {.kind = LS_SOFTEN_UNIFORM, .epsilon = 0.1};

@@ -1,4 +1,4 @@
-/* NPY and IDX: what NumPy writes, and what nobody should. SPDX-License-Identifier: MIT */
+/* NPY, IDX and CIFAR: what NumPy writes, and what nobody should. SPDX-License-Identifier: MIT */
 #include "test.h"
 
 #include <lsengine/data.h>
@@ -164,11 +164,91 @@ static void integers_above_63_bits_are_refused(void **state) {
   assert_true(integers[0] == 1 && integers[1] == 0x7f00000000000000);
 }
 
+typedef ls_status promiser(const uint8_t *bytes, size_t size, ls_promise *out, ls_err *err);
+
+/* Reads as a reader of a stream does; returns how many bytes were asked for in all. Each answer must lead on. */
+static size_t follow(promiser *ask, const uint8_t *bytes, size_t first) {
+  ls_promise p = {.needed = first};
+  for (int i = 0; i < 8 && !p.whole; i++) {
+    size_t had = p.needed;
+    uint8_t *copy = malloc(had);
+    memcpy(copy, bytes, had);
+    assert_ok(ask(copy, had, &p, err));
+    free(copy);
+    assert_true(p.whole || p.needed > had);
+  }
+  assert_true(p.whole);
+  return p.needed;
+}
+
+static void headers_promise_what_files_hold(void **state) {
+  (void)state;
+  uint8_t file[512];
+  const uint32_t shape[] = {2, 3};
+  ls_promise p;
+  int followed = 0;
+  for (int i = 0; i < CASES; i++)
+    if (npy_cases[i].refused == NULL) {
+      assert_int_equal(follow(ls_npy_promise, npy_cases[i].bytes, 10), npy_cases[i].size);
+      followed++;
+    }
+  assert_true(followed >= 30);
+  size_t size = make_idx(0x0C, 2, shape, 24, file);
+  assert_int_equal(follow(ls_idx_promise, file, 4), size);
+  assert_fails(ls_idx_promise(file, 3, &p, err), LS_EFORMAT, "not an IDX file");
+  assert_fails(ls_npy_promise(npy_cases[0].bytes, 9, &p, err), LS_EFORMAT, "not an NPY file");
+  const uint8_t long_header[] = "\x93NUMPY\2\0\1\0\1\0", edge[] = "\x93NUMPY\2\0\0\0\1\0";
+  assert_fails(ls_npy_promise(long_header, 12, &p, err), LS_EFORMAT, "NPY header of 65537 bytes, at most 65536 are read");
+  assert_ok(ls_npy_promise(edge, 12, &p, err));
+  assert_true(!p.whole && p.needed == 12 + 65536);
+}
+
+static void cifar_records_are_read(void **state) {
+  (void)state;
+  enum { PLANE = 1024, ROWS = 3 };
+  static uint8_t file[ROWS * (2 + LS_CIFAR_PIXELS) + 1];
+  static float images[ROWS * LS_CIFAR_PIXELS];
+  int64_t labels[ROWS];
+  ls_cifar c;
+  for (int32_t bytes = 1; bytes <= 2; bytes++) {
+    size_t record = (size_t)bytes + LS_CIFAR_PIXELS, size = ROWS * record;
+    for (size_t i = 0; i < size; i++) file[i] = (uint8_t)(7 * i + i / record);
+    for (size_t i = 0; i < ROWS; i++) {
+      file[i * record] = (uint8_t)(9 - i);
+      if (bytes == 2) file[i * record + 1] = (uint8_t)(99 - i);
+    }
+    assert_ok(ls_cifar_open(file, size, bytes, &c, err));
+    assert_int_equal(c.rows, ROWS);
+    ls_cifar_images(&c, images);
+    for (size_t i = 0; i < ROWS; i++) /* record, then red, green, blue */
+      for (size_t k = 0; k < LS_CIFAR_PIXELS; k++) assert_true(images[i * LS_CIFAR_PIXELS + k] == (float)file[i * record + (size_t)bytes + k]);
+    assert_true(images[PLANE] == (float)file[(size_t)bytes + 32 * 32]);
+    ls_cifar_labels(&c, 0, labels);
+    assert_true(labels[0] == 9 && labels[2] == 7);
+    if (bytes == 2) ls_cifar_labels(&c, 1, labels);
+    if (bytes == 2) assert_true(labels[0] == 99 && labels[2] == 97);
+    for (size_t n = 0; n <= size + 1; n++) {
+      ls_err err;
+      bool whole = n > 0 && n % record == 0;
+      assert_int_equal(ls_cifar_open(file, n, bytes, &c, &err), whole ? LS_OK : LS_EFORMAT);
+    }
+    file[record] = bytes == 1 ? 10 : 20;
+    assert_fails(ls_cifar_open(file, size, bytes, &c, err), LS_ERANGE, bytes == 1 ? "the label of image 2 is 10, allowed is 0 to 9" : "the coarse label of image 2 is 20, allowed is 0 to 19");
+    file[record] = 0;
+    if (bytes == 2) {
+      file[2 * record + 1] = 100;
+      assert_fails(ls_cifar_open(file, size, bytes, &c, err), LS_ERANGE, "the fine label of image 3 is 100, allowed is 0 to 99");
+    }
+  }
+  assert_fails(ls_cifar_open(file, 5000, 1, &c, err), LS_EFORMAT, "CIFAR file has 5000 bytes, a multiple of 3073 is required");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_numpy_writes_is_read), cmocka_unit_test(what_we_write_is_read),
       cmocka_unit_test(idx_files_are_read),        cmocka_unit_test(every_truncation_is_an_error),
       cmocka_unit_test(mutations_do_no_harm),      cmocka_unit_test(integers_above_63_bits_are_refused),
+      cmocka_unit_test(headers_promise_what_files_hold),   cmocka_unit_test(cifar_records_are_read),
   };
   return run_suite(tests);
 }

@@ -84,7 +84,7 @@ function T.fashion_mnist_loads_or_says_how_to_get_it()
 end
 
 function T.unknown_sets_are_refused()
-  t.fails(function() return ls.data.load "mnist" end, 'name is "mnist", allowed are digits, fashion-mnist, letter, satellite', true)
+  t.fails(function() return ls.data.load "mnist" end, 'name is "mnist", allowed are cifar-10, cifar-100, concrete, digits, fashion-mnist, letter, satellite', true)
 end
 
 t.run()

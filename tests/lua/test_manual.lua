@@ -26,6 +26,8 @@ function t.tests.every_function_that_a_script_can_reach_has_an_entry()
   all("tensor:", require "lsengine.tensor".methods)
   all("target:", getmetatable(ls.target.uniform(0.1)(ls.labels{ 0 })))
   all("history:", getmetatable(require "lsengine.history".new{}))
+  all("data:", getmetatable(ls.data.load "digits"))
+  all("data:", getmetatable(ls.data.load "digits".train))
   all("optimizer:", getmetatable(ls.optim.sgd({ ls.tensor.zeros(1) }, { lr = 1 })))
   t.is_true(count > 100, count)
 end

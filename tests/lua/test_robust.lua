@@ -23,7 +23,7 @@ local trace = os.getenv "LSENGINE_TRACE_CALLS"
 math.randomseed(math.tointeger(tonumber(os.getenv "LSENGINE_SEED" or 7)))
 local random, unpack = math.random, table.unpack
 
-local modules = { "autograd", "eval", "files", "json", "labels", "loss", "nn", "program", "random", "system", "tensor" }
+local modules = { "autograd", "data", "eval", "files", "json", "labels", "loss", "nn", "program", "random", "system", "tensor" }
 
 -- What is not called, and why.
 local left_out = {
@@ -60,6 +60,7 @@ local function matrix(n, k, value)
 end
 local function leaf() return matrix(3, 3, 0.25):requires_grad() end
 
+local make
 local function make_model() return ls.nn.mlp({ 3, 4, 3 }, { rng = ls.rng(1), dropout = 0.5 }) end
 
 local makers = {
@@ -81,9 +82,26 @@ local makers = {
     function() return setmetatable({ terms = erring(), history = {} }, getmetatable(ls.target.soft(raw.full(1 / 3, 3, 3)))) end,
     function() return setmetatable({ dense = matrix(3, 3), history = looped() }, getmetatable(ls.target.soft(raw.full(1 / 3, 3, 3)))) end },
   dataset = { function() return new_set(matrix(4, 3), { 0, 1, 2, 1 }, 3) end, function() return new_set(raw.full(0, 0, 3), {}, 3) end,
-    function() return new_set(raw.full(0 / 0, 2, 3), { 5, -1 }, 1) end },
+    function() return new_set(raw.full(0 / 0, 2, 3), { 5, -1 }, 1) end, function() return ls.data.new{ x = matrix(4, 3), y = matrix(4, 1) }.train end,
+    function() return ls.data.new{ x = matrix(4, 3), y = { 0, 1, 2, 1 }, classes = 3 }:label_noise{ rate = 0.5, rng = ls.rng(1) }.train end },
+  collection = { function()
+      local d = ls.data.new{ x = matrix(6, 3), y = { 0, 1, 2, 1, 0, 2 }, classes = 3, class_names = { [0] = "a", "b", "c" } }
+      return d:split{ validation = 2, test = 1 }
+    end, function() return ls.data.new{ x = matrix(4, 3), y = matrix(4, 1) } end,
+    function() -- a part exchanged for another
+      local d = ls.data.new{ x = raw.full(1, 1, 1, 1, 1), y = { 0 }, classes = 1 }
+      d.train, d.test, d.classes = make "dataset", make "dataset", random(4)
+      return d
+    end },
   optimizer = { function() return ls.optim.sgd{ lr = 0.1 } end, function() return ls.optim.adam({ leaf() }, { lr = 0.1 }) end, function() return ls.optim.sgd({ raw.full(1, 2) }, { lr = 1e308, momentum = 0.9 }) end },
   schedule = { function() return ls.optim.cosine{} end },
+  mix     = { function() return ls.mix.mixup{ alpha = 1 } end, function() return ls.mix.cutmix{ alpha = 0.1, mode = "row", box = "wrap", in_place = true } end,
+    function() return ls.mix.either{ ls.mix.mixup{ alpha = 1, mode = "pair" }, ls.mix.cutmix{ alpha = 2, box = "inside", probability = 0.5 } } end,
+    function() return ls.mix.manifold{ alpha = 1, layers = { 0, 1, 9, "x" } } end, function()
+      local m = ls.mix.mixup{ alpha = 1 }
+      m.alpha, m.kind, m.mode = random(9) - 3, pick{ "mixup", "cutmix", "manifold", "either", "no" }, pick{ "row", "x", 5 }
+      return m
+    end },
   history = { function() return ls.train(make_model(), new_set(matrix(4, 3), { 0, 1, 2, 1 }, 3), { epochs = 2, rng = ls.rng(1), optimizer = ls.optim.sgd{ lr = 0.1 } }) end,
     function() return history.new{} end, function() return history.new{ { epoch = 1, loss = 0 / 0 }, { epoch = -math.huge, loss = 1e308 } } end,
     function() return history.new{ { epoch = 1e300, loss = -1e308 }, { epoch = 1.0000001e300, loss = 1e308 } } end,
@@ -105,7 +123,7 @@ for kind in pairs(makers) do kinds[#kinds + 1] = kind end
 table.sort(kinds)
 
 local function pick(list) return list[random(#list)] end
-local function make(kind) return pick(makers[kind])() end
+function make(kind) return pick(makers[kind])() end
 
 local function hostile(name)
   local roll = random(100)
@@ -135,13 +153,19 @@ end
 
 -- ---- calls ----
 
-local selves = { tensor = "tensor", labels = "labels", rng = "rng", model = "model", data = "dataset", target = "target", optimizer = "optimizer", history = "history" }
+-- One of the types that a method takes as self.
+local function pick_kind(types)
+  local list = {}
+  for kind in (types or ""):gmatch "[^|]+" do if makers[kind] then list[#list + 1] = kind end end
+  return list[1] and pick(list)
+end
+local selves = { tensor = "tensor", labels = "labels", rng = "rng", model = "model", data = "dataset", target = "target", optimizer = "optimizer", history = "history", mix = "mix" }
 
 -- Arguments as the specification says, with one of them replaced now and then.
 local function by_specification(name, spec)
   local list, n = {}, 0
   local self = name:match "^(%w+):"
-  if self then n = 1 list[1] = make(selves[self] or "any") end
+  if self then n = 1 list[1] = make(pick_kind(spec.self) or selves[self] or "any") end
   for _, s in ipairs(spec) do n = n + 1 list[n] = fitting(name, s) end
   if spec.checks_itself or spec.variadic then for _ = 1, random(0, 3) do n = n + 1 list[n] = hostile(name) end end
   if spec.options then

@@ -64,6 +64,14 @@ size_t ls_fit_temperature_scratch(int32_t rows, int32_t classes);
  * NLL is convex in 1/T. About 60 sweeps of O(nK). */
 ls_status ls_fit_temperature(ls_cmat z, const int64_t *labels, ls_ignore ignore, void *scratch, ls_temperature *out, ls_err *err);
 
+typedef struct ls_regression {
+  double rmse, mae; /* root of the mean squared error, mean absolute error: in the unit of y */
+  double r2;        /* 1 - sum (p - y)² / sum (y - mean y)²; where all y are equal 1 for no error at all, else 0 (as scikit-learn) */
+} ls_regression;
+
+/* n predicted numbers against n true ones. LS_ERANGE for n = 0, LS_EVALUE for a number that is NaN or infinite. O(n), sums in double. */
+ls_status ls_evaluate_regression(const float *prediction, const float *y, size_t n, ls_regression *out, ls_err *err);
+
 #ifdef __cplusplus
 }
 #endif
