@@ -77,7 +77,8 @@ static int csv_numbers(lua_State *L) {
   if (columns->count > (size_t)csv.columns) return lsb_fail(L, who, "%zu columns are asked for, the table has %d", columns->count, csv.columns);
   for (size_t i = 0; i < columns->count; i++) {
     int64_t c = columns->values[i];
-    if (c < 1 || c > csv.columns || place[c - 1] >= 0) return lsb_fail(L, who, "columns[%zu] is %lld, one of 1 to %d is required, each once", i + 1, (long long)c, csv.columns);
+    if (c < 1 || c > csv.columns || place[c - 1] >= 0)
+      return lsb_fail(L, who, "columns[%zu] is %lld, one of 1 to %d is required, each once", i + 1, (long long)c, csv.columns);
     place[c - 1] = (int32_t)i;
   }
   lsb_tensor *t = lsb_new_matrix(L, who, csv.rows, (int32_t)columns->count);

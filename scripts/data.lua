@@ -153,7 +153,8 @@ Collection.split = public("data:split", {
 stream named by the data set: the same rows for every seed; with rng = rng, in a trial, they vary by seed. Stratified, each class is taken in
 proportion to its rows, by largest remainders: equal ones go to the lower class.]],
   returns = "data set with parts .train, .validation, .test",
-  errors = "a part that is there already; a fraction or count that leaves a part without rows; stratified without classes", example = 'local data = ls.data.load("satellite"):split{ validation = 0.2 }',
+  errors = "a part that is there already; a fraction or count that leaves a part without rows; stratified without classes",
+  example = 'local data = ls.data.load("satellite"):split{ validation = 0.2 }',
   options = {
     validation = part "validation",
     test       = part "test",

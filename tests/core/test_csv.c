@@ -150,7 +150,9 @@ static void columns_become_floats_where_they_are_sent(void **state) {
   assert_fails(ls_csv_numbers(&csv, all, 3, out, err), LS_EFORMAT, "line 2, column 3 (c) holds \"1?2\"");
   assert_ok(open_text("x,y,z\n1,2,-1e39\n", 0, LS_CSV_GUESS, &csv, err));
   assert_fails(ls_csv_numbers(&csv, all, 3, out, err), LS_ERANGE, "line 2, column 3 (z) holds -1e39, beyond the range of float32");
-  assert_ok(open_text("x,y,z\n1,2,\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xbd\xa0\xe5\xa5\xbd\n", 0, 1, &csv, err));
+  assert_ok(open_text("x,y,z\n1,2,"
+                      "\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xbd\xa0\xe5\xa5\xbd"
+                      "\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xbd\xa0\xe5\xa5\xbd\n", 0, 1, &csv, err));
   assert_fails(ls_csv_numbers(&csv, all, 3, out, err), LS_EFORMAT, "\xe4\xbd\xa0...\""); /* cut after a whole character */
 }
 
