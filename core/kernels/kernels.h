@@ -17,6 +17,20 @@ typedef void ls_unary_fn(size_t n, const float *x, ptrdiff_t x_step, float *out,
 typedef void ls_binary_fn(size_t n, const float *a, ptrdiff_t a_step, const float *b, ptrdiff_t b_step, float *out,
                           ptrdiff_t out_step);
 
+/* Direct convolution: tiles of `outputs` channels × `pixels` (the sets differ in these, and in rounding: FMA). */
+#define LS_CONVOLVE_OUTPUTS 8
+#define LS_CONVOLVE_PIXELS 64
+
+typedef struct ls_convolution_kernels {
+  int outputs, pixels, lanes;
+  /* y[o · pixels + p] = sum over k < count of w[k · outputs + o] · x[offset[k] + p] */
+  void (*convolve)(size_t count, const ptrdiff_t *offset, const float *x, const float *w, float *y);
+  /* dw[o · dw_stride + s] += sum over p < pixels (a multiple of lanes) of dy[o · dy_stride + p] · x[shift[s] + p], s < shifts <= 3. */
+  void (*correlate)(int shifts, size_t pixels, const ptrdiff_t *shift, const float *x, const float *dy, ptrdiff_t dy_stride, float *dw, ptrdiff_t dw_stride);
+} ls_convolution_kernels;
+
+extern const ls_convolution_kernels ls_convolution_kernels_ref, ls_convolution_kernels_avx2, ls_convolution_kernels_avx512;
+
 typedef struct ls_kernels {
   ls_unary_fn *unary[LS_UNARY_COUNT]; /* out may be x */
   ls_binary_fn *binary[LS_BINARY_COUNT]; /* out may be a or b; a step of 0 repeats one number */
@@ -44,6 +58,8 @@ typedef struct ls_kernels {
   /* Maxima of 2×2 windows that do not overlap, of two rows of 2n numbers; and their gradient, which goes to the first of equal numbers. */
   void (*halve)(size_t n, const float *upper, const float *lower, float *y);
   void (*halve_back)(size_t n, const float *upper, const float *lower, const float *dy, float *to_upper, float *to_lower);
+
+  const ls_convolution_kernels *convolution;
 
   /* Optimizer updates; the formulas stand in <lsengine/nn.h>. */
   void (*sgd)(size_t n, float *w, const float *g, float *velocity, float lr, float momentum, float weight_decay,

@@ -290,6 +290,7 @@ const ls_kernels LS_KERNELS_NAME = {
     .axpy = axpy_kernel,
     .blend = blend_kernel,
     .subtract = subtract_kernel,
+    .convolution = &LS_PASTE(ls_convolution_kernels_, LS_ISA),
     .halve = halve_kernel,
     .halve_back = halve_back_kernel,
     .sgd = sgd_kernel,
