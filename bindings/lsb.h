@@ -126,6 +126,7 @@ void lsb_new_type(lua_State *L, const void *key, const char *name, const luaL_Re
 /* Opens each module of functions: pushes a table. */
 int lsb_open_tensor(lua_State *L);
 int lsb_open_labels(lua_State *L);
+int lsb_open_augment(lua_State *L);
 int lsb_open_autograd(lua_State *L);
 int lsb_open_eval(lua_State *L);
 int lsb_open_loss(lua_State *L);

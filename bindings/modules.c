@@ -2,6 +2,7 @@
 #include "bindings/lsb.h"
 
 const luaL_Reg lsb_modules[] = {
+    {"lsengine.c.augment", lsb_open_augment},
     {"lsengine.c.autograd", lsb_open_autograd},
     {"lsengine.c.eval", lsb_open_eval},
     {"lsengine.c.files", lsb_open_files},

@@ -6,6 +6,7 @@ local raw      = require "lsengine.c.tensor"
 local grad     = require "lsengine.c.autograd"
 local clabels  = require "lsengine.c.labels"
 local system   = require "lsengine.c.system"
+local augment  = require "lsengine.augment"
 local autograd = require "lsengine.autograd"
 local average  = require "lsengine.average"
 local evaluate = require "lsengine.evaluate"
@@ -40,6 +41,7 @@ local specs = {
     doc = "a number for each class: the weight of its rows in the cross-entropy; \"balanced\": N/(K·rows of the class) of the training rows, 0 for a class without rows" },
   accumulate     = { type = "integer", default = 1, min = 1, max = 2^31 - 1,
     doc = "batches whose gradients make one step, averaged by the weights of their rows: the step of one batch as large as all of them, up to rounding" },
+  augment        = { type = "augmentation|table", doc = "an augmentation of the inputs (ls.augment.…), or a table of several, which act in their order" },
   average        = { type = "table", options = average.options, doc = "exponential moving average of the weights; the validation rows are judged with it" },
 }
 
@@ -126,13 +128,17 @@ local function new_run(model, dataset, o)
   self.class_weights = read_class_weights(o.class_weights, dataset, o.loss)
   self.loss = o.loss or cross_entropy(self.class_weights)
   self.weights = weights.of(model)
+  self.augmentations = augment.list("train", o.augment)
+  self.streams = {} -- of the augmentations
+  for i, a in ipairs(self.augmentations) do self.streams[i] = augment.stream(a, o.rng) end
   if o.early_stopping then self.stopping = stopping.new(o.early_stopping, o.validation ~= nil) end
   if o.average then self.average = average.new(o.average, self.weights) end
   return self
 end
 
--- A batch as the model and the loss see it: the inputs, and the target of the loss.
+-- A batch as the model and the loss see it: the inputs, and the target of the loss. Augmentation comes first, then mixing, then softening.
 function Run:prepare(x, y)
+  for i, a in ipairs(self.augmentations) do x = augment.apply(a, x, self.streams[i]) end
   local target = self.o.target and self.o.target(y) or y
   return x, target
 end
