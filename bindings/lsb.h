@@ -128,6 +128,7 @@ int lsb_open_tensor(lua_State *L);
 int lsb_open_labels(lua_State *L);
 int lsb_open_augment(lua_State *L);
 int lsb_open_autograd(lua_State *L);
+int lsb_open_checkpoint(lua_State *L);
 int lsb_open_eval(lua_State *L);
 int lsb_open_loss(lua_State *L);
 int lsb_open_files(lua_State *L);

@@ -4,6 +4,7 @@
 const luaL_Reg lsb_modules[] = {
     {"lsengine.c.augment", lsb_open_augment},
     {"lsengine.c.autograd", lsb_open_autograd},
+    {"lsengine.c.checkpoint", lsb_open_checkpoint},
     {"lsengine.c.eval", lsb_open_eval},
     {"lsengine.c.files", lsb_open_files},
     {"lsengine.c.json", lsb_open_json},

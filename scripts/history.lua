@@ -27,8 +27,9 @@ local function finite(x) return type(x) == "number" and math.abs(x) <= 1e300 end
 -- A script may have put anything into a history.
 local function check_entries(who, self)
   for i, entry in ipairs(self) do
-    if type(entry) ~= "table" or not finite(entry.epoch) then
-      raise(who, ("entry %d of the history is %s, a table with its epoch is required"):format(i, system.describe(entry)))
+    local epoch = type(entry) == "table" and math.tointeger(entry.epoch)
+    if not epoch or math.abs(epoch) > 2^53 then
+      raise(who, ("entry %d of the history is %s, a table with its epoch, a whole number, is required"):format(i, system.describe(entry)))
     end
   end
 end

@@ -5,10 +5,12 @@
 local raw      = require "lsengine.c.tensor"
 local grad     = require "lsengine.c.autograd"
 local clabels  = require "lsengine.c.labels"
+local random   = require "lsengine.c.random"
 local system   = require "lsengine.c.system"
 local augment  = require "lsengine.augment"
 local autograd = require "lsengine.autograd"
 local average  = require "lsengine.average"
+local checkpoint = require "lsengine.checkpoint"
 local evaluate = require "lsengine.evaluate"
 local histories = require "lsengine.history"
 local losses   = require "lsengine.loss"
@@ -42,8 +44,13 @@ local specs = {
   accumulate     = { type = "integer", default = 1, min = 1, max = 2^31 - 1,
     doc = "batches whose gradients make one step, averaged by the weights of their rows: the step of one batch as large as all of them, up to rounding" },
   augment        = { type = "augmentation|table", doc = "an augmentation of the inputs (ls.augment.…), or a table of several, which act in their order" },
+  checkpoint     = { type = "table", options = checkpoint.options, doc = "keeps the training in a file, from which an interrupted one goes on, to the same bits" },
   average        = { type = "table", options = average.options, doc = "exponential moving average of the weights; the validation rows are judged with it" },
 }
+
+local option_names = {}
+for name in pairs(specs) do option_names[#option_names + 1] = name end
+table.sort(option_names)
 
 local BUSY = 32 * 1024 -- kilobytes of heap from which the collector is stepped with each batch: lagging, it leaves the cache
 local DIVERGED = "training has diverged: a lower learning rate, or clip_norm, may help"
@@ -128,8 +135,9 @@ local function new_run(model, dataset, o)
   self.class_weights = read_class_weights(o.class_weights, dataset, o.loss)
   self.loss = o.loss or cross_entropy(self.class_weights)
   self.weights = weights.of(model)
+  if o.checkpoint then self.checkpoint = checkpoint.new(self, option_names) end
   self.augmentations = augment.list("train", o.augment)
-  self.streams = {} -- of the augmentations
+  self.streams = {} -- of augmentation, mixing, …: a checkpoint keeps what is in here
   for i, a in ipairs(self.augmentations) do self.streams[i] = augment.stream(a, o.rng) end
   if o.early_stopping then self.stopping = stopping.new(o.early_stopping, o.validation ~= nil) end
   if o.average then self.average = average.new(o.average, self.weights) end
@@ -217,27 +225,46 @@ function Run:finish_epoch()
   return over
 end
 
+-- The batches of this epoch. Within one that a checkpoint was written in, its order is drawn again, and those that were done are passed over.
+function Run:batches_left()
+  local rng, now = self.o.rng, nil
+  if self.within > 0 then
+    now = random.state(rng)
+    random.set_state(rng, self.order)
+  elseif self.checkpoint then
+    self.order = random.state(rng)
+  end
+  local next_batch = self.dataset:batches(self.o.batch, { rng = rng })
+  for _ = 1, self.within do next_batch() end
+  if now then random.set_state(rng, now) end
+  return next_batch
+end
+
 function Run:run_epoch()
-  local next_batch = self.dataset:batches(self.o.batch, { rng = self.o.rng })
+  local next_batch, due = self:batches_left(), false
   local before, started = self.seconds, clock()
   while self.step < self.total and self.within < self.batches do
     self:advance(next_batch)
     self.seconds = before + clock() - started
+    due = due or self.checkpoint and self.checkpoint:is_due()
+    if due and self.step < self.total and self.within < self.batches then
+      self.checkpoint:save(false)
+      due = false
+    end
   end
-  return self:finish_epoch()
+  local over = self:finish_epoch()
+  if due and not over then self.checkpoint:save(false) end
+  return over
 end
 
--- Leaves the model and the optimizer as a caller expects them.
-function Run:finish()
+-- The weights that the model is to have in the end.
+function Run:settle()
   local stop, mean = self.stopping, self.average
   if stop and stop.weights then
     weights.put(self.weights, stop.weights)
   elseif mean and mean.updates > 0 and self.o.average.keep == "average" then
     weights.put(self.weights, mean.values)
   end
-  self.optimizer:zero_grad()
-  self.optimizer.lr = self.base_rate
-  self.model:eval()
 end
 
 local train = public("ls.train", {
@@ -255,10 +282,16 @@ print(history, history.best_epoch)]],
 }, function(model, dataset, o)
   local _ <close> = pitfalls.allow("train", o.allow)
   local run = new_run(model, dataset, o)
-  model:train()
-  local over = run.total == 0
-  while not over do over = run:run_epoch() end
-  run:finish()
+  if not (run.checkpoint and run.checkpoint:resume()) then
+    model:train()
+    local over = run.step >= run.total
+    while not over do over = run:run_epoch() end
+    run:settle()
+    if run.checkpoint then run.checkpoint:save(true) end
+  end
+  run.optimizer:zero_grad()
+  run.optimizer.lr = run.base_rate
+  model:eval()
   return run.history
 end)
 

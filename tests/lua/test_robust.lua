@@ -23,7 +23,7 @@ local trace = os.getenv "LSENGINE_TRACE_CALLS"
 math.randomseed(math.tointeger(tonumber(os.getenv "LSENGINE_SEED" or 7)))
 local random, unpack = math.random, table.unpack
 
-local modules = { "augment", "autograd", "eval", "files", "json", "labels", "loss", "nn", "program", "random", "system", "tensor" }
+local modules = { "augment", "autograd", "checkpoint", "eval", "files", "json", "labels", "loss", "nn", "program", "random", "system", "tensor" }
 
 -- What is not called, and why.
 local left_out = {
