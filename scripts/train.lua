@@ -270,8 +270,14 @@ end
 local train = public("ls.train", {
   doc = [[Trains a model on a data set. The order of rows, drawn anew each epoch, comes from a stream of its own, so that arms that differ in
 their targets see the same batches. With validation rows their metrics stand in each epoch's entry of the history; `loss` is always the training
-loss, the mean over the epoch's rows as they were trained on. Callbacks see the model with its weights of then, not with averaged ones.]],
-  errors = "a loss that is NaN or infinite (training has diverged), a data set without rows, a label that is no class of the model, early stopping by a metric that is not measured",
+loss, the mean over the epoch's rows as they were trained on. Callbacks see the model with its weights of then, not with averaged ones.
+
+With `checkpoint`, all that the training is goes into a file every so often: weights and buffers, the optimizer, all random streams, averages, the
+best epoch, the history. Where the file exists, ls.train goes on from it and ends with the same bits as if it had never been interrupted (killed,
+Ctrl-C, no power): the model, the history (but for seconds), rng. A finished one is not trained again. The file is replaced whole or not at all. It belongs to
+one training: with other options, data, model or seed it is refused. What functions of one's own keep (loss, callbacks) is not in it, and
+callbacks are called again for steps after the last checkpoint.]],
+  errors = "a loss that is NaN or infinite (training has diverged), a data set without rows, a label that is no class of the model, early stopping by a metric that is not measured, a checkpoint that is damaged, belongs to another training, or cannot be written",
   returns = "history: entries { epoch =, loss =, seconds =, learning_rate =, metrics of the validation rows… }; with early stopping, history.best_epoch and, where it stopped, history.stopped_at",
   example = [[local history = ls.train(model, data.train, { target = ls.target.uniform(0.1), epochs = 40, batch = 64, rng = rng,
   optimizer = ls.optim.sgd{ lr = 0.1, momentum = 0.9 },
