@@ -95,6 +95,10 @@ end
 function T.checkpoints_at_fractions_of_epochs() breaks_off(everything, { every = 0.6 }) end
 function T.checkpoints_at_epochs() breaks_off(everything, { every = 1 }) end
 function T.a_plain_training() breaks_off(function(more) return with({ epochs = 2.3, batch = 64, optimizer = ls.optim.sgd{ lr = 0.1, momentum = 0.9 } }, more) end, { every_steps = 2 }) end
+function T.the_epochs_that_were_waited_are_kept()
+  local history = breaks_off(function(more) return everything(with({ epochs = 6, early_stopping = { metric = "nll", patience = 2, min_delta = 100 } }, more)) end, { every_steps = 1 })
+  t.equals({ history.best_epoch, history.stopped_at }, { 1, 3 })
+end
 function T.an_average_that_is_not_kept()
   breaks_off(function(more) return everything(with({ average = { decay = 0.9, keep = "last" }, early_stopping = { metric = "accuracy", patience = 3 } }, more)) end, { every_steps = 3 })
 end
