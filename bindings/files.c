@@ -55,8 +55,7 @@ static void check_regular(lua_State *L, const char *who, const char *path) {
   if (!S_ISREG(status.st_mode)) lsb_fail(L, who, "%s is not a file", path);
 }
 
-/* Writing puts a new file in the place of the old: never in that of a device. */
-static void check_replaceable(lua_State *L, const char *who, const char *path) {
+void lsb_check_replaceable(lua_State *L, const char *who, const char *path) {
   struct stat status;
   if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) lsb_fail(L, who, "%s cannot be written: it is not a file", path);
 }
@@ -218,7 +217,23 @@ static const uint8_t *read_entry(lua_State *L, const char *who, const char *path
   return bytes;
 }
 
-static int load_npz(lua_State *L, const char *who, const char *path) {
+uint64_t lsb_fnv(uint64_t hash, const void *bytes, size_t size) {
+  const uint8_t *b = bytes;
+  for (size_t i = 0; i < size; i++) hash = (hash ^ b[i]) * 1099511628211u;
+  return hash;
+}
+
+/* The entry "checksum" (its bytes are in `a`) against what was found. */
+static void check_sum(lua_State *L, const char *who, const char *path, const ls_array *a, uint64_t sum) {
+  char digits[17];
+  snprintf(digits, sizeof digits, "%016llx", (unsigned long long)sum);
+  if (a->count != 16 || a->type != LS_U8 || memcmp(a->data, digits, 16) != 0)
+    lsb_fail(L, who, "%s is damaged: its checksum is not that of its contents", path);
+}
+
+int lsb_load_npz(lua_State *L, const char *who, const char *path, bool checkpoint) {
+  uint64_t sum = LSB_FNV;
+  bool summed = false;
   int code = 0;
   zip_error_t error;
   handle *h = new_handle(L);
@@ -248,10 +263,20 @@ static int load_npz(lua_State *L, const char *who, const char *path) {
     zip_fclose(h->entry);
     h->entry = NULL;
     if (ls_npy_open(bytes, size, &a, &err) != LS_OK) return lsb_fail(L, who, "%s: %s: %s", path, stat.name, err.message);
-    push_array(L, who, path, &a);
+    if (checkpoint && strcmp(stat.name, "checksum.npy") == 0) {
+      if (i + 1 != entries) return lsb_fail(L, who, "%s is damaged: something follows its checksum", path);
+      check_sum(L, who, path, &a, sum);
+      summed = true;
+    }
+    if (checkpoint) sum = lsb_fnv(lsb_fnv(sum, stat.name, length + 1), bytes, size);
+    if (checkpoint && a.type == LS_U8 && a.rank == 1)
+      lua_pushlstring(L, (const char *)a.data, a.count);
+    else
+      push_array(L, who, path, &a);
     lua_remove(L, -2); /* the bytes, or nil for an entry that ends within its header */
     lua_rawset(L, result);
   }
+  if (checkpoint && !summed) return lsb_fail(L, who, "%s is no checkpoint of lsengine: it has no checksum", path);
   lua_settop(L, result);
   return 1;
 }
@@ -267,7 +292,7 @@ static int load(lua_State *L) {
   const char *who = luaL_checkstring(L, 1), *path = lsb_check_path(L, 2, who, "file");
   if (ends_with(path, ".npz")) {
     check_regular(L, who, path);
-    return load_npz(L, who, path);
+    return lsb_load_npz(L, who, path, false);
   }
   const uint8_t *bytes = read_file(L, who, path, &e);
   size_t size = e.size;
@@ -282,8 +307,7 @@ static int load(lua_State *L) {
   return 1;
 }
 
-/* The bytes of an array's file: header and elements, in a new userdata. */
-static uint8_t *npy_bytes(lua_State *L, const char *who, int index, size_t *size) {
+uint8_t *lsb_npy_bytes(lua_State *L, const char *who, int index, size_t *size) {
   uint8_t header[LS_NPY_HEADER_SIZE];
   lsb_labels *labels = lsb_test_labels(L, index);
   if (labels != NULL) {
@@ -293,6 +317,18 @@ static uint8_t *npy_bytes(lua_State *L, const char *who, int index, size_t *size
     uint8_t *bytes = lsb_new_scratch(L, who, length + body);
     memcpy(bytes, header, length);
     memcpy(bytes + length, labels->values, body);
+    *size = length + body;
+    return bytes;
+  }
+  if (lua_type(L, index) == LUA_TSTRING) {
+    size_t body;
+    const char *text = lua_tolstring(L, index, &body);
+    if (body > INT32_MAX) lsb_fail(L, who, "a text of %zu bytes is too long for one file", body);
+    int32_t n = (int32_t)body;
+    size_t length = ls_npy_header(LS_U8, 1, &n, header);
+    uint8_t *bytes = lsb_new_scratch(L, who, length + body);
+    memcpy(bytes, header, length);
+    memcpy(bytes + length, text, body);
     *size = length + body;
     return bytes;
   }
@@ -327,9 +363,9 @@ static int save_npy(lua_State *L) {
   size_t size;
   lua_settop(L, 3);
   const char *who = luaL_checkstring(L, 1), *path = lsb_check_path(L, 2, who, "file");
-  check_replaceable(L, who, path);
+  lsb_check_replaceable(L, who, path);
   const char *temporary = lua_pushfstring(L, "%s.%d.part", path, (int)getpid());
-  uint8_t *bytes = npy_bytes(L, who, 3, &size);
+  uint8_t *bytes = lsb_npy_bytes(L, who, 3, &size);
   int code = write_whole(path, temporary, bytes, size);
   if (code != 0) return lsb_fail(L, who, "%s cannot be written: %s", path, strerror(code));
   return 0;
@@ -340,7 +376,7 @@ static int save_npz(lua_State *L) {
   int code = 0;
   lua_settop(L, 4);
   const char *who = luaL_checkstring(L, 1), *path = lsb_check_path(L, 2, who, "file");
-  check_replaceable(L, who, path);
+  lsb_check_replaceable(L, who, path);
   luaL_checktype(L, 3, LUA_TTABLE);
   luaL_checktype(L, 4, LUA_TTABLE);
   lua_newtable(L); /* keeps the bytes until the archive is closed */
@@ -363,7 +399,7 @@ static int save_npz(lua_State *L) {
     const char *name = lua_tostring(L, -1);
     lua_pushvalue(L, -2);
     lua_rawget(L, 4);
-    uint8_t *bytes = npy_bytes(L, who, lua_gettop(L), &size);
+    uint8_t *bytes = lsb_npy_bytes(L, who, lua_gettop(L), &size);
     lua_pushvalue(L, -1);
     lua_rawseti(L, 5, i);
     zip_source_t *source = zip_source_buffer(h->zip, bytes, size, 0);

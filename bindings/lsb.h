@@ -127,8 +127,10 @@ void lsb_new_type(lua_State *L, const void *key, const char *name, const luaL_Re
 int lsb_open_tensor(lua_State *L);
 int lsb_open_layers(lua_State *L);
 int lsb_open_labels(lua_State *L);
+int lsb_open_augment(lua_State *L);
 int lsb_open_autograd(lua_State *L);
 int lsb_open_data(lua_State *L);
+int lsb_open_checkpoint(lua_State *L);
 int lsb_open_eval(lua_State *L);
 int lsb_open_loss(lua_State *L);
 int lsb_open_files(lua_State *L);

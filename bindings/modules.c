@@ -2,7 +2,9 @@
 #include "bindings/lsb.h"
 
 const luaL_Reg lsb_modules[] = {
+    {"lsengine.c.augment", lsb_open_augment},
     {"lsengine.c.autograd", lsb_open_autograd},
+    {"lsengine.c.checkpoint", lsb_open_checkpoint},
     {"lsengine.c.data", lsb_open_data},
     {"lsengine.c.eval", lsb_open_eval},
     {"lsengine.c.files", lsb_open_files},

@@ -182,6 +182,81 @@ static int rand_between(lua_State *L) {
   return 1;
 }
 
+/* ---- the state, for checkpoints ---- */
+
+static void push_words(lua_State *L, const char *field, const uint64_t *words, int n) {
+  lua_createtable(L, n, 0);
+  for (int i = 0; i < n; i++) {
+    lua_pushinteger(L, (lua_Integer)words[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+  lua_setfield(L, -2, field);
+}
+
+/* state(rng): { key = { 4 words of 32 bits }, state = { high, low }, increment = { high, low }, spawned = { name = count } }, a copy. */
+static int state(lua_State *L) {
+  ls_rng *r = lsb_check_rng(L, 1, "state");
+  uint64_t now[] = {r->state_high, r->state_low}, increment[] = {r->increment_high, r->increment_low};
+  uint64_t key[] = {r->key[0], r->key[1], r->key[2], r->key[3]};
+  lua_settop(L, 1);
+  lua_createtable(L, 0, 4);
+  push_words(L, "state", now, 2);
+  push_words(L, "increment", increment, 2);
+  push_words(L, "key", key, 4);
+  lua_newtable(L);
+  lua_getiuservalue(L, 1, 1);
+  lua_pushnil(L);
+  while (lua_next(L, 4) != 0) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, 3);
+  }
+  lua_settop(L, 3);
+  lua_setfield(L, 2, "spawned");
+  return 1;
+}
+
+static void check_words(lua_State *L, const char *field, uint64_t *words, int n, uint64_t most) {
+  lua_pushstring(L, field);
+  lua_rawget(L, 2);
+  if (lua_type(L, -1) != LUA_TTABLE || lua_rawlen(L, -1) != (lua_Unsigned)n) lsb_fail(L, "set_state", "%s is not a table of %d integers", field, n);
+  for (int i = 0; i < n; i++) {
+    lua_rawgeti(L, -1, i + 1);
+    if (!lua_isinteger(L, -1)) lsb_fail(L, "set_state", "%s[%d] is %s, an integer is required", field, i + 1, lsb_describe(L, -1));
+    words[i] = (uint64_t)lua_tointeger(L, -1);
+    if (words[i] > most) lsb_fail(L, "set_state", "%s[%d] has more than 32 bits", field, i + 1);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+/* set_state(rng, state): everything is checked before the stream changes. */
+static int set_state(lua_State *L) {
+  uint64_t now[2], increment[2], key[4];
+  ls_rng *r = lsb_check_rng(L, 1, "set_state");
+  if (lua_type(L, 2) != LUA_TTABLE) return lsb_type_error(L, 2, "set_state", "the state", "a table");
+  lua_settop(L, 2);
+  check_words(L, "state", now, 2, UINT64_MAX);
+  check_words(L, "increment", increment, 2, UINT64_MAX);
+  check_words(L, "key", key, 4, UINT32_MAX);
+  if (increment[1] % 2 == 0) return lsb_fail(L, "set_state", "increment is even, it must be odd");
+  lua_pushliteral(L, "spawned");
+  lua_rawget(L, 2);
+  if (lua_type(L, 3) != LUA_TTABLE) return lsb_type_error(L, 3, "set_state", "spawned", "a table");
+  lua_newtable(L);
+  lua_pushnil(L);
+  while (lua_next(L, 3) != 0) {
+    if (lua_type(L, -2) != LUA_TSTRING) return lsb_fail(L, "set_state", "spawned has %s among its names", lsb_describe(L, -2));
+    if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 0) return lsb_fail(L, "set_state", "spawned has a count that is %s, an integer from 0 is required", lsb_describe(L, -1));
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, 4);
+  }
+  lua_setiuservalue(L, 1, 1);
+  *r = (ls_rng){now[0], now[1], increment[0], increment[1], {(uint32_t)key[0], (uint32_t)key[1], (uint32_t)key[2], (uint32_t)key[3]}};
+  return 0;
+}
+
 static int is_rng(lua_State *L) {
   lua_pushboolean(L, lsb_test_rng(L, 1) != NULL);
   return 1;
@@ -210,7 +285,7 @@ int lsb_open_random(lua_State *L) {
                                        {"random", uniform},    {"normal", normal}, {"integers", integers},
                                        {"permutation", permutation}, {"categorical", categorical},
                                        {"randn", randn},       {"rand", rand_between}, {"is_rng", is_rng},
-                                       {"install", install},   {NULL, NULL}};
+                                       {"install", install},   {"state", state}, {"set_state", set_state}, {NULL, NULL}};
   lsb_new_type(L, &rng_key, "random stream", metamethods);
   luaL_newlib(L, functions);
   for (int beta = 0; beta < 2; beta++) {

@@ -3,14 +3,21 @@ local tensor = require "lsengine.c.tensor"
 
 local EDGE, LIMIT = 3, 1000 -- elements shown at each end of an axis of a tensor of more than LIMIT elements
 
+-- Positions of an axis that are shown.
+local function shown(n, whole)
+  local list = {}
+  for i = 1, whole and n or math.min(n, EDGE) do list[i] = i end
+  if not whole then
+    for i = math.max(n - EDGE, EDGE) + 1, n do list[#list + 1] = i end
+  end
+  return list
+end
+
 local function collect(t, whole, values)
   if tensor.rank(t) == 0 then values[1] = tensor.item(t) return end
-  local n = tensor.size(t, 1)
-  for i = 1, n do
-    if whole or n <= 2 * EDGE or i <= EDGE or i > n - EDGE then
-      local x = t[i]
-      if type(x) == "number" then values[#values + 1] = x else collect(x, whole, values) end
-    end
+  for _, i in ipairs(shown(tensor.size(t, 1), whole)) do
+    local x = t[i]
+    if type(x) == "number" then values[#values + 1] = x else collect(x, whole, values) end
   end
 end
 
@@ -37,17 +44,15 @@ local function rows(t, fmt, width, whole, indent, out)
   local n = tensor.size(t, 1)
   local vector = tensor.rank(t) == 1
   out[#out + 1] = "{"
-  for i = 1, n do
-    if not whole and n > 2 * EDGE and i > EDGE and i <= n - EDGE then
-      if i == EDGE + 1 then out[#out + 1] = vector and ", …" or ",\n" .. indent .. " …" end
+  local before = 0
+  for _, i in ipairs(shown(n, whole)) do
+    if i ~= before + 1 then out[#out + 1] = vector and ", …" or ",\n" .. indent .. " …" end
+    before = i
+    out[#out + 1] = i == 1 and "" or vector and ", " or ",\n" .. indent .. " "
+    if vector then
+      out[#out + 1] = ("%" .. width .. "s"):format(text_of(fmt, t[i]))
     else
-      local separator = i == 1 and "" or vector and ", " or ",\n" .. indent .. " "
-      out[#out + 1] = separator
-      if vector then
-        out[#out + 1] = ("%" .. width .. "s"):format(text_of(fmt, t[i]))
-      else
-        rows(t[i], fmt, width, whole, indent .. " ", out)
-      end
+      rows(t[i], fmt, width, whole, indent .. " ", out)
     end
   end
   out[#out + 1] = "}"

@@ -21,6 +21,19 @@ local order = { "epoch", "loss", "accuracy", "rmse", "r2", "nll", "ece", "ece_de
 local crowding = { top_k = true, confidence = true, mce = true, ece_null = true, ece_debiased_l2 = true }
 local last = { "learning_rate", "seconds" }
 
+-- Numbers that can be drawn: differences of two are finite, too.
+local function finite(x) return type(x) == "number" and math.abs(x) <= 1e300 end
+
+-- A script may have put anything into a history.
+local function check_entries(who, self)
+  for i, entry in ipairs(self) do
+    local epoch = type(entry) == "table" and math.tointeger(entry.epoch)
+    if not epoch or math.abs(epoch) > 2^53 then
+      raise(who, ("entry %d of the history is %s, a table with its epoch, a whole number, is required"):format(i, system.describe(entry)))
+    end
+  end
+end
+
 -- The names of all numbers in the entries: those of `order` first, then the others by name.
 local function names_of(self)
   local present, list, rest = {}, {}, {}
@@ -43,6 +56,7 @@ local function names_of(self)
 end
 
 local function check_metric(who, self, name)
+  check_entries(who, self)
   for _, entry in ipairs(self) do
     if type(entry[name]) == "number" then return end
   end
@@ -68,9 +82,6 @@ end)
 
 local HEAD, TAIL = 10, 20 -- rows that are shown of a history of more
 
--- Numbers that can be drawn: differences of two are finite, too.
-local function finite(x) return type(x) == "number" and math.abs(x) <= 1e300 end
-
 local function format_of(self, name)
   if name == "epoch" then return "%d" end
   if name == "seconds" then return "%.2f" end
@@ -90,6 +101,7 @@ end
 
 function History:__tostring()
   if #self == 0 then return "a history without epochs" end
+  check_entries("tostring", self)
   local shown, rows, columns, left_out = {}, {}, {}, {}
   for i = 1, #self do
     if #self <= HEAD + TAIL + 1 or i <= HEAD or i > #self - TAIL then shown[#shown + 1] = i end

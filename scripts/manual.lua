@@ -15,6 +15,9 @@ An experiment runs every arm with the same seeds and compares arms pair by pair.
 [statistics](../statistics.md).]], { "experiment", "claims", "script_options" } },
   { "training", "Training and judging", { "ls.train", "ls.evaluate", "history:" }, [[
 Both check the model, the data and every option before they begin.]], { "train", "evaluate", "history" } },
+  { "augmentation", "Augmentation", { "ls.augment.", "augmentation:" }, [[
+Augmentations change images (N×C×H×W) at random: `augment = ls.augment.shift{ pixels = 2 }` in `ls.train`, or a table of several, which act one after
+the other, before mixing and before labels are softened. Each has a stream of its own, so that an arm without it sees the same batches in the same order. All are O(elements).]], { "augment" } },
   { "targets", "Targets and softening schemes", { "ls.target.", "target:" }, [[
 A scheme, called with labels or a target, gives a target; a target is an object, not a matrix, and is never changed. It costs O(N) to make and
 takes no memory for its classes: the loss applies it on the fly. `epsilon` is the probability mass that a scheme takes away. Labels, targets and

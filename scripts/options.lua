@@ -63,6 +63,7 @@ end
 -- "0 to 1", "above 0", "at least 1": what a specification allows.
 function options.range_text(spec)
   if spec.choices then return table.concat(spec.choices, ", ") end
+  if spec.above == -math.huge and spec.below == math.huge then return "any finite number" end
   local low = spec.min and "at least " .. number_text(spec.min) or spec.above and "above " .. number_text(spec.above)
   local high = spec.max and "at most " .. number_text(spec.max) or spec.below and spec.below < math.huge and "below " .. number_text(spec.below)
   if spec.below == math.huge then return "any finite number" .. (spec.min and " from " .. number_text(spec.min) or " " .. low) end

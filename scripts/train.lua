@@ -5,9 +5,12 @@
 local raw      = require "lsengine.c.tensor"
 local grad     = require "lsengine.c.autograd"
 local clabels  = require "lsengine.c.labels"
+local random   = require "lsengine.c.random"
 local system   = require "lsengine.c.system"
+local augment  = require "lsengine.augment"
 local autograd = require "lsengine.autograd"
 local average  = require "lsengine.average"
+local checkpoint = require "lsengine.checkpoint"
 local evaluate = require "lsengine.evaluate"
 local histories = require "lsengine.history"
 local losses   = require "lsengine.loss"
@@ -42,8 +45,14 @@ local specs = {
     doc = "a number for each class: the weight of its rows in the cross-entropy; \"balanced\": N/(K·rows of the class) of the training rows, 0 for a class without rows" },
   accumulate     = { type = "integer", default = 1, min = 1, max = 2^31 - 1,
     doc = "batches whose gradients make one step, averaged by the weights of their rows: the step of one batch as large as all of them, up to rounding" },
+  augment        = { type = "augmentation|table", doc = "an augmentation of the inputs (ls.augment.…), or a table of several, which act in their order" },
+  checkpoint     = { type = "table", options = checkpoint.options, doc = "keeps the training in a file, from which an interrupted one goes on, to the same bits" },
   average        = { type = "table", options = average.options, doc = "exponential moving average of the weights; the validation rows are judged with it" },
 }
+
+local option_names = {}
+for name in pairs(specs) do option_names[#option_names + 1] = name end
+table.sort(option_names)
 
 local BUSY = 32 * 1024 -- kilobytes of heap from which the collector is stepped with each batch: lagging, it leaves the cache
 local DIVERGED = "training has diverged: a lower learning rate, or clip_norm, may help"
@@ -129,15 +138,24 @@ local function new_run(model, dataset, o)
   self.class_weights = read_class_weights(o.class_weights, dataset, o.loss)
   self.loss = o.loss or cross_entropy(self.class_weights)
   self.weights = weights.of(model)
+  if o.checkpoint then self.checkpoint = checkpoint.new(self, option_names) end
+  self.augmentations = augment.list("train", o.augment)
+  self.streams = {} -- of augmentation, mixing, …: a checkpoint keeps what is in here
+  for i, a in ipairs(self.augmentations) do self.streams[i] = augment.stream(a, o.rng) end
   if o.early_stopping then self.stopping = stopping.new(o.early_stopping, o.validation ~= nil) end
   if o.average then self.average = average.new(o.average, self.weights) end
-  if o.mix then self.mixing = o.rng:spawn "mixing" end
+  if o.mix then
+    self.mixing = o.rng:spawn "mixing"
+    self.streams[#self.streams + 1] = self.mixing
+  end
   return self
 end
 
--- What the model makes of a batch, and the target of the loss. The batch is the run's own copy: it may be mixed in place.
+-- What the model makes of a batch, and the target of the loss: augmentation first, then mixing, then softening. The batch is the run's own
+-- copy: it may be mixed in place.
 function Run:forward(x, y)
   local o, stream, output, info = self.o, self.mixing, nil, nil
+  for i, a in ipairs(self.augmentations) do x = augment.apply(a, x, self.streams[i]) end
   if stream and #y > 1 then
     if o.mix.kind == "manifold" then output, y, info = mix.forward(o.mix, self.model, x, y, stream) else x, y, info = mix.apply(o.mix, x, y, stream, true) end
     if info.same_class then self.pairs, self.same = self.pairs + 1, self.same + info.same_class end
@@ -220,34 +238,59 @@ function Run:finish_epoch()
   return over
 end
 
+-- The batches of this epoch. Within one that a checkpoint was written in, its order is drawn again, and those that were done are passed over.
+function Run:batches_left()
+  local rng, now = self.o.rng, nil
+  if self.within > 0 then
+    now = random.state(rng)
+    random.set_state(rng, self.order)
+  elseif self.checkpoint then
+    self.order = random.state(rng)
+  end
+  local next_batch = self.dataset:batches(self.o.batch, { rng = rng })
+  for _ = 1, self.within do next_batch() end
+  if now then random.set_state(rng, now) end
+  return next_batch
+end
+
 function Run:run_epoch()
-  local next_batch = self.dataset:batches(self.o.batch, { rng = self.o.rng })
+  local next_batch, due = self:batches_left(), false
   local before, started = self.seconds, clock()
   while self.step < self.total and self.within < self.batches do
     self:advance(next_batch)
     self.seconds = before + clock() - started
+    due = due or self.checkpoint and self.checkpoint:is_due()
+    if due and self.step < self.total and self.within < self.batches then
+      self.checkpoint:save(false)
+      due = false
+    end
   end
-  return self:finish_epoch()
+  local over = self:finish_epoch()
+  if due and not over then self.checkpoint:save(false) end
+  return over
 end
 
--- Leaves the model and the optimizer as a caller expects them.
-function Run:finish()
+-- The weights that the model is to have in the end.
+function Run:settle()
   local stop, mean = self.stopping, self.average
   if stop and stop.weights then
     weights.put(self.weights, stop.weights)
   elseif mean and mean.updates > 0 and self.o.average.keep == "average" then
     weights.put(self.weights, mean.values)
   end
-  self.optimizer:zero_grad()
-  self.optimizer.lr = self.base_rate
-  self.model:eval()
 end
 
 local train = public("ls.train", {
   doc = [[Trains a model on a data set. The order of rows, drawn anew each epoch, comes from a stream of its own, so that arms that differ in
 their targets see the same batches. With validation rows their metrics stand in each epoch's entry of the history; `loss` is always the training
-loss, the mean over the epoch's rows as they were trained on. Callbacks see the model with its weights of then, not with averaged ones.]],
-  errors = "a loss that is NaN or infinite (training has diverged), a data set without rows, a label that is no class of the model, early stopping by a metric that is not measured",
+loss, the mean over the epoch's rows as they were trained on. Callbacks see the model with its weights of then, not with averaged ones.
+
+With `checkpoint`, all that the training is goes into a file every so often: weights and buffers, the optimizer, all random streams, averages, the
+best epoch, the history. Where the file exists, ls.train goes on from it and ends with the same bits as if it had never been interrupted (killed,
+Ctrl-C, no power): the model, the history (but for seconds), rng. A finished one is not trained again. The file is replaced whole or not at all. It belongs to
+one training: with other options, data, model or seed it is refused. What functions of one's own keep (loss, callbacks) is not in it, and
+callbacks are called again for steps after the last checkpoint.]],
+  errors = "a loss that is NaN or infinite (training has diverged), a data set without rows, a label that is no class of the model, early stopping by a metric that is not measured, a checkpoint that is damaged, belongs to another training, or cannot be written",
   returns = "history: entries { epoch =, loss =, seconds =, learning_rate =, metrics of the validation rows… }; with early stopping, history.best_epoch and, where it stopped, history.stopped_at",
   example = [[local history = ls.train(model, data.train, { target = ls.target.uniform(0.1), epochs = 40, batch = 64, rng = rng,
   optimizer = ls.optim.sgd{ lr = 0.1, momentum = 0.9 },
@@ -258,10 +301,16 @@ print(history, history.best_epoch)]],
 }, function(model, dataset, o)
   local _ <close> = pitfalls.allow("train", o.allow)
   local run = new_run(model, dataset, o)
-  model:train()
-  local over = run.total == 0
-  while not over do over = run:run_epoch() end
-  run:finish()
+  if not (run.checkpoint and run.checkpoint:resume()) then
+    model:train()
+    local over = run.step >= run.total
+    while not over do over = run:run_epoch() end
+    run:settle()
+    if run.checkpoint then run.checkpoint:save(true) end
+  end
+  run.optimizer:zero_grad()
+  run.optimizer.lr = run.base_rate
+  model:eval()
   return run.history
 end)
 

@@ -155,10 +155,10 @@ ls_status ls_npy_open(const uint8_t *bytes, size_t size, ls_array *out, ls_err *
 }
 
 size_t ls_npy_header(ls_element type, int32_t rank, const int32_t *shape, uint8_t *buffer) {
-  assert(type == LS_F32 || type == LS_F64 || type == LS_I64);
+  assert(type == LS_F32 || type == LS_F64 || type == LS_I64 || type == LS_U8);
   char *text = (char *)buffer + 10, *end = (char *)buffer + LS_NPY_HEADER_SIZE;
   text += snprintf(text, (size_t)(end - text), "{'descr': '%s', 'fortran_order': False, 'shape': (",
-                   type == LS_F32 ? "<f4" : type == LS_F64 ? "<f8" : "<i8");
+                   type == LS_F32 ? "<f4" : type == LS_F64 ? "<f8" : type == LS_I64 ? "<i8" : "|u1");
   for (int32_t i = 0; i < rank; i++) text += snprintf(text, (size_t)(end - text), rank == 1 ? "%d," : i == 0 ? "%d" : ", %d", shape[i]);
   text += snprintf(text, (size_t)(end - text), "), }");
   size_t used = (size_t)(text - (char *)buffer), total = (used + 1 + 63) / 64 * 64;

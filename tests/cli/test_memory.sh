@@ -16,6 +16,16 @@ local x = ls.tensor.randn(12, 3, { rng = rng })
 local data = ls.data.new{ x = x, y = rng:integers(0, 1, 12), classes = 2 }.train
 local model = ls.nn.mlp({3, 4, 2}, { rng = rng, dropout = 0.1 })
 ls.train(model, data, { target = ls.target.prior(0.1, { 0.5, 0.5 }), epochs = 1, batch = 8, rng = rng, optimizer = ls.optim.adam{ lr = 0.01 }, clip_norm = 1 })
+os.remove "ckpt.npz"
+local function go_on()
+  local images = ls.data.new{ x = x:reshape(12, 1, 3, 1), y = data.y, classes = 2 }.train
+  local stream = ls.rng(2)
+  ls.train(ls.nn.mlp({3, 2}, { rng = stream }), images, { epochs = 2, batch = 4, accumulate = 2, rng = stream, optimizer = ls.optim.adam{ lr = 0.01 },
+    validation = images, early_stopping = { metric = "nll", patience = 5 }, average = {}, class_weights = "balanced",
+    augment = { ls.augment.shift{ pixels = 1 }, ls.augment.erase{} }, checkpoint = { file = "ckpt.npz" } }):plot "nll"
+end
+go_on()
+go_on()
 model:save "model.npz"
 x:save "x.npy"
 assert(model:load "model.npz" and ls.tensor.load "x.npy":hash() == x:hash())

@@ -6,8 +6,8 @@ local t = require "harness"
 local T = t.tests
 local program = io.popen("readlink /proc/$PPID/exe"):read "l"
 
-local function hash(threads, extra)
-  local pipe = io.popen(("%s run --threads %d tests/lua/train_hash.lua %s 2>&1"):format(program, threads, extra or ""))
+local function hash(threads, extra, script)
+  local pipe = io.popen(("%s run --threads %d tests/lua/%s.lua %s 2>&1"):format(program, threads, script or "train_hash", extra or ""))
   local text = pipe:read "a"
   pipe:close()
   local value = text:match "hash (%x+)"
@@ -20,6 +20,23 @@ local first, text = hash(1)
 function T.threads_make_no_difference()
   for _, threads in ipairs{ 2, 3, 5 } do t.equals(hash(threads), first) end
   print(("\nhash %s with 1, 2, 3 and 5 threads"):format(first))
+end
+
+-- ls.train with all that it has: augmentation, averages, accumulation, early stopping, class weights, a checkpoint that is gone on from.
+function T.threads_make_no_difference_to_trainings_with_everything()
+  local whole, said = hash(1, nil, "train_all_hash")
+  for _, threads in ipairs{ 2, 3, 5 } do t.equals(hash(threads, nil, "train_all_hash"), whole) end
+  t.is_true(tonumber(said:match "blocks augment (%d+)") > 1)
+  t.is_true(hash(1, "--set pixels=2", "train_all_hash") ~= whole)
+end
+
+-- Two threads write the first half, three the rest.
+function T.threads_may_change_between_checkpoints()
+  local file = os.tmpname()
+  os.remove(file)
+  t.message(function() hash(2, "--set stop=5 --set file=" .. file, "train_all_hash") end)
+  t.equals(hash(3, "--set file=" .. file, "train_all_hash"), hash(1, nil, "train_all_hash"))
+  os.remove(file)
 end
 
 function T.two_runs_are_equal()

@@ -23,7 +23,8 @@ local trace = os.getenv "LSENGINE_TRACE_CALLS"
 math.randomseed(math.tointeger(tonumber(os.getenv "LSENGINE_SEED" or 7)))
 local random, unpack = math.random, table.unpack
 
-local modules = { "autograd", "data", "eval", "files", "json", "labels", "layers", "mix", "loss", "nn", "program", "random", "system", "tensor" }
+local modules = { "augment", "autograd", "checkpoint", "data", "eval", "files", "json", "labels", "layers", "loss", "mix", "nn", "program", "random", "system",
+  "tensor" }
 
 -- What is not called, and why.
 local left_out = {
@@ -64,7 +65,9 @@ local make
 local function make_model() return ls.nn.mlp({ 3, 4, 3 }, { rng = ls.rng(1), dropout = 0.5 }) end
 
 local makers = {
-  tensor  = { function() return matrix(3, 3) end, function() return raw.full(0.5, 2, 2, 5, 4) end, function() return raw.full(0.5, 2, 1, 2, 2) end, function() return raw.full(1, 0, 0) end, function() return raw.full(1, 0, 2^31 - 1, 2^31 - 1, 2^31 - 1) end,
+  tensor  = { function() return matrix(6, 6):reshape(2, 2, 3, 3) end, function() return raw.full(1, 2, 0, 3, 3) end, function() return raw.full(1, 0, 1, 2, 2) end,
+    function() return raw.full(0.5, 2, 2, 5, 4) end, function() return raw.full(0.5, 2, 1, 2, 2) end,
+    function() return matrix(3, 3) end, function() return raw.full(1, 0, 0) end, function() return raw.full(1, 0, 2^31 - 1, 2^31 - 1, 2^31 - 1) end,
     function() return raw.full(2) end, function() return matrix(3, 3, 0 / 0) end, function() return raw.full(math.huge, 3, 3) end,
     function() return raw.full(0.5, 3) end, leaf, function() return leaf() * 2 end, function() return leaf():sum() end,
     function() return matrix(3, 4):transpose() end, function() return raw.full(1, 1):expand(2, 3) end, function() return matrix(5, 2):narrow(1, 2, 3):select(2, 1) end,
@@ -102,6 +105,8 @@ local makers = {
       m.alpha, m.kind, m.mode = random(9) - 3, ({ "mixup", "cutmix", "manifold", "either", "no" })[random(5)], ({ "row", "x", 5 })[random(3)]
       return m
     end },
+  augmentation = { function() return ls.augment.shift{ pixels = 2 } end, function() return ls.augment.crop{ size = { 2, 2 } } end, function() return ls.augment.flip{ vertical = 1 } end,
+    function() return ls.augment.erase{ probability = 1, aspect = 1e-300 } end, function() return ls.augment.crop{ size = { 3, 1 }, padding = 2^20 } end },
   history = { function() return ls.train(make_model(), new_set(matrix(4, 3), { 0, 1, 2, 1 }, 3), { epochs = 2, rng = ls.rng(1), optimizer = ls.optim.sgd{ lr = 0.1 } }) end,
     function() return history.new{} end, function() return history.new{ { epoch = 1, loss = 0 / 0 }, { epoch = -math.huge, loss = 1e308 } } end,
     function() return history.new{ { epoch = 1e300, loss = -1e308 }, { epoch = 1.0000001e300, loss = 1e308 } } end,
@@ -159,7 +164,8 @@ local function pick_kind(types)
   for kind in (types or ""):gmatch "[^|]+" do if makers[kind] then list[#list + 1] = kind end end
   return list[1] and pick(list)
 end
-local selves = { tensor = "tensor", labels = "labels", "layers", "mix", rng = "rng", model = "model", data = "dataset", target = "target", optimizer = "optimizer", history = "history", mix = "mix" }
+local selves = { tensor = "tensor", labels = "labels", rng = "rng", model = "model", data = "dataset", target = "target", optimizer = "optimizer", history = "history",
+  augmentation = "augmentation", mix = "mix" }
 
 -- Arguments as the specification says, with one of them replaced now and then.
 local function by_specification(name, spec)

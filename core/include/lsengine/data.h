@@ -56,7 +56,7 @@ ls_status ls_array_to_int64(const ls_array *a, int64_t *out, ls_err *err);
 
 #define LS_NPY_HEADER_SIZE 256
 
-/* The header of an NPY 1.0 file in C order and little-endian for LS_F32, LS_F64 or LS_I64 (asserted): a multiple of 64 bytes, at most
+/* The header of an NPY 1.0 file in C order and little-endian for LS_F32, LS_F64, LS_I64 or LS_U8 (asserted): a multiple of 64 bytes, at most
  * LS_NPY_HEADER_SIZE; returns its size. */
 size_t ls_npy_header(ls_element type, int32_t rank, const int32_t *shape, uint8_t *buffer);
 

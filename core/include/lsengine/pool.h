@@ -25,6 +25,7 @@ extern "C" {
   SITE(CROSS_ENTROPY, "cross_entropy")                                                                                   \
   SITE(OPTIMIZER, "optimizer")                                                                                           \
   SITE(DROPOUT, "dropout")                                                                                               \
+  SITE(AUGMENT, "augment")                                                                                               \
   SITE(GATHER, "gather")                                                                                                 \
   SITE(MIX, "mixing")                                                                                                    \
   SITE(CONVOLUTION, "convolution")                                                                                       \
