@@ -1,6 +1,6 @@
 /* Targets and losses. SPDX-License-Identifier: MIT
  *
- * A target in Lua is a table: { terms = { { labels, weight | tensor of weights }, … } } or { dense = tensor }, with
+ * A target in Lua is a table: { terms = { { labels, weight | tensor of weights }, … }, spread = tensor of uniform mass | nil } or { dense = tensor }, with
  * history = { { kind =, epsilon =, prior = | matrix = }, … } (entries with `mix` tell of mixing, which the terms hold). What it refers to is kept on the stack until the call returns: the
  * table is the script's, whose finalizers may empty it while memory is asked for. */
 #include "bindings/tensor.h"
@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { MOST_SOFTENINGS = 16, MOST_KEPT = 2 * LS_TARGET_TERMS + MOST_SOFTENINGS + 1 };
+enum { MOST_SOFTENINGS = 16, MOST_KEPT = 2 * LS_TARGET_TERMS + MOST_SOFTENINGS + 2 };
 
 typedef struct target_place {
   ls_target target;
@@ -131,6 +131,11 @@ static void check_target(lua_State *L, int index, const char *name, target_place
     if (lua_type(L, -1) != LUA_TTABLE) lsb_type_error(L, -1, name, "terms", "a table");
     read_terms(L, name, p);
     lua_pop(L, 1);
+    lsb_tensor *spread = field_tensor(L, name, "spread", p);
+    if (spread != NULL) {
+      if (spread->view.rank != 1 || spread->view.shape[0] != p->target.rows) lsb_fail(L, name, "the uniform mass does not fit %d rows", p->target.rows);
+      p->target.spread = spread->view.data;
+    }
   }
   read_history(L, name, p);
   lua_pop(L, 1);

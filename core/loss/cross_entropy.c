@@ -51,8 +51,13 @@ static double row_weight(const cross_entropy_job *j, int32_t row) {
     const float *q = t->dense.data + row * t->dense.stride;
     for (int32_t k = 0; k < t->dense.cols; k++) sum += (double)q[k] * (double)w[k];
   }
-  for (int32_t i = 0; i < t->terms; i++) sum += weight_at(&t->term[i], row) * (double)w[t->term[i].labels[row]];
-  return sum;
+  double labelled = 0.0;
+  for (int32_t i = 0; i < t->terms; i++) {
+    labelled += weight_at(&t->term[i], row);
+    sum += weight_at(&t->term[i], row) * (double)w[t->term[i].labels[row]];
+  }
+  if (t->spread == NULL || t->terms == 0) return sum;
+  return labelled > 0.0 ? sum / labelled : (double)w[t->term[0].labels[row]]; /* uniform mass has no weight of its own */
 }
 
 /* Mass of the classes that are not masked under a distribution given as floats. */
@@ -72,7 +77,7 @@ static double moved(const ls_cmat *z, int32_t row, const float *v) {
 
 /* What masked classes change in a row: how much the shared mass of the others grows. */
 typedef struct masked_row {
-  double classes_left, v_factor, mass, matrix_factor[LS_TARGET_TERMS];
+  double classes_left, v_factor, mean_factor, mass, matrix_factor[LS_TARGET_TERMS];
 } masked_row;
 
 static masked_row mask_of(const cross_entropy_job *j, int32_t row) {
@@ -80,6 +85,7 @@ static masked_row mask_of(const cross_entropy_job *j, int32_t row) {
   const ls_resolved *r = &j->resolved;
   masked_row m = {.classes_left = mass_left(&j->z, row, NULL), .mass = ls_target_mass(t, row)};
   if (r->v != NULL) m.v_factor = moved(&j->z, row, r->v);
+  if (r->mean_row != NULL) m.mean_factor = moved(&j->z, row, r->mean_row);
   for (int32_t i = 0; i < t->terms && r->matrix != NULL; i++)
     m.matrix_factor[i] = moved(&j->z, row, r->matrix + (size_t)t->term[i].labels[row] * (size_t)r->classes);
   return m;
@@ -89,7 +95,8 @@ static masked_row mask_of(const cross_entropy_job *j, int32_t row) {
 static double careful_q(const cross_entropy_job *j, const masked_row *m, int32_t row, int32_t k, double *soft) {
   const ls_target *t = j->target;
   const ls_resolved *r = &j->resolved;
-  double hard = 0.0, spread = m->mass * r->u / m->classes_left;
+  double hard = 0.0, own = ls_target_spread(t, row), spread = (m->mass * r->u + own * r->a) / m->classes_left;
+  if (r->mean_row != NULL) spread += own * m->mean_factor * (double)r->mean_row[k];
   if (r->v != NULL) spread += m->mass * m->v_factor * (double)r->v[k];
   for (int32_t i = 0; i < t->terms; i++) {
     int64_t y = t->term[i].labels[row];
@@ -144,10 +151,11 @@ static bool fast_row(const cross_entropy_job *j, int32_t row, row_result *out, f
   const ls_kernels *kernels = j->kernels;
   size_t n = (size_t)j->z.cols;
   float max = kernels->max(n, z);
-  double shifted, hard = 0.0, soft = 0.0, mass = ls_target_mass(t, row), spread = mass * r->u;
+  double shifted, hard = 0.0, soft = 0.0, mass = ls_target_mass(t, row), own = ls_target_spread(t, row), spread = mass * r->u + own * r->a;
   double logits[LS_TARGET_TERMS], sum;
   for (int32_t i = 0; i < t->terms; i++) logits[i] = (double)(z[t->term[i].labels[row]] - max);
   if (r->v != NULL) soft -= mass * shifted_dot(j->z.cols, r->v, z, max);
+  if (r->mean_row != NULL) soft -= own * shifted_dot(j->z.cols, r->mean_row, z, max);
   for (int32_t i = 0; i < t->terms; i++) {
     double w = weight_at(&t->term[i], row);
     hard -= r->a * w * logits[i];
@@ -158,7 +166,7 @@ static bool fast_row(const cross_entropy_job *j, int32_t row, row_result *out, f
   if (!isfinite(sum) || !isfinite(shifted)) return false;
   soft -= spread / (double)n * shifted;
 
-  double log_sum = log(sum), hard_mass = r->a * mass, soft_mass = spread + mass * r->v_sum;
+  double log_sum = log(sum), hard_mass = r->a * (mass - own), soft_mass = spread + mass * r->v_sum;
   if (r->matrix != NULL) soft_mass = mass - hard_mass;
   double total = hard_mass + soft_mass;
   out->soft = soft + soft_mass * log_sum;
@@ -166,6 +174,7 @@ static bool fast_row(const cross_entropy_job *j, int32_t row, row_result *out, f
   if (grad == NULL) return true;
   kernels->scale_subtract(n, (float)(scale * total / sum), (float)(scale * spread / (double)n), grad);
   if (r->v != NULL) kernels->axpy(n, (float)(-scale * mass), r->v, grad);
+  if (r->mean_row != NULL) kernels->axpy(n, (float)(-scale * own), r->mean_row, grad);
   if (t->terms == 0) kernels->axpy(n, (float)(-scale * r->a), t->dense.data + row * t->dense.stride, grad);
   for (int32_t i = 0; i < t->terms; i++) {
     double w = scale * weight_at(&t->term[i], row);

@@ -41,6 +41,8 @@ bool ls_target_ignored(const ls_target *t, ls_ignore ignore, int32_t row) {
   return false;
 }
 
+double ls_target_spread(const ls_target *t, int32_t row) { return t->spread == NULL ? 0.0 : (double)t->spread[row]; }
+
 double ls_target_mass(const ls_target *t, int32_t row) {
   double mass = 0.0;
   if (t->terms == 0) {
@@ -48,13 +50,14 @@ double ls_target_mass(const ls_target *t, int32_t row) {
     for (int32_t k = 0; k < t->dense.cols; k++) mass += (double)q[k];
   }
   for (int32_t i = 0; i < t->terms; i++) mass += weight_of(&t->term[i], row);
-  return mass;
+  return mass + ls_target_spread(t, row);
 }
 
 static ls_status check_labels(const ls_target *t, int32_t classes, ls_ignore ignore, ls_err *err) {
   for (int32_t row = 0; row < t->rows; row++) {
-    double sum = 0.0;
+    double sum = ls_target_spread(t, row);
     if (ls_target_ignored(t, ignore, row)) continue;
+    if (!(sum >= 0.0 && sum <= 1.0)) return ls_fail(err, LS_ERANGE, "the uniform mass of row %d of the target is %g, allowed is 0 to 1", row + 1, sum);
     for (int32_t i = 0; i < t->terms; i++) {
       int64_t y = t->term[i].labels[row];
       double w = weight_of(&t->term[i], row);
@@ -96,7 +99,7 @@ static bool has(const ls_target *t, ls_softening_kind kind) {
 /* In doubles while softenings are added up: v (K), B (K,K), one row of B beside; then in floats. */
 size_t ls_target_scratch(const ls_target *t, int32_t classes) {
   size_t k = (size_t)classes, bytes = 0;
-  if (has(t, LS_SOFTEN_MATRIX)) bytes += k * (k + 1) * (sizeof(double) + sizeof(float));
+  if (has(t, LS_SOFTEN_MATRIX)) bytes += k * (k + 1) * (sizeof(double) + sizeof(float)) + k * sizeof(float);
   if (bytes > 0 || has(t, LS_SOFTEN_PRIOR)) bytes += k * (sizeof(double) + sizeof(float));
   return bytes;
 }
@@ -161,6 +164,15 @@ ls_status ls_target_resolve(const ls_target *t, int32_t classes, ls_ignore ignor
     for (size_t k = 0; k < (with_matrix ? n * (n + 1) : n); k++) floats[k] = (float)v[k];
     r.v = floats;
     r.matrix = with_matrix ? floats + n : NULL;
+    if (with_matrix && t->spread != NULL) {
+      float *mean = floats + n * (n + 1);
+      for (size_t k = 0; k < n; k++) {
+        double sum = 0.0;
+        for (size_t y = 0; y < n; y++) sum += b[y * n + k];
+        mean[k] = (float)(sum / (double)n);
+      }
+      r.mean_row = mean;
+    }
   }
   *out = r;
   return LS_OK;
@@ -182,6 +194,11 @@ double ls_target_at(const ls_target *t, const ls_resolved *r, int32_t row, int32
     mass += w;
     if (y == k) q += r->a * w;
     if (r->matrix != NULL) q += w * (double)r->matrix[(size_t)y * width + (size_t)k];
+  }
+  if (t->spread != NULL) {
+    double s = ls_target_spread(t, row);
+    mass += s;
+    q += s * (r->a / n + (r->mean_row == NULL ? 0.0 : (double)r->mean_row[k]));
   }
   return q + mass * (r->u / n + (r->v == NULL ? 0.0 : (double)r->v[k]));
 }
@@ -214,7 +231,7 @@ static double row_entropy(const ls_target *t, const ls_resolved *r, int32_t row)
     distinct++;
     entropy += entropy_term(ls_target_at(t, r, row, (int32_t)t->term[i].labels[row]));
   }
-  return entropy + (r->classes - distinct) * entropy_term(ls_target_mass(t, row) * r->u / r->classes);
+  return entropy + (r->classes - distinct) * entropy_term((ls_target_mass(t, row) * r->u + ls_target_spread(t, row) * r->a) / r->classes);
 }
 
 static int32_t true_class(const ls_target *t, int32_t row) {

@@ -62,6 +62,7 @@ static void hold_to_oracle(const ls_target *t, int n, int k, const float *weight
     for (int m = 0; m < t->terms && weights != NULL; m++)
       row_weight[i] += (t->term[m].weights ? (double)t->term[m].weights[i] : t->term[m].weight) * (double)weights[t->term[m].labels[i]];
     for (int c = 0; c < k && t->terms == 0 && weights != NULL; c++) row_weight[i] += (double)t->dense.data[i * k + c] * (double)weights[c];
+    if (t->spread != NULL) row_weight[i] /= 1 - (double)t->spread[i]; /* uniform mass has no weight of its own */
     if (weights == NULL) row_weight[i] = 1;
     assert_close(sum, 1, 0, 1e-5); /* dense rows and priors are floats */
   }
@@ -106,6 +107,11 @@ static void every_kind_of_target_matches_the_oracle(void **state) {
       hold_to_oracle(&one, n, k, NULL);
       hold_to_oracle(&one, n, k, weights);
       hold_to_oracle(&mixed, n, k, weights);
+      static float own[MOST], less[MOST], lesser[MOST]; /* an epsilon for each row, mixed */
+      for (int i = 0; i < n; i++) own[i] = 0.4f * lambda[(i + 1) % n], less[i] = lambda[i] * (1 - own[i]), lesser[i] = rest[i] * (1 - own[i]);
+      ls_target by_row = {.rows = n, .terms = 2, .term = {{labels, less, 0}, {second, lesser, 0}}, .spread = own, .softening = all, .softenings = used};
+      hold_to_oracle(&by_row, n, k, NULL);
+      hold_to_oracle(&by_row, n, k, weights);
       if (k < 1000 || used < 4) hold_to_oracle(&soft, n, k, weights);
     }
   }
@@ -164,6 +170,40 @@ static void compositions_keep_their_identities(void **state) {
   }
   t.term[0].labels = second;
   assert_close(value_of(mat(other, n, k), &t, &o, NULL), plain, 1e-6, 0);
+}
+
+/* An epsilon for each row is uniform smoothing of each row; softened further, too, where only labels and uniform mass are there. */
+static void an_epsilon_for_each_row_is_uniform_smoothing_of_the_row(void **state) {
+  (void)state;
+  enum { n = 33, k = 10 };
+  static float own[n], keep[n], matrix[k * k], together[n * k], alone[n * k];
+  ls_rng r;
+  ls_rng_seed(&r, 17);
+  random_case(&r, n, k);
+  for (int i = 0; i < k; i++)
+    for (int c = 0; c < k; c++) matrix[i * k + c] = c == (i * 3 + 1) % k ? 0.75f : c == i ? 0.25f : 0.0f;
+  for (int i = 0; i < n; i++) own[i] = i == 5 ? 1.0f : i == 6 ? 0.0f : 0.5f * (float)ls_rng_double(&r), keep[i] = 1 - own[i];
+  const ls_softening after[] = {{.kind = LS_SOFTEN_UNIFORM, .epsilon = 0.1}, {.kind = LS_SOFTEN_MATRIX, .epsilon = 0.3, .matrix = {matrix, k, k, k}}};
+  for (int used = 0; used <= 2; used++) {
+    ls_target t = {.rows = n, .terms = 1, .term = {{labels, keep, 0}}, .spread = own, .softening = after, .softenings = used};
+    ls_cross_entropy_options o = {.reduction = LS_LOSS_NONE};
+    ls_cross_entropy_result result;
+    ls_mat grad = {together, n, k, k}, one = {alone, 1, k, k};
+    assert_ok(ls_cross_entropy(mat(z, n, k), &t, &o, scratch, &result, &grad, rows, err));
+    for (int i = 0; i < n; i++) {
+      const ls_softening all[] = {{.kind = LS_SOFTEN_UNIFORM, .epsilon = (double)own[i]}, after[0], after[1]};
+      ls_target row = {.rows = 1, .terms = 1, .term = {{labels + i, NULL, 1}}, .softening = all, .softenings = used + 1};
+      float loss;
+      assert_ok(ls_cross_entropy(mat(z + i * k, 1, k), &row, &o, scratch, &result, &one, &loss, err));
+      assert_close(rows[i], loss, 2e-6, 1e-6);
+      for (int c = 0; c < k; c++) assert_close(together[i * k + c], alone[c], 0, 2e-7);
+    }
+  }
+  ls_target bad = {.rows = n, .terms = 1, .term = {{labels, keep, 0}}, .spread = own};
+  own[3] = 1.5f;
+  ls_cross_entropy_options o = {0};
+  ls_cross_entropy_result result;
+  assert_fails(ls_cross_entropy(mat(z, n, k), &bad, &o, scratch, &result, NULL, NULL, err), LS_ERANGE, "the uniform mass of row 4 of the target is 1.5, allowed is 0 to 1");
 }
 
 /* The table of floors and hard losses: K = 10, logits at the smoothed optimum. */
@@ -348,6 +388,7 @@ int main(void) {
       cmocka_unit_test(every_kind_of_target_matches_the_oracle),
       cmocka_unit_test(pytorchs_numbers_come_out),
       cmocka_unit_test(compositions_keep_their_identities),
+      cmocka_unit_test(an_epsilon_for_each_row_is_uniform_smoothing_of_the_row),
       cmocka_unit_test(the_pinned_numbers_hold),
       cmocka_unit_test(masked_classes_take_no_mass),
       cmocka_unit_test(what_cannot_be_is_refused_by_row),

@@ -2,8 +2,9 @@
  *
  * A target is an object, not a matrix: labelled terms (one, or several with weights, as mixing makes them) or dense rows,
  * and a list of softenings, all linear maps of distributions. The list is applied when the number of classes K is known:
- *   q_i = sum_t w_it (a·1[y_it] + B[y_it]) + m_i (u/K + v),   m_i = sum_t w_it
- * so that a smoothed or mixed target costs O(N), and smoothing a mix equals mixing what is smoothed to the bit. */
+ *   q_i = sum_t w_it (a·1[y_it] + B[y_it]) + s_i (a/K + mean row of B) + m_i (u/K + v),   m_i = s_i + sum_t w_it
+ * with s_i a row's own uniform mass (an epsilon for each row), so that a smoothed or mixed target costs O(N), and smoothing a mix
+ * equals mixing what is smoothed to the bit. */
 #ifndef LSENGINE_TARGET_H
 #define LSENGINE_TARGET_H
 
@@ -40,6 +41,7 @@ typedef struct ls_term {
 typedef struct ls_target {
   int32_t rows, terms; /* terms = 0: `dense` holds the rows */
   ls_term term[LS_TARGET_TERMS];
+  const float *spread; /* (rows), or NULL for none: mass that lies uniformly over the classes before any softening; with terms only */
   ls_cmat dense;       /* (rows, K): >= 0, each row sums to 1 */
   const ls_softening *softening;
   int32_t softenings;
@@ -57,6 +59,7 @@ typedef struct ls_resolved {
   double a, u, v_sum;
   const float *v;      /* (K) */
   const float *matrix; /* B (K,K), rows of K */
+  const float *mean_row; /* (K): the mean of B's rows */
 } ls_resolved;
 
 /* Bytes that ls_target_resolve needs. */
@@ -70,7 +73,8 @@ ls_status ls_target_resolve(const ls_target *t, int32_t classes, ls_ignore ignor
 /* True where a row is ignored: one of its labels is the ignored one. */
 bool ls_target_ignored(const ls_target *t, ls_ignore ignore, int32_t row);
 
-/* Mass of a row and of its k-th class. O(terms), dense with a matrix O(K). */
+/* A row's own uniform mass; the mass of a row, and of its k-th class. O(terms), dense with a matrix O(K). */
+double ls_target_spread(const ls_target *t, int32_t row);
 double ls_target_mass(const ls_target *t, int32_t row);
 double ls_target_at(const ls_target *t, const ls_resolved *r, int32_t row, int32_t k);
 
