@@ -146,7 +146,7 @@ static int batch_norm(lua_State *L) {
   bool training = lua_toboolean(L, 6) || running[0] == NULL || running[1] == NULL;
   double momentum = lsb_check_number(L, 7, name, "momentum"), eps = lsb_check_number(L, 8, name, "eps"), count = (double)s.n * (double)s.inner;
   if (!(eps > 0.0) || !(momentum >= 0.0 && momentum <= 1.0)) return lsb_fail(L, name, "eps is %g and momentum %g, allowed are above 0 and 0 to 1", eps, momentum);
-  if (training && count < 2.0) return lsb_fail(L, name, "in training more than one number in each channel is required, the batch has one row");
+  if (training && count < 2.0) return lsb_fail(L, name, "in training more than one number in each channel is required, the batch has one row (drop_last = true leaves such a last batch out)");
   lsb_tensor *y = lsb_new_tensor(L, name, x->view.rank, x->view.shape);
   double *mean = lsb_new_scratch(L, name, 2 * (size_t)s.channels * sizeof *mean), *scale = mean + s.channels;
   if (training) {

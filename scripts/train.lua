@@ -31,6 +31,7 @@ local specs = {
   loss      = { type = "callable", doc = "function(logits, target) → a one-element tensor; cross-entropy without it" },
   epochs    = { type = "number", required = true, min = 0, below = math.huge, doc = "passes over the data; a fraction ends within one" },
   batch     = { type = "integer", default = 128, min = 1, max = 2^31 - 1, doc = "rows of a batch" },
+  drop_last = { type = "boolean", default = false, doc = "leave out an epoch's last batch where it is smaller than the others (batch norm cannot take one row alone)" },
   rng       = { type = "rng", required = true, doc = "the order of rows comes from its stream \"order\"" },
   optimizer = { type = "optimizer", required = true, doc = "a recipe (ls.optim.sgd{…}), or an optimizer of this model's parameters" },
   schedule  = { type = "schedule", doc = "of the learning rate (ls.optim.cosine{…})" },
@@ -132,10 +133,17 @@ local function new_run(model, dataset, o)
     step = 0, epoch = 1, within = 0, sum = 0, weight = 0, seconds = 0, -- steps in all; this epoch's number, batches, losses, time
     pairs = 0, same = 0, -- this epoch's mixed batches, their rates of pairs of one class
   }, Run)
-  self.batches = math.ceil(rows / o.batch)
+  self.batches = o.drop_last and rows // o.batch or math.ceil(rows / o.batch)
+  if self.batches == 0 then raise("train", ("drop_last leaves no batch: the data set has %d rows, a batch %d"):format(rows, o.batch)) end
   self.steps = math.ceil(self.batches / o.accumulate)
   self.total = math.floor(o.epochs * self.steps + 0.5)
   self.class_weights = read_class_weights(o.class_weights, dataset, o.loss)
+  if not o.loss and raw.is_tensor(dataset.y) then
+    raise("train", "the training rows have numbers, not classes: give loss = function(output, y) return ls.loss.mse(output, y) end")
+  end
+  if o.target and raw.is_tensor(dataset.y) then
+    pitfalls.raise("smoothing-regression", ("train was given the target scheme %s for rows that have numbers, not classes: softening means nothing there"):format(tostring(o.target)))
+  end
   self.loss = o.loss or cross_entropy(self.class_weights)
   self.weights = weights.of(model)
   if o.checkpoint then self.checkpoint = checkpoint.new(self, option_names) end
@@ -247,7 +255,7 @@ function Run:batches_left()
   elseif self.checkpoint then
     self.order = random.state(rng)
   end
-  local next_batch = self.dataset:batches(self.o.batch, { rng = rng })
+  local next_batch = self.dataset:batches(self.o.batch, { rng = rng, drop_last = self.o.drop_last })
   for _ = 1, self.within do next_batch() end
   if now then random.set_state(rng, now) end
   return next_batch

@@ -117,9 +117,9 @@ function T.what_makes_no_sense_is_refused()
     "evaluate: temperature_on is a data set of regression, one of labels is required", true)
   t.fails(function() return ls.evaluate(wide, d) end, "evaluate: the model gives 20x3, 20x1 is required", true)
   t.fails(function() return ls.evaluate(model, d:subset{}) end, "evaluate: the data set has no rows", true)
-  t.fails(function() return ls.train(model, d, { epochs = 1, rng = ls.rng(1), optimizer = ls.optim.sgd{ lr = 0.1 } }) end, "target is a tensor", true)
+  t.fails(function() return ls.train(model, d, { epochs = 1, rng = ls.rng(1), optimizer = ls.optim.sgd{ lr = 0.1 } }) end, "train: the training rows have numbers, not classes: give loss = ", true)
   t.fails(function() return ls.train(model, d, { epochs = 1, rng = ls.rng(1), optimizer = ls.optim.sgd{ lr = 0.1 }, target = ls.target.uniform(0.1), loss = mse }) end,
-    "uniform: target is a tensor, labels", true)
+    "softening means nothing there [smoothing-regression]", true)
   ls.no_grad(function() model.weight:fill_(0 / 0) end)
   t.fails(function() return ls.evaluate(model, d) end, "evaluate: predictions[1] is NaN", true)
 end

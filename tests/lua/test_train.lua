@@ -324,4 +324,20 @@ function T.curves_are_drawn()
   end
 end
 
+function T.a_last_batch_that_is_smaller_may_be_left_out()
+  local steps = 0
+  local function run(batch, drop)
+    steps = 0
+    local model = ls.nn.sequential({ ls.nn.linear(3, 4), ls.nn.batch_norm(4), ls.nn.linear(4, 2) }, { rng = ls.rng(1) })
+    local d = ls.data.new{ x = ls.tensor.randn(9, 3, { rng = ls.rng(2) }), y = { 0, 1, 0, 1, 0, 1, 0, 1, 0 }, classes = 2 }.train
+    return ls.train(model, d, { epochs = 2, batch = batch, drop_last = drop, rng = ls.rng(3), optimizer = ls.optim.sgd{ lr = 0.1 }, on_batch = function() steps = steps + 1 end })
+  end
+  run(4, true)
+  t.equals(steps, 4)
+  run(3, false)
+  t.equals(steps, 6)
+  t.fails(function() return run(4, false) end, "the batch has one row (drop_last = true leaves such a last batch out)")
+  t.fails(function() return run(10, true) end, "train: drop_last leaves no batch: the data set has 9 rows, a batch 10")
+end
+
 t.run()
