@@ -139,6 +139,7 @@ int lsb_open_nn(lua_State *L);
 int lsb_open_json(lua_State *L);
 int lsb_open_program(lua_State *L);
 int lsb_open_random(lua_State *L);
+int lsb_open_schemes(lua_State *L);
 int lsb_open_system(lua_State *L);
 
 /* The list of all binding modules, by the name under which the library requires them ("lsengine.c.tensor"). */

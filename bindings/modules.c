@@ -16,6 +16,7 @@ const luaL_Reg lsb_modules[] = {
     {"lsengine.c.nn", lsb_open_nn},
     {"lsengine.c.program", lsb_open_program},
     {"lsengine.c.random", lsb_open_random},
+    {"lsengine.c.schemes", lsb_open_schemes},
     {"lsengine.c.system", lsb_open_system},
     {"lsengine.c.tensor", lsb_open_tensor},
     {NULL, NULL},

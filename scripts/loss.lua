@@ -48,7 +48,7 @@ local function cross_entropy(who, logits, given, o)
   local t = target.from(who, given)
   if raw.rank(logits) ~= 2 then raise(who, ("logits have shape %s, a matrix (rows × classes) is required"):format(raw.shape_text(logits))) end
   if o.weight and not raw.is_tensor(o.weight) then o.weight = raw.from(o.weight) end
-  local value = operation(logits, t, o.weight, o.ignore_index, o.reduction, o.weighting == "pytorch")
+  local value = operation(logits, target.resolved(t, raw.size(logits, 2)), o.weight, o.ignore_index, o.reduction, o.weighting == "pytorch")
   local report = last_report
   target.inspect(t, raw.size(logits, 2), o.ignore_index)
   grad.set_tag(value, { target = t, weighting = o.weighting, weighted = o.weight ~= nil, kept = report.kept, ignored = report.ignored,
@@ -73,9 +73,9 @@ the mass that was spread (ε·H(u, p)). They sum to ls.loss.cross_entropy.]],
   options = specs,
 }, function(logits, given, o)
   local whole, t = cross_entropy("cross_entropy_parts", logits, given, o)
-  local _, _, keep = c.summary(t, raw.size(logits, 2), o.ignore_index)
+  local _, _, keep = c.summary(target.resolved(t, raw.size(logits, 2)), raw.size(logits, 2), o.ignore_index)
   local plain = target.from("cross_entropy_parts", given)
-  plain = setmetatable({ terms = plain.terms, dense = plain.dense, origin = plain.origin, history = {} }, getmetatable(plain))
+  plain = setmetatable({ terms = plain.terms, dense = plain.dense, spread = plain.spread, origin = plain.origin, history = {} }, getmetatable(plain))
   local hard = cross_entropy("cross_entropy_parts", logits, plain, o) * keep
   grad.set_tag(hard, grad.tag(whole))
   return hard, whole - hard
@@ -87,7 +87,7 @@ loss.kl_divergence = public("ls.loss.kl_divergence", {
   options = { ignore_index = specs.ignore_index },
 }, function(logits, given, o)
   local value, t = cross_entropy("kl_divergence", logits, given, { ignore_index = o.ignore_index, reduction = "mean", weighting = "lsengine" })
-  return value - (c.summary(t, raw.size(logits, 2), o.ignore_index))
+  return value - (c.summary(target.resolved(t, raw.size(logits, 2)), raw.size(logits, 2), o.ignore_index))
 end)
 
 -- A softened target has no meaning here.

@@ -198,6 +198,14 @@ local function print_options(specs)
   end
 end
 
+commands.schemes = { "schemes [NAME]", "lists the softening schemes, or explains one", {}, function(_, rest)
+  local catalogue = require "lsengine.catalogue"
+  if #rest > 1 then return fail("schemes takes one name at most") end
+  if rest[1] then return catalogue.show(rest[1], fail) end
+  catalogue.list()
+  return 0
+end }
+
 commands.help = { "help [COMMAND | FUNCTION]", "explains a command, or a function such as ls.nn.mlp", {}, function(_, rest)
   local topic = rest[1]
   if not topic then

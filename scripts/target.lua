@@ -40,7 +40,16 @@ end
 
 local function number(x) return ("%.4g"):format(x) end
 
-local function entry_text(entry) return ("%s(%s)"):format(entry.kind, number(entry.mix and entry.alpha or entry.epsilon)) end
+-- uniform(0.1), sord{ alpha = 2, epsilon = 1, power = 1 }
+local function entry_text(entry)
+  if entry.parameters then
+    local parts = {}
+    for name, value in pairs(entry.parameters) do parts[#parts + 1] = ("%s = %s"):format(name, number(value)) end
+    table.sort(parts)
+    return ("%s{ %s }"):format(entry.kind, table.concat(parts, ", "))
+  end
+  return ("%s(%s)"):format(entry.kind, number(entry.mix and entry.alpha or entry.epsilon))
+end
 
 -- "uniform(0.1), on labels"
 function target.text(t)
@@ -69,14 +78,47 @@ Target.rows = public("target:rows", {
   self = "built target",
   doc = "All rows as a matrix, O(N·K): to look at, or to compare with.", returns = "tensor (N×K)", example = "print(ls.target.uniform(0.1)(labels):rows(10))",
   { "classes", type = "integer", min = 1, max = 2^31 - 1, doc = "K" },
-}, function(self, classes) return c.rows(self, classes) end)
+}, function(self, classes) return c.rows(target.resolved(self, classes), classes) end)
 Target.entropy = public("target:entropy", {
   self = "built target",
   doc = "Mean entropy of the rows in nats: the floor of the loss, which it cannot go below.", returns = "number",
   example = "print(ls.target.uniform(0.1)(labels):entropy(10))   -- 0.5003 nats",
   { "classes", type = "integer", min = 1, max = 2^31 - 1, doc = "K" },
-}, function(self, classes) return (c.summary(self, classes)) end)
+}, function(self, classes) return (c.summary(target.resolved(self, classes), classes)) end)
 Target.floor = Target.entropy
+Target.row = public("target:row", {
+  self = "built target", called = "row",
+  doc = "One row: the distribution that a row of the data is trained against.", returns = "tensor (K)", example = "print(ls.target.uniform(0.1)(labels):row(1, 10))",
+  { "position", type = "integer", min = 1, max = 2^31 - 1, doc = "from 1" }, { "classes", type = "integer", min = 1, max = 2^31 - 1, doc = "K" },
+}, function(self, position, classes)
+  local n = self.dense and raw.size(self.dense, 1) or #self.terms[1][1]
+  if position > n then raise("row", ("position is %d, the target has %d rows"):format(position, n)) end
+  local one = { history = self.history, terms = {} }
+  if self.dense then
+    one.dense, one.terms = raw.contiguous(raw.narrow(self.dense, 1, position, 1)), nil
+  else
+    for i, term in ipairs(self.terms) do
+      local weight = term[2]
+      one.terms[i] = { clabels.narrow(term[1], position, 1), type(weight) == "number" and weight or raw.contiguous(raw.narrow(weight, 1, position, 1)) }
+    end
+    one.spread = self.spread and raw.contiguous(raw.narrow(self.spread, 1, position, 1))
+  end
+  return raw.select(c.rows(target.resolved(one, classes), classes), 1, 1)
+end)
+
+-- ---- schemes that are matrices, made when the number of classes is known ----
+
+-- The target as C reads it: entries that the catalogue's schemes made become matrices. The target itself where there are none.
+function target.resolved(t, classes)
+  local history
+  for i, entry in ipairs(t.history) do
+    if entry.rows then
+      history = history or table.move(t.history, 1, #t.history, 1, {})
+      history[i] = { kind = "matrix", epsilon = entry.epsilon, matrix = entry.rows(classes) }
+    end
+  end
+  return history and setmetatable({ terms = t.terms, dense = t.dense, spread = t.spread, origin = t.origin, history = history }, Target) or t
+end
 
 -- ---- pitfalls, looked at when K is known ----
 
@@ -87,14 +129,14 @@ local function expected(t, classes, ignore)
   for _, entry in ipairs(t.history) do
     if entry.mix then mix, others = entry, mix end
   end
-  if not mix or others or t.dense or #t.terms ~= 2 or classes < 2 then return c.summary(t, classes, ignore) end
+  if not mix or others or t.dense or #t.terms ~= 2 or classes < 2 then return c.summary(target.resolved(t, classes), classes, ignore) end
   local n, own, partner = 2048, {}, {}
   for i = 0, n - 1 do
     own[i + 1] = i % classes
     partner[i + 1] = (i + 1 + i // classes % (classes - 1)) % classes
   end
   local weights = mix.typical(n)
-  return c.summary({ terms = { { clabels.from(own), weights }, { clabels.from(partner), raw.sub(1, weights) } }, history = t.history }, classes)
+  return c.summary(target.resolved({ terms = { { clabels.from(own), weights }, { clabels.from(partner), raw.sub(1, weights) } }, history = t.history }, classes), classes)
 end
 
 -- Checks that need the number of classes: called by every categorical loss.
@@ -107,13 +149,13 @@ function target.inspect(t, classes, ignore)
     if e and e > 0 then
       if entry.kind == "wrong_classes" then e = e * classes / math.max(1, classes - 1) end
       keep = keep * (1 - e)
-      local least = entry.least or keep
+      local least = entry.rows and 1 or entry.least or keep -- a distribution of its own may lean away from the label, and says so
       if least <= 1e-12 then
         pitfalls.raise("epsilon-too-large", ("%s over %d classes leaves the true class no more mass than another"):format(
           entry_text(entry), classes), entry.where, true)
-      elseif entry.epsilon > 0.3 then
+      elseif entry.epsilon > 0.3 and not entry.rows then
         pitfalls.raise("epsilon-too-large", ("%s: ε above 0.3 leaves little to learn from; the loss cannot fall below %.3f here"):format(
-          entry_text(entry), (c.summary(t, classes, ignore))), entry.where)
+          entry_text(entry), (c.summary(target.resolved(t, classes), classes, ignore))), entry.where)
       end
     end
   end
@@ -138,7 +180,7 @@ local function apply(self, value)
   if not stacked and self.entry.epsilon > 0 and is_soft(base) then
     stacked = { where = system.where(), at = #base.history, terms = base.terms, dense = base.dense }
   end
-  return new{ terms = base.terms, dense = base.dense, origin = base.origin, history = history, stacked = stacked }
+  return new{ terms = base.terms, dense = base.dense, spread = base.spread, origin = base.origin, history = history, stacked = stacked }
 end
 Scheme.__call = system.public(apply)
 
@@ -220,6 +262,28 @@ target.matrix = public("ls.target.matrix", {
   end
   return scheme("matrix", { epsilon = e, matrix = p, least = least })
 end)
+-- The catalogue's schemes: each an entry of core/target/schemes.c.
+local schemes = require "lsengine.c.schemes"
+target.catalogue = schemes.list()
+for _, entry in ipairs(target.catalogue) do
+  local specs = { epsilon = { type = "number", default = 1, min = 0, max = 1, doc = "mass that goes by the scheme; the rest stays on the label" } }
+  for _, p in ipairs(entry.parameters) do
+    specs[p.name] = { type = p.type, default = p.default, min = p.min, max = p.max, above = p.above, below = p.below, doc = p.doc }
+  end
+  target[entry.name] = public("ls.target." .. entry.name, {
+    doc = ("%s: %s. For %s. Not for %s. It must hold: %s. %s."):format(entry.title, entry.formula, entry.use, entry.avoid, entry.property, entry.paper),
+    returns = "scheme", errors = "a number of classes that does not fit (raised by the loss)", example = entry.example, options = specs,
+  }, function(o)
+    local values, made = {}, {}
+    for i, p in ipairs(entry.parameters) do values[i] = o[p.name] end
+    local function rows(classes)
+      made[classes] = made[classes] or schemes.matrix(entry.name, values, classes)
+      return made[classes]
+    end
+    return scheme(entry.name, { epsilon = o.epsilon, rows = rows, parameters = o })
+  end)
+end
+
 target.soft = public("ls.target.soft", {
   doc = "Rows of probabilities as a target. A class weight weighs such a row by sum_k q_k w_k, so that a smoothed target given as rows weighs differently from the same given as an object.",
   returns = "target", example = "local loss = ls.loss.cross_entropy(logits, ls.target.soft(teacher_logits:softmax()))",
