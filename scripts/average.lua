@@ -10,8 +10,8 @@ local weights  = require "lsengine.weights"
 local average = {}
 
 average.options = {
-  decay = { type = "number", default = 0.999, min = 0, below = 1, doc = "the share of the average that a step keeps" },
-  start = { type = "number", default = 0, min = 0, below = math.huge, doc = "epochs (fractions allowed) after which averaging begins, with the weights of then" },
+  decay = { type = "number", default = 0.999, min = 0, below = 1, doc = "what a step keeps of the sum over the weights so far, corrected for its beginning (as Adam's means are): the average reaches back about 1/(1 - decay) steps, so 0.999 wants thousands of them, 0.9 to 0.99 some hundreds" },
+  start = { type = "number", default = 0, min = 0, below = math.huge, doc = "epochs (fractions allowed) after which averaging begins; the weights of the first step after it are the first that count" },
   keep  = { type = "string", default = "average", choices = { "average", "last" }, doc = "which weights the model has after training" },
 }
 

@@ -126,9 +126,9 @@ end)
 
 -- ---- splitting ----
 
--- How many rows a fraction (below 1) or a count asks for.
-local function rows_of(who, name, asked, n)
-  local count = asked < 1 and math.floor(asked * n + 0.5) or math.tointeger(asked)
+-- How many rows a fraction (below 1) of all rows, or a count, asks for, where n are left.
+local function rows_of(who, name, asked, all, n)
+  local count = asked < 1 and math.floor(asked * all + 0.5) or math.tointeger(asked)
   if not count then raise(who, ("%s is %s, a fraction below 1 or a whole number of rows is required"):format(name, asked)) end
   if count < 1 or count >= n then
     raise(who, ("%s of %d rows takes %d, allowed is 1 to %d"):format(name, n, count, n - 1))
@@ -145,7 +145,7 @@ local function take_apart(self, count, stream, stratified)
   return self:subset(clabels.narrow(order, count + 1, #self.y - count)), self:subset(clabels.narrow(order, 1, count))
 end
 
-local part = function(what) return { type = "number", above = 0, doc = ("%s rows: a fraction below 1, or a count"):format(what) } end
+local part = function(what) return { type = "number", above = 0, doc = ("%s rows: a fraction (below 1) of the training rows as they are before the split, or a count"):format(what) } end
 
 Collection.split = public("data:split", {
   self = "collection",
@@ -166,10 +166,11 @@ proportion to its rows, by largest remainders: equal ones go to the lower class.
   if o.stratified and not self.classes then raise("split", ("stratified needs classes, %s is a data set of regression"):format(self.name)) end
   local stream = (o.rng or rng(0):spawn("split of " .. self.name)):spawn "split"
   new.split_varies = o.rng ~= nil
+  local all = #new.train.y
   for _, name in ipairs { "test", "validation" } do
     if o[name] then
       if new[name] then raise("split", ("%s has a %s part already"):format(self.name, name)) end
-      new.train, new[name] = take_apart(new.train, rows_of("split", name, o[name], #new.train.y), stream, o.stratified)
+      new.train, new[name] = take_apart(new.train, rows_of("split", name, o[name], all, #new.train.y), stream, o.stratified)
     end
   end
   return new

@@ -1,8 +1,10 @@
 -- Label vectors: exact integers, made once, never changed. SPDX-License-Identifier: MIT
 local c       = require "lsengine.c.labels"
+local raw     = require "lsengine.c.tensor"
 local options = require "lsengine.options"
 local public  = require "lsengine.public"
 
+options.type("tensor", raw.is_tensor, "a tensor")
 options.type("labels", function(v) return type(v) == "table" or c.is_labels(v) end, "a label vector or a table of integers")
 
 local methods = {}
@@ -33,5 +35,12 @@ c.install(methods)
 return public("ls.labels", {
   doc = "A label vector: exact integers, made once. Class ids count from 0.", returns = "label vector",
   example = "local y = ls.labels{0, 3, 1}",
-  { "values", type = "labels", doc = "a table of integers" },
-}, c.from)
+  { "values", type = "labels|tensor", doc = "a table of integers, or a tensor of whole numbers" },
+}, function(values)
+  if not raw.is_tensor(values) then return c.from(values) end
+  local list = {}
+  for i, x in ipairs(raw.totable(raw.reshape(values, raw.count(values)))) do
+    list[i] = math.tointeger(x) or public.raise("labels", ("element %d of the tensor is %g, whole numbers are required"):format(i, x))
+  end
+  return c.from(list)
+end)

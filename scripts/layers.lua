@@ -24,7 +24,7 @@ local function make(class, fields, rng)
 end
 
 local function check_made(self, name)
-  if rawget(self, "make") then raise(name, "the layer has no weights yet: give { rng = } to it or to the model around it") end
+  if rawget(self, "make") then raise(name, "the layer has no weights yet: give { rng = } to it or to the model around it, or call :initialise(rng)") end
 end
 
 local function pair_text(pair) return pair[1] == pair[2] and ("%d"):format(pair[1]) or ("%d×%d"):format(pair[1], pair[2]) end

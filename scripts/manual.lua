@@ -93,7 +93,7 @@ local in_words = { callable = "function", dataset = "data set", labels = "labels
 local function type_text(types) return ((types or "any"):gsub("%w+", in_words):gsub("|", " or ")) end
 
 local function value_text(v)
-  if type(v) == "table" then return "{}" end
+  if type(v) == "table" then return #v == 0 and "{}" or "{ " .. table.concat(v, ", ") .. " }" end
   return type(v) == "string" and '"' .. v .. '"' or tostring(v)
 end
 

@@ -42,7 +42,15 @@ local function remember(self, key, value)
     order = {}
     rawset(self, "_order", order)
   end
-  if raw.is_tensor(value) or is_module(value) then order[#order + 1] = key end
+  if raw.is_tensor(value) or is_module(value) then
+    order[#order + 1] = key
+  elseif type(value) == "table" and getmetatable(value) == nil then
+    for k, inner in next, value do
+      if is_module(inner) then
+        raise(getmetatable(self).__name, ("%s is a table with a layer in it (%s), which training and saving would not see: put layers into fields, or into ls.nn.sequential"):format(tostring(key), tostring(k)))
+      end
+    end
+  end
   rawset(self, key, value)
 end
 
@@ -148,6 +156,11 @@ method("load", {
 before the first weight changes; missing and unknown names are listed. PyTorch's counts num_batches_tracked are passed over.]],
   returns = "the model", errors = "a missing or unknown name, another shape, an array of integers", { "file", type = "string", doc = "path of an .npz file" },
 }, function(self, file)
+  each(self, function(name, _, module)
+    if not name and rawget(module, "make") then
+      raise("load", ("the model's %s has no weights yet, whose shapes the file's could be compared with: model:initialise(rng) makes them"):format(getmetatable(module).__name))
+    end
+  end)
   local arrays = require "lsengine.c.files".load("load", file)
   if type(arrays) ~= "table" then raise("load", ("%s holds one array, an .npz file of named arrays is required"):format(file)) end
   local missing, wrong, left = {}, {}, {}

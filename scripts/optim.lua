@@ -37,7 +37,7 @@ options.type("schedule", function(v) return getmetatable(v) == Schedule end, "a 
 local function zeros(t) return raw.zeros(raw.shape(t)) end
 
 local function build(kind, o, parameters)
-  if #parameters == 0 then raise(kind.name, "there is no parameter to train") end
+  if #parameters == 0 then raise(kind.name, "there is no parameter to train (layers whose weights are not made yet have none: give the model { rng = })") end
   for i, p in ipairs(parameters) do
     if not raw.is_tensor(p) then raise(kind.name, ("parameters[%d] is %s, a tensor is required"):format(i, type(p))) end
   end

@@ -85,7 +85,7 @@ function pitfalls.raise(name, message, where, as_error)
   if seen[key] then return end
   seen[key] = true
   raised[#raised + 1] = { name = name, where = where, message = message }
-  if not pitfalls.quiet then io.stderr:write(("warning[%s]: %s: %s\n"):format(name, where, message)) end
+  if not pitfalls.quiet then io.stderr:write(("warning[%s]: %s: %s (lsengine help %s; where it is meant: allow = { \"%s\" })\n"):format(name, where, message, name, name)) end
 end
 
 -- What was raised so far, in order; `from` skips the first ones.

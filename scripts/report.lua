@@ -128,7 +128,7 @@ local function verdict_text(v)
   local word = v.verdict:upper()
   if v.headline then word = ("%s (%s)"):format(word, v.headline) end
   if v.verdict == "inconclusive" then
-    word = word .. (v.seeds_needed and (" (%d seeds would decide, were the effect as it looks now)"):format(math.max(v.seeds_needed, v.n + 1))
+    word = word .. (v.seeds_needed and (" (%d seeds would decide, were the effect as it looks now)"):format(math.max(v.seeds_needed, v.n + 1, 6))
       or " (no number of seeds would decide: the effect sits on the margin)")
   end
   return word

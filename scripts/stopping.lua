@@ -26,7 +26,9 @@ function stopping.new(o, has_validation)
   local plain = o.metric:gsub("_ts$", "")
   local direction = o.direction or lower[plain] and "lower" or higher[plain] and "higher"
   if not direction then
-    raise("train", ("early_stopping.direction is missing: whether lower or higher %s is better is not known"):format(o.metric))
+    local known = {}
+    for _, list in ipairs{ lower, higher } do for name in pairs(list) do known[#known + 1] = name end end
+    raise("train", ("early_stopping.direction is missing: whether lower or higher %s is better is not known; %s"):format(o.metric, options.known_text(o.metric, known)))
   end
   if o.metric ~= "loss" and not has_validation then
     raise("train", ("early_stopping.metric is %s, but there are no validation rows: option validation is missing"):format(system.describe(o.metric)))

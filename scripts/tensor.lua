@@ -11,8 +11,6 @@ local c        = require "lsengine.c.autograd"
 require "lsengine.labels"
 local needs    = autograd.needs
 
-options.type("tensor", raw.is_tensor, "a tensor")
-
 local methods, metamethods, operations = {}, {}, {}
 
 local function method(name, forward, backward, usage, doc)

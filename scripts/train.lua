@@ -128,6 +128,17 @@ local function new_run(model, dataset, o)
   if rows == 0 then raise("train", "the data set has no rows") end
   local optimizer = o.optimizer
   if getmetatable(optimizer) == optim.Recipe then optimizer = optimizer:build(model:parameters()) end
+  local own = {}
+  for _, p in ipairs(model:parameters()) do own[p] = true end
+  for _, p in ipairs(optimizer.parameters) do own.shared = own.shared or own[p] end
+  if not own.shared then raise("train", "the optimizer holds no parameter of this model: build it of model:parameters(), or give the options alone (ls.optim.sgd{…})") end
+  local sum = raw.item(raw.sum(dataset.x)) -- NaN or infinite where any number is
+  if sum ~= sum or sum == math.huge or sum == -math.huge then
+    for i = 1, rows do
+      local part = raw.item(raw.sum(raw.narrow(dataset.x, 1, i, 1)))
+      if part ~= part or part == math.huge or part == -math.huge then raise("train", ("row %d of the training data holds NaN or infinite numbers (or too large ones)"):format(i)) end
+    end
+  end
   local self = setmetatable({
     model = model, dataset = dataset, o = o, optimizer = optimizer, base_rate = optimizer.lr, history = histories.new(),
     step = 0, epoch = 1, within = 0, sum = 0, weight = 0, seconds = 0, -- steps in all; this epoch's number, batches, losses, time

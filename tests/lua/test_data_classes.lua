@@ -23,7 +23,7 @@ function T.classes_are_counted()
 end
 
 function T.a_stratified_split_takes_exact_counts()
-  local d = set():split{ test = 12, validation = 0.25, stratified = true }
+  local d = set():split{ test = 12, validation = 0.2, stratified = true }
   t.equals(d.test:class_counts(), { [0] = 6, 4, 2 })
   t.equals(d.validation:class_counts(), { [0] = 6, 4, 2 })
   t.equals(d.train:class_counts(), { [0] = 18, 12, 6 })

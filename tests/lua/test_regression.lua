@@ -44,7 +44,7 @@ function T.the_split_of_concrete_is_the_documented_one()
 end
 
 function T.rows_and_numbers_stay_together()
-  local d = line(50):split{ test = 10, validation = 0.25 }
+  local d = line(50):split{ test = 10, validation = 0.2 }
   t.equals({ #d.train, #d.validation, #d.test }, { 30, 10, 10 })
   local function holds(x, y)
     t.equals(y:shape(), { #x, 1 })

@@ -324,6 +324,24 @@ function T.curves_are_drawn()
   end
 end
 
+function T.what_would_train_nothing_is_refused()
+  local function model() return ls.nn.sequential({ ls.nn.flatten(), ls.nn.linear(4, 2) }, { rng = ls.rng(1) }) end
+  local x = ls.tensor.ones(6, 4)
+  local d = ls.data.new{ x = x:clone(), y = { 0, 1, 0, 1, 0, 1 }, classes = 2 }.train
+  local other = ls.optim.sgd(model():parameters(), { lr = 0.1 })
+  t.fails(function() return ls.train(model(), d, { epochs = 1, rng = ls.rng(1), optimizer = other }) end, "train: the optimizer holds no parameter of this model", true)
+  x[3][2] = 0 / 0
+  local damaged = ls.data.new{ x = x, y = { 0, 1, 0, 1, 0, 1 }, classes = 2 }.train
+  t.fails(function() return ls.train(model(), damaged, { epochs = 1, rng = ls.rng(1), optimizer = ls.optim.sgd{ lr = 0.1 } }) end, "train: row 3 of the training data holds NaN", true)
+  local Lost = ls.nn.module{ init = function(self) self.list = { ls.nn.linear(4, 4) } end, forward = function(_, v) return v end }
+  t.fails(function() return Lost() end, "list is a table with a layer in it (1), which training and saving would not see")
+  t.fails(function() return ls.nn.sequential{ ls.nn.linear(4, 2) }:load "no.npz" end, "the model's linear has no weights yet", true)
+  t.fails(function() return ls.train(model(), d, { epochs = 1, rng = ls.rng(1), optimizer = ls.optim.sgd{ lr = 0.1 }, validation = d, early_stopping = { metric = "acuracy", patience = 1 } }) end,
+    "did you mean accuracy?", true)
+  t.equals(ls.labels(ls.tensor{ { 1 }, { 0 } }), ls.labels{ 1, 0 })
+  t.fails(function() return ls.labels(ls.tensor{ 0.5 }) end, "labels: element 1 of the tensor is 0.5, whole numbers are required", true)
+end
+
 function T.a_last_batch_that_is_smaller_may_be_left_out()
   local steps = 0
   local function run(batch, drop)
