@@ -3,28 +3,18 @@
  * A target in Lua is a table: { terms = { { labels, weight | tensor of weights }, … }, spread = tensor of uniform mass | nil } or { dense = tensor }, with
  * history = { { kind =, epsilon =, prior = | matrix = }, … } (entries with `mix` tell of mixing, which the terms hold). What it refers to is kept on the stack until the call returns: the
  * table is the script's, whose finalizers may empty it while memory is asked for. */
-#include "bindings/tensor.h"
-
-#include <lsengine/loss.h>
+#include "bindings/target.h"
 
 #include <string.h>
 
-enum { MOST_SOFTENINGS = 16, MOST_KEPT = 2 * LS_TARGET_TERMS + MOST_SOFTENINGS + 2 };
-
-typedef struct target_place {
-  ls_target target;
-  ls_softening softening[MOST_SOFTENINGS];
-  int kept, count; /* stack index of the table that keeps what the target refers to, and how much is in it */
-} target_place;
-
 /* Keeps the value on top of the stack alive. */
-static void keep(lua_State *L, target_place *p) {
+static void keep(lua_State *L, lsb_target *p) {
   lua_pushvalue(L, -1);
   lua_rawseti(L, p->kept, ++p->count);
 }
 
 /* A tensor in field `key` of the table on top, contiguous. */
-static lsb_tensor *field_tensor(lua_State *L, const char *name, const char *key, target_place *p) {
+static lsb_tensor *field_tensor(lua_State *L, const char *name, const char *key, lsb_target *p) {
   lua_getfield(L, -1, key);
   if (lua_isnil(L, -1)) {
     lua_pop(L, 1);
@@ -43,9 +33,9 @@ static ls_cmat matrix_of(lua_State *L, const char *name, const char *what, const
   return ls_const(lsb_as_matrix(t));
 }
 
-static void read_history(lua_State *L, const char *name, target_place *p) {
+static void read_history(lua_State *L, const char *name, lsb_target *p) {
   lua_Integer count = lua_getfield(L, -1, "history") == LUA_TTABLE ? (lua_Integer)lua_rawlen(L, -1) : 0;
-  if (count > MOST_SOFTENINGS) lsb_fail(L, name, "the target was softened %lld times, at most %d are allowed", (long long)count, MOST_SOFTENINGS);
+  if (count > LSB_MOST_SOFTENINGS) lsb_fail(L, name, "the target was softened %lld times, at most %d are allowed", (long long)count, LSB_MOST_SOFTENINGS);
   p->target.softenings = 0;
   for (lua_Integer i = 1; i <= count; i++) {
     static const char *const kinds[] = {"uniform", "wrong_classes", "prior", "matrix", NULL};
@@ -82,7 +72,7 @@ static void read_history(lua_State *L, const char *name, target_place *p) {
   lua_pop(L, 1);
 }
 
-static void read_terms(lua_State *L, const char *name, target_place *p) {
+static void read_terms(lua_State *L, const char *name, lsb_target *p) {
   ls_target *t = &p->target;
   lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
   if (count < 1 || count > LS_TARGET_TERMS) lsb_fail(L, name, "the target has %lld labelled terms, allowed is 1 to %d", (long long)count, LS_TARGET_TERMS);
@@ -114,11 +104,11 @@ static void read_terms(lua_State *L, const char *name, target_place *p) {
   }
 }
 
-static void check_target(lua_State *L, int index, const char *name, target_place *p) {
+void lsb_check_target(lua_State *L, int index, const char *name, lsb_target *p) {
   memset(&p->target, 0, sizeof p->target);
   if (lua_type(L, index) != LUA_TTABLE) lsb_type_error(L, index, name, "target", "a target");
   luaL_checkstack(L, 16, NULL);
-  lua_createtable(L, MOST_KEPT, 0);
+  lua_createtable(L, LSB_MOST_KEPT, 0);
   p->kept = lua_gettop(L);
   p->count = 0;
   lua_pushvalue(L, index);
@@ -141,7 +131,7 @@ static void check_target(lua_State *L, int index, const char *name, target_place
   lua_pop(L, 1);
 }
 
-static ls_ignore check_ignore(lua_State *L, int index, const char *name) {
+ls_ignore lsb_check_ignore(lua_State *L, int index, const char *name) {
   ls_ignore ignore = {0};
   if (lua_isnoneornil(L, index)) return ignore;
   int exact;
@@ -156,13 +146,13 @@ static ls_ignore check_ignore(lua_State *L, int index, const char *name) {
 static int cross_entropy(lua_State *L) {
   static const char *const reductions[] = {"mean", "sum", "rows", "none", NULL};
   const char *name = "cross_entropy";
-  target_place place;
+  lsb_target place;
   ls_err err;
   ls_cross_entropy_result result;
   lua_settop(L, 7);
   ls_cmat z = lsb_check_matrix(L, 1, name, "logits");
-  check_target(L, 2, name, &place);
-  ls_cross_entropy_options o = {.ignore = check_ignore(L, 4, name), .pytorch_weighting = lua_toboolean(L, 6)};
+  lsb_check_target(L, 2, name, &place);
+  ls_cross_entropy_options o = {.ignore = lsb_check_ignore(L, 4, name), .pytorch_weighting = lua_toboolean(L, 6)};
   o.reduction = (ls_loss_reduction)luaL_checkoption(L, 5, "mean", reductions);
   if (!lua_isnil(L, 3)) {
     lsb_tensor *w = lsb_check_contiguous(L, 3, name, "weight");
@@ -202,14 +192,14 @@ static int cross_entropy(lua_State *L) {
 
 /* summary(target, classes, ignore | nil): mean entropy, mean mass of the true class, share of a label that is kept. */
 static int summary(lua_State *L) {
-  target_place place;
+  lsb_target place;
   ls_resolved r;
   ls_err err;
   double entropy, mass;
   lua_settop(L, 3);
-  check_target(L, 1, "target", &place);
+  lsb_check_target(L, 1, "target", &place);
   int32_t classes = lsb_check_int(L, 2, "target", "classes", 1, INT32_MAX);
-  ls_ignore ignore = check_ignore(L, 3, "target");
+  ls_ignore ignore = lsb_check_ignore(L, 3, "target");
   void *scratch = lsb_new_scratch(L, "target", ls_target_scratch(&place.target, classes));
   if (ls_target_resolve(&place.target, classes, ignore, scratch, &r, &err) != LS_OK) return lsb_raise(L, "target", &err);
   ls_target_summary(&place.target, &r, ignore, &entropy, &mass);
@@ -221,11 +211,11 @@ static int summary(lua_State *L) {
 
 /* rows(target, classes): dense. */
 static int rows(lua_State *L) {
-  target_place place;
+  lsb_target place;
   ls_resolved r;
   ls_err err;
   lua_settop(L, 2);
-  check_target(L, 1, "target", &place);
+  lsb_check_target(L, 1, "target", &place);
   int32_t classes = lsb_check_int(L, 2, "target", "classes", 1, INT32_MAX);
   lsb_tensor *out = lsb_new_matrix(L, "target", place.target.rows, classes);
   void *scratch = lsb_new_scratch(L, "target", ls_target_scratch(&place.target, classes));

@@ -14,6 +14,7 @@ const luaL_Reg lsb_modules[] = {
     {"lsengine.c.loss", lsb_open_loss},
     {"lsengine.c.mix", lsb_open_mix},
     {"lsengine.c.nn", lsb_open_nn},
+    {"lsengine.c.penalties", lsb_open_penalties},
     {"lsengine.c.program", lsb_open_program},
     {"lsengine.c.random", lsb_open_random},
     {"lsengine.c.schemes", lsb_open_schemes},

@@ -27,6 +27,8 @@ local function scaled(n, g)
   return raw.mul(own, by)
 end
 
+loss.scaled = scaled -- for the losses of other modules, whose kernels give the gradient with the value
+
 local last_report
 local operation = autograd.op("cross_entropy", function(logits, t, weight, ignore, reduction, pytorch)
   local value, gradient, report = c.cross_entropy(logits, t, weight, ignore, reduction, pytorch, wants(logits))

@@ -31,6 +31,16 @@ place touches only its boxes. All draws come from the stream "mixing", spawned f
 A loss is a one-element tensor in nats. It remembers its target (`loss.target`) and how class weights were used (`loss.weighting`); arithmetic
 keeps both, `:item()` ends them. Values and gradients are computed in one sweep, O(N·K); sums over rows are taken in double. A NaN or +inf logit, a
 label outside 0 … K-1 and target mass on a masked (-inf) class are errors that name the row.]], { "loss" } },
+  { "penalties", "Penalties and robust losses", { "penalty:", "cals:" }, [[
+Losses that soften at the model's output: penalties that are added to the cross-entropy, and losses in its place. Each is made once, with its
+parameters: `local loss = ls.loss.focal{ gamma = 2 }`; then `loss(logits, target, { weight =, ignore_index =, reduction = })` gives a one-element
+tensor (of `reduction = "none"` a vector) with its gradient, or `loss = loss` in `ls.train` uses it for training. The result knows its target
+(`.target`) and the loss it came from (`.scheme`). In formulas z are the logits, p = softmax(z), q the target's row, y its label, K the classes.
+
+Penalties are means over rows, never over rows × classes. A class weight weighs the whole row, and the mean divides by the rows' weights, as for
+`ls.loss.cross_entropy`. Ignored rows count nowhere. Masked classes (-inf logits) take no part: K and uniform distributions then count the classes
+left. Losses without a meaning for softened or mixed targets refuse them. Sums are taken in double, so that logits of ±10⁴ give finite losses
+and gradients. O(N·K).]], { "penalties" } },
   { "data", "Data sets", { "ls.data.", "data:" }, [[
 A data set has `x` (a tensor, a row for each example), `y` (labels; for regression a tensor N×1), `classes` (nil for regression), `name` and, where
 they are known, `class_names` (from [0]). A loaded one has the parts `.train`, `.test` and, after split, `.validation`. Data sets are never changed:
@@ -60,6 +70,8 @@ local function load_all()
 end
 
 local function belongs(page, name)
+  local own = public.registry[name].page
+  if own then return own == page[1] end
   for _, beginning in ipairs(page[3]) do
     if name:sub(1, #beginning) == beginning then return true end
   end

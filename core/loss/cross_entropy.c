@@ -12,6 +12,7 @@
 
 #include "core/kernels/kernels.h"
 #include "core/loss/rows.h"
+#include "core/loss/target_row.h"
 
 #include <math.h>
 
@@ -37,93 +38,16 @@ static double shifted_dot(int32_t n, const float *v, const float *z, float shift
   return sum;
 }
 
-static double weight_at(const ls_term *term, int32_t row) {
-  return term->weights == NULL ? term->weight : (double)term->weights[row];
-}
-
-/* W_i: from the rows before softening. */
-static double row_weight(const cross_entropy_job *j, int32_t row) {
-  const float *w = j->options->class_weights;
-  const ls_target *t = j->target;
-  double sum = 0.0;
-  if (w == NULL) return 1.0;
-  if (t->terms == 0) {
-    const float *q = t->dense.data + row * t->dense.stride;
-    for (int32_t k = 0; k < t->dense.cols; k++) sum += (double)q[k] * (double)w[k];
-  }
-  double labelled = 0.0;
-  for (int32_t i = 0; i < t->terms; i++) {
-    labelled += weight_at(&t->term[i], row);
-    sum += weight_at(&t->term[i], row) * (double)w[t->term[i].labels[row]];
-  }
-  if (t->spread == NULL || t->terms == 0) return sum;
-  return labelled > 0.0 ? sum / labelled : (double)w[t->term[0].labels[row]]; /* uniform mass has no weight of its own */
-}
-
-/* Mass of the classes that are not masked under a distribution given as floats. */
-static double mass_left(const ls_cmat *z, int32_t row, const float *v) {
-  double left = 0.0;
-  for (int32_t k = 0; k < z->cols; k++)
-    if (z->data[row * z->stride + k] != -INFINITY) left += v == NULL ? 1.0 : (double)v[k];
-  return left;
-}
-
-/* Share of a vector's whole mass to what is left of it. */
-static double moved(const ls_cmat *z, int32_t row, const float *v) {
-  double left = mass_left(z, row, v), all = 0.0;
-  for (int32_t k = 0; k < z->cols; k++) all += (double)v[k];
-  return left > 0.0 ? all / left : all > 0.0 ? (double)INFINITY : 0.0;
-}
-
-/* What masked classes change in a row: how much the shared mass of the others grows. */
-typedef struct masked_row {
-  double classes_left, v_factor, mean_factor, mass, matrix_factor[LS_TARGET_TERMS];
-} masked_row;
-
-static masked_row mask_of(const cross_entropy_job *j, int32_t row) {
-  const ls_target *t = j->target;
-  const ls_resolved *r = &j->resolved;
-  masked_row m = {.classes_left = mass_left(&j->z, row, NULL), .mass = ls_target_mass(t, row)};
-  if (r->v != NULL) m.v_factor = moved(&j->z, row, r->v);
-  if (r->mean_row != NULL) m.mean_factor = moved(&j->z, row, r->mean_row);
-  for (int32_t i = 0; i < t->terms && r->matrix != NULL; i++)
-    m.matrix_factor[i] = moved(&j->z, row, r->matrix + (size_t)t->term[i].labels[row] * (size_t)r->classes);
-  return m;
-}
-
-/* q_ik and its part that does not come from the labels themselves. */
-static double careful_q(const cross_entropy_job *j, const masked_row *m, int32_t row, int32_t k, double *soft) {
-  const ls_target *t = j->target;
-  const ls_resolved *r = &j->resolved;
-  double hard = 0.0, own = ls_target_spread(t, row), spread = (m->mass * r->u + own * r->a) / m->classes_left;
-  if (r->mean_row != NULL) spread += own * m->mean_factor * (double)r->mean_row[k];
-  if (r->v != NULL) spread += m->mass * m->v_factor * (double)r->v[k];
-  for (int32_t i = 0; i < t->terms; i++) {
-    int64_t y = t->term[i].labels[row];
-    double w = weight_at(&t->term[i], row);
-    if (y == k) hard += r->a * w;
-    if (r->matrix != NULL) spread += w * m->matrix_factor[i] * (double)r->matrix[(size_t)y * (size_t)r->classes + (size_t)k];
-  }
-  if (t->terms == 0) {
-    const float *q = t->dense.data + row * t->dense.stride;
-    hard = r->a * (double)q[k];
-    for (int32_t i = 0; i < r->classes && r->matrix != NULL; i++) /* mass on masked classes stays an error here */
-      spread += (double)q[i] * (double)r->matrix[(size_t)i * (size_t)r->classes + (size_t)k];
-  }
-  *soft = spread;
-  return hard + spread;
-}
-
 static void careful_row(const cross_entropy_job *j, int32_t row, row_result *out, float *grad, double scale) {
   const float *z = j->z.data + row * j->z.stride, *w = j->options->pytorch_weighting ? j->options->class_weights : NULL;
   int32_t n = j->z.cols;
   double max = -INFINITY, sum = 0.0, loss = 0.0, soft_loss = 0.0, mass = 0.0;
-  masked_row m = mask_of(j, row);
+  ls_target_row m = ls_target_row_of(j->z, j->target, &j->resolved, row);
   for (int32_t k = 0; k < n; k++) max = (double)z[k] > max ? (double)z[k] : max;
   for (int32_t k = 0; k < n; k++) sum += exp((double)z[k] - max);
   double log_sum = log(sum);
   for (int32_t k = 0; k < n; k++) {
-    double soft, q = careful_q(j, &m, row, k, &soft), by = w == NULL ? 1.0 : (double)w[k];
+    double soft, q = ls_target_row_at(j->target, &j->resolved, &m, row, k, &soft), by = w == NULL ? 1.0 : (double)w[k];
     if (z[k] == -INFINITY) {
       if (q != soft) loss = NAN;
       continue;
@@ -138,7 +62,7 @@ static void careful_row(const cross_entropy_job *j, int32_t row, row_result *out
   if (grad == NULL) return;
   for (int32_t k = 0; k < n; k++) {
     double soft, by = w == NULL ? 1.0 : (double)w[k], p = exp((double)z[k] - max) / sum;
-    double q = z[k] == -INFINITY ? 0.0 : careful_q(j, &m, row, k, &soft);
+    double q = z[k] == -INFINITY ? 0.0 : ls_target_row_at(j->target, &j->resolved, &m, row, k, &soft);
     grad[k] = (float)(scale * (mass * p - by * q));
   }
 }
@@ -157,7 +81,7 @@ static bool fast_row(const cross_entropy_job *j, int32_t row, row_result *out, f
   if (r->v != NULL) soft -= mass * shifted_dot(j->z.cols, r->v, z, max);
   if (r->mean_row != NULL) soft -= own * shifted_dot(j->z.cols, r->mean_row, z, max);
   for (int32_t i = 0; i < t->terms; i++) {
-    double w = weight_at(&t->term[i], row);
+    double w = ls_term_weight(&t->term[i], row);
     hard -= r->a * w * logits[i];
     if (r->matrix != NULL) soft -= w * shifted_dot(j->z.cols, r->matrix + (size_t)t->term[i].labels[row] * n, z, max);
   }
@@ -177,7 +101,7 @@ static bool fast_row(const cross_entropy_job *j, int32_t row, row_result *out, f
   if (r->mean_row != NULL) kernels->axpy(n, (float)(-scale * own), r->mean_row, grad);
   if (t->terms == 0) kernels->axpy(n, (float)(-scale * r->a), t->dense.data + row * t->dense.stride, grad);
   for (int32_t i = 0; i < t->terms; i++) {
-    double w = scale * weight_at(&t->term[i], row);
+    double w = scale * ls_term_weight(&t->term[i], row);
     if (r->matrix != NULL) kernels->axpy(n, (float)-w, r->matrix + (size_t)t->term[i].labels[row] * n, grad);
     grad[t->term[i].labels[row]] -= (float)(r->a * w);
   }
@@ -207,27 +131,7 @@ static ls_status check(ls_cmat z, const ls_target *t, const ls_cross_entropy_opt
   if (t->rows != z.rows) return ls_fail(err, LS_ESHAPE, "targets have %d rows but logits have %d", t->rows, z.rows);
   if (grad != NULL && (grad->rows != z.rows || grad->cols != z.cols))
     return ls_fail(err, LS_ESHAPE, "the gradient is %dx%d but logits are %dx%d", grad->rows, grad->cols, z.rows, z.cols);
-  for (int32_t k = 0; k < z.cols && o->class_weights != NULL; k++)
-    if (!(o->class_weights[k] >= 0.0f) || isinf(o->class_weights[k]))
-      return ls_fail(err, LS_ERANGE, "the weight of class %d is %g, allowed is any finite number from 0", k,
-                     (double)o->class_weights[k]);
-  return LS_OK;
-}
-
-/* Why this row has no loss. */
-static ls_status diagnose(const cross_entropy_job *j, int32_t row, ls_err *err) {
-  const float *z = j->z.data + row * j->z.stride;
-  masked_row m = mask_of(j, row);
-  for (int32_t k = 0; k < j->z.cols; k++)
-    if (isnan(z[k]) || z[k] == INFINITY)
-      return ls_fail(err, LS_EVALUE, "logits[%d] is %s for class %d", row + 1, isnan(z[k]) ? "NaN" : "+inf", k);
-  if (m.classes_left == 0.0) return ls_fail(err, LS_EVALUE, "logits[%d] is -inf for every class", row + 1);
-  for (int32_t k = 0; k < j->z.cols; k++) {
-    double soft, q = careful_q(j, &m, row, k, &soft);
-    if (z[k] == -INFINITY && q - soft != 0.0)
-      return ls_fail(err, LS_ERANGE, "row %d of the target has mass on class %d, which is masked (its logit is -inf)", row + 1, k);
-  }
-  return ls_fail(err, LS_EVALUE, "row %d: no class is left for the mass of the prior or matrix", row + 1);
+  return ls_class_weights_check(o->class_weights, z.cols, err);
 }
 
 size_t ls_cross_entropy_scratch(const ls_target *t, int32_t rows, int32_t classes) {
@@ -245,7 +149,7 @@ ls_status ls_cross_entropy(ls_cmat z, const ls_target *t, const ls_cross_entropy
 
   for (int32_t i = 0; i < z.rows; i++) {
     bool ignored = ls_target_ignored(t, o->ignore, i);
-    j.results[i].weight = ignored ? 0.0 : row_weight(&j, i);
+    j.results[i].weight = ignored ? 0.0 : ls_target_row_weight(t, o->class_weights, i);
     if (ignored)
       sum.ignored++;
     else
@@ -258,7 +162,10 @@ ls_status ls_cross_entropy(ls_cmat z, const ls_target *t, const ls_cross_entropy
   for (int32_t i = 0; i < z.rows; i++) {
     const row_result *r = &j.results[i];
     double weight = o->pytorch_weighting ? 1.0 : r->weight;
-    if (!isfinite(r->loss)) return diagnose(&j, i, err);
+    if (!isfinite(r->loss)) {
+      status = ls_target_row_diagnose(z, t, &j.resolved, i, err);
+      return status != LS_OK ? status : ls_fail(err, LS_EVALUE, "row %d has no finite loss", i + 1);
+    }
     sum.value += weight * r->loss;
     sum.soft += weight * r->soft;
     if (rows != NULL) rows[i] = (float)(weight * r->loss);

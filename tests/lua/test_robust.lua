@@ -23,7 +23,8 @@ local trace = os.getenv "LSENGINE_TRACE_CALLS"
 math.randomseed(math.tointeger(tonumber(os.getenv "LSENGINE_SEED" or 7)))
 local random, unpack = math.random, table.unpack
 
-local modules = { "augment", "autograd", "checkpoint", "data", "eval", "files", "json", "labels", "layers", "loss", "mix", "nn", "program", "random", "schemes", "system",
+local modules = { "augment", "autograd", "checkpoint", "data", "eval", "files", "json", "labels", "layers", "loss", "mix", "nn", "penalties", "program", "random",
+  "schemes", "system",
   "tensor" }
 
 -- What is not called, and why.

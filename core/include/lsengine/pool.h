@@ -23,6 +23,7 @@ extern "C" {
   SITE(REDUCE, "reduce")                                                                                                 \
   SITE(SOFTMAX, "softmax")                                                                                               \
   SITE(CROSS_ENTROPY, "cross_entropy")                                                                                   \
+  SITE(PENALTY, "penalty")                                                                                               \
   SITE(OPTIMIZER, "optimizer")                                                                                           \
   SITE(DROPOUT, "dropout")                                                                                               \
   SITE(AUGMENT, "augment")                                                                                               \

@@ -1,0 +1,50 @@
+/* Focal loss. SPDX-License-Identifier: MIT
+ *
+ * log p_y and log(1 - p_y) come from the log-sum-exp without y: no 0·inf where p_y rounds to 1 and gamma < 1. */
+#include "core/loss/penalties/penalties.h"
+
+static const ls_parameter parameters[] = {
+    {"gamma", "number", 2, 0, INFINITY, false, false,
+     "how much rows count less that are right already; 0: the cross-entropy"},
+    {"soft", "boolean", 0, 0, 1, false, false,
+     "take softened and mixed targets, by -sum_k q_k (1 - p_k)^gamma log p_k"},
+};
+enum { GAMMA, SOFT };
+
+static double value(const ls_penalty_row *r) {
+  double sum = 0.0, total = 0.0, gamma = r->parameters[GAMMA];
+  for (int32_t k = 0; k < r->classes; k++) {
+    if (r->q[k] == 0.0) continue;
+    double slope, odds = k == r->top || k == r->label ? ls_log_odds_against(r, k) : NAN;
+    double log_p = isnan(odds) ? ls_log_p(r, k) : -ls_softplus(odds), log_rest = isnan(odds) ? log1p(-r->p[k]) : -ls_softplus(-odds);
+    sum += r->q[k] * ls_focal_term(gamma, log_p, log_rest, &slope);
+    total += r->q[k] * slope;
+    if (r->gradient != NULL) r->gradient[k] -= r->q[k] * slope;
+  }
+  for (int32_t k = 0; k < r->classes && r->gradient != NULL; k++) r->gradient[k] += total * r->p[k];
+  return sum;
+}
+
+const ls_penalty ls_penalty_focal = {
+    .entry = {.name = "focal",
+              .title = "Focal loss",
+              .paper = "Lin et al. 2017, Focal loss for dense object detection, arXiv:1708.02002",
+              .formula = "-(1 - p_y)^gamma log p_y;   with soft = true: -sum_k q_k (1 - p_k)^gamma log p_k",
+              .property = "gamma = 0 is the cross-entropy. The gradient is s (p - 1_y), s = (1 - p_y)^gamma - gamma p_y (1 - "
+              "p_y)^(gamma - 1) log p_y, finite for every gamma and every logit.",
+              .use = "Where most rows are easy; as a calibrator (Mukhoti et al. 2020), since it bounds KL minus gamma times "
+              "the entropy.",
+              .avoid = "Where probabilities are wanted as they are: it is not a proper score, and a large gamma makes models "
+              "underconfident.",
+              .stacking = "Softened and mixed targets, unless soft = true says that the form of Keras "
+              "(CategoricalFocalCrossentropy without alpha) is meant; smoothing beside it makes models "
+              "underconfident twice.",
+              .example = "local loss = ls.loss.focal{ gamma = 2 }\nprint(loss(logits, labels), ls.loss.focal{ gamma = 2, soft = "
+              "true }(logits, ls.target.uniform(0.1)(labels)))",
+              .parameters = parameters,
+              .parameter_count = LS_COUNT(parameters)},
+    .target = LS_PENALTY_LABEL,
+    .soft_when = SOFT + 1,
+    .refusal = "give labels, or soft = true for the form -sum_k q_k (1 - p_k)^gamma log p_k",
+    .row = value,
+};

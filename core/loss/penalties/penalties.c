@@ -1,0 +1,274 @@
+/* The table of penalties, and the driver over rows. SPDX-License-Identifier: MIT
+ *
+ * Rows are cut into at most 64 blocks, by the shape alone; each block has buffers of one row in double. Values of rows go to the scratch and
+ * are summed in the order of rows, so that results are the same bits with any number of threads. */
+#include "core/loss/penalties/penalties.h"
+
+#include <lsengine/pool.h>
+#include <string.h>
+
+#include "core/loss/rows.h"
+#include "core/loss/target_row.h"
+
+const ls_penalty *const ls_penalties[] = {
+    &ls_penalty_acls,
+    &ls_penalty_backward_correction,
+    &ls_penalty_bootstrap_hard,
+    &ls_penalty_bootstrap_soft,
+    &ls_penalty_cals,
+    &ls_penalty_confidence_penalty,
+    &ls_penalty_entropy_regularisation,
+    &ls_penalty_focal,
+    &ls_penalty_focal_adaptive,
+    &ls_penalty_forward_correction,
+    &ls_penalty_generalised_cross_entropy,
+    &ls_penalty_label_relaxation,
+    &ls_penalty_logit_norm,
+    &ls_penalty_logit_penalty,
+    &ls_penalty_margin_smoothing,
+    &ls_penalty_max_sup,
+    &ls_penalty_poly1,
+    &ls_penalty_symmetric_cross_entropy,
+    &ls_penalty_teacher_free,
+    &ls_penalty_zipf,
+};
+const int32_t ls_penalty_count = LS_COUNT(ls_penalties);
+
+enum { MOST_BLOCKS = 64 };
+
+const ls_penalty *ls_penalty_find(const char *name) {
+  for (int32_t i = 0; i < ls_penalty_count; i++)
+    if (strcmp(ls_penalties[i]->entry.name, name) == 0) return ls_penalties[i];
+  return NULL;
+}
+
+ls_status ls_penalty_check(const ls_penalty *p, const double *parameters, ls_err *err) {
+  for (int32_t i = 0; i < p->entry.parameter_count; i++) {
+    const ls_parameter *s = &p->entry.parameters[i];
+    double x = parameters[i];
+    if (strcmp(s->type, "matrix") == 0) continue;
+    if (!isfinite(x) || x < s->minimum || x > s->maximum || (s->above_minimum && x == s->minimum) || (s->below_maximum && x == s->maximum))
+      return ls_fail(err, LS_ERANGE, "%s is %g, allowed is %s %g to %s %g", s->name, x, s->above_minimum ? "above" : "from", s->minimum,
+                     s->below_maximum ? "below" : "at most", s->maximum);
+  }
+  return LS_OK;
+}
+
+size_t ls_penalty_prepare_scratch(const ls_penalty *p, int32_t classes) {
+  return p->data == LS_PENALTY_INVERSE ? ls_transition_invert_scratch(classes) : 0;
+}
+
+ls_status ls_penalty_prepare(const ls_penalty *p, ls_cmat t, ls_mat out, void *scratch, ls_err *err) {
+  ls_status status = ls_transition_check(t, err);
+  if (status != LS_OK) return status;
+  if (out.rows != t.rows || out.cols != t.cols)
+    return ls_fail(err, LS_ESHAPE, "the transition matrix is %dx%d but the output is %dx%d", t.rows, t.cols, out.rows, out.cols);
+  if (p->data == LS_PENALTY_INVERSE) return ls_transition_invert(t, out, scratch, err);
+  ls_transition_transpose(t, out);
+  return LS_OK;
+}
+
+double ls_log_odds_against(const ls_penalty_row *r, int32_t y) {
+  double max = -INFINITY, sum = 0.0;
+  for (int32_t k = 0; k < r->classes; k++)
+    if (k != y && r->z[k] > max) max = r->z[k];
+  if (max == -INFINITY) return -INFINITY;
+  for (int32_t k = 0; k < r->classes; k++)
+    if (k != y) sum += exp(r->z[k] - max);
+  return max + log(sum) - r->z[y];
+}
+
+/* Softmax of z into p, and what rows ask of it. False for NaN, +inf, and nothing but -inf. */
+static bool look(ls_penalty_row *r, double *p) {
+  double sum = 0.0;
+  r->max = -INFINITY;
+  r->left = 0;
+  for (int32_t k = 0; k < r->classes; k++) {
+    if (isnan(r->z[k])) return false;
+    r->left += r->z[k] != -INFINITY;
+    if (r->z[k] > r->max) {
+      r->max = r->z[k];
+      r->top = k;
+    }
+  }
+  if (!isfinite(r->max)) return false;
+  for (int32_t k = 0; k < r->classes; k++) sum += p[k] = exp(r->z[k] - r->max);
+  for (int32_t k = 0; k < r->classes; k++) p[k] /= sum;
+  r->log_sum = log(sum);
+  r->p = p;
+  return true;
+}
+
+double ls_penalty_value(const ls_penalty *p, int32_t classes, const double *z, const double *q, int32_t label, const double *parameters,
+                        const float *values, ls_cmat matrix, double *buffer, double *gradient) {
+  double cross_entropy = 0.0, mass = 0.0;
+  ls_penalty_row r = {.classes = classes, .label = label, .z = z, .q = q, .parameters = parameters, .values = values, .matrix = matrix,
+                      .work = buffer + classes, .gradient = gradient};
+  if (!look(&r, buffer)) return NAN;
+  for (int32_t k = 0; k < classes && gradient != NULL; k++) gradient[k] = 0.0;
+  double value = p->row(&r);
+  if (!p->adds) return value;
+  for (int32_t k = 0; k < classes; k++) {
+    if (q[k] != 0.0) cross_entropy -= q[k] * ls_log_p(&r, k);
+    mass += q[k];
+  }
+  for (int32_t k = 0; k < classes && gradient != NULL; k++) gradient[k] += mass * r.p[k] - q[k];
+  return cross_entropy + value;
+}
+
+typedef struct penalty_job {
+  const ls_penalty *penalty;
+  ls_cmat z;
+  const ls_target *target;
+  const ls_penalty_options *options;
+  ls_resolved resolved;
+  bool one_hot;           /* one label a row, not softened */
+  double *value, *weight; /* (rows) */
+  double *buffers;        /* for each block: z, p, gradient, and what the entry asks for */
+  size_t buffer;
+  const ls_mat *grad;
+  double denominator;
+} penalty_job;
+
+static int32_t block_height(int32_t rows, int32_t cols) {
+  int32_t height = ls_rows_a_block(cols), least = rows / MOST_BLOCKS + (rows % MOST_BLOCKS != 0);
+  return height > least ? height : least;
+}
+
+static size_t block_count(int32_t rows, int32_t cols) {
+  size_t height = (size_t)block_height(rows, cols);
+  return rows == 0 ? 0 : ((size_t)rows + height - 1) / height;
+}
+
+static size_t buffer_of(const ls_penalty *p, int32_t classes) {
+  return (size_t)classes * (3 + (p->target != LS_PENALTY_FREE) + p->works);
+}
+
+/* False for mass on a masked class. */
+static bool read_target(const penalty_job *j, int32_t row, double *q) {
+  const float *z = j->z.data + row * j->z.stride;
+  int32_t n = j->z.cols;
+  if (j->one_hot) {
+    int64_t y = j->target->term[0].labels[row];
+    for (int32_t k = 0; k < n; k++) q[k] = 0.0;
+    q[y] = 1.0;
+    return z[y] != -INFINITY;
+  }
+  ls_target_row m = ls_target_row_of(j->z, j->target, &j->resolved, row);
+  for (int32_t k = 0; k < n; k++) {
+    double soft, whole = ls_target_row_at(j->target, &j->resolved, &m, row, k, &soft);
+    if (z[k] == -INFINITY && whole - soft != 0.0) return false;
+    q[k] = z[k] == -INFINITY ? 0.0 : whole;
+  }
+  return true;
+}
+
+static void penalty_row(const penalty_job *j, int32_t row, double *buffer) {
+  const ls_penalty *p = j->penalty;
+  int32_t n = j->z.cols;
+  double *z = buffer, *probability = z + n, *gradient = probability + n, *rest = gradient + n;
+  float *grad = j->grad == NULL ? NULL : j->grad->data + row * j->grad->stride;
+  ls_penalty_row r = {.classes = n, .label = j->one_hot ? (int32_t)j->target->term[0].labels[row] : -1, .z = z,
+                      .parameters = j->options->parameters, .values = j->options->values, .matrix = j->options->matrix,
+                      .gradient = grad == NULL ? NULL : gradient};
+  for (int32_t k = 0; k < n; k++) z[k] = (double)j->z.data[row * j->z.stride + k];
+  j->value[row] = NAN;
+  if (!look(&r, probability)) return;
+  if (p->target != LS_PENALTY_FREE) {
+    r.q = rest;
+    if (!read_target(j, row, rest)) return;
+    rest += n;
+  }
+  if (p->works) r.work = rest;
+  for (int32_t k = 0; k < n && grad != NULL; k++) gradient[k] = 0.0;
+  j->value[row] = p->row(&r);
+  double scale = j->weight[row] / j->denominator;
+  for (int32_t k = 0; k < n && grad != NULL; k++)
+    grad[k] = p->adds ? (float)((double)grad[k] + scale * gradient[k]) : (float)(scale * gradient[k]);
+}
+
+static void penalty_block(void *argument, size_t block) {
+  const penalty_job *j = argument;
+  int32_t n = j->z.cols, height = block_height(j->z.rows, n), row = (int32_t)block * height;
+  int32_t end = j->z.rows - row < height ? j->z.rows : row + height;
+  for (; row < end; row++) {
+    if (j->weight[row] >= 0.0 && j->denominator > 0.0) {
+      penalty_row(j, row, j->buffers + block * j->buffer);
+      continue;
+    }
+    j->value[row] = 0.0;
+    for (int32_t k = 0; k < n && j->grad != NULL; k++) j->grad->data[row * j->grad->stride + k] = 0.0f;
+  }
+}
+
+static ls_status check(const ls_penalty *p, ls_cmat z, const ls_target *t, const ls_penalty_options *o, const ls_mat *grad, ls_err *err) {
+  if (z.cols < 1) return ls_fail(err, LS_ESHAPE, "logits have no class");
+  if (t->rows != z.rows) return ls_fail(err, LS_ESHAPE, "targets have %d rows but logits have %d", t->rows, z.rows);
+  if (grad != NULL && (grad->rows != z.rows || grad->cols != z.cols))
+    return ls_fail(err, LS_ESHAPE, "the gradient is %dx%d but logits are %dx%d", grad->rows, grad->cols, z.rows, z.cols);
+  if (p->data >= LS_PENALTY_TRANSITION && (o->matrix.rows != z.cols || o->matrix.cols != z.cols))
+    return ls_fail(err, LS_ESHAPE, "the transition matrix is for %d classes but logits have %d", o->matrix.rows, z.cols);
+  for (int32_t k = 0; k < z.cols && p->data == LS_PENALTY_CLASSES && o->values != NULL; k++)
+    if (!(o->values[k] >= 0.0f) || isinf(o->values[k]))
+      return ls_fail(err, LS_ERANGE, "the multiplier of class %d is %g, allowed is any finite number from 0", k, (double)o->values[k]);
+  ls_status status = ls_penalty_check(p, o->parameters, err);
+  return status != LS_OK ? status : ls_class_weights_check(o->class_weights, z.cols, err);
+}
+
+size_t ls_penalty_scratch(const ls_penalty *p, const ls_target *t, int32_t rows, int32_t classes) {
+  size_t own = 2 * (size_t)rows * sizeof(double) + block_count(rows, classes) * buffer_of(p, classes) * sizeof(double);
+  size_t target = ls_target_scratch(t, classes), shared = p->adds ? ls_cross_entropy_scratch(t, rows, classes) : 0;
+  return own + (target > shared ? target : shared);
+}
+
+/* Value and gradient of the cross-entropy that the penalty is added to. */
+static ls_status add_to(ls_cmat z, const ls_target *t, const ls_penalty_options *o, void *scratch, ls_penalty_result *result,
+                        const ls_mat *grad, float *rows, ls_err *err) {
+  ls_cross_entropy_options plain = {.class_weights = o->class_weights, .ignore = o->ignore, .reduction = o->reduction};
+  ls_cross_entropy_result base;
+  ls_status status = ls_cross_entropy(z, t, &plain, scratch, &base, grad, rows, err);
+  if (status == LS_OK) result->cross_entropy = base.value;
+  return status;
+}
+
+ls_status ls_penalty_loss(const ls_penalty *p, ls_cmat z, const ls_target *t, const ls_penalty_options *o, void *scratch,
+                          ls_penalty_result *result, const ls_mat *grad, float *rows, ls_err *err) {
+  penalty_job j = {.penalty = p, .z = z, .target = t, .options = o, .grad = grad, .buffer = buffer_of(p, z.cols)};
+  ls_penalty_result sum = {0};
+  ls_status status = check(p, z, t, o, grad, err);
+  if (status != LS_OK) return status;
+  j.value = scratch;
+  j.weight = j.value + z.rows;
+  j.buffers = j.weight + z.rows;
+  void *rest = j.buffers + block_count(z.rows, z.cols) * j.buffer;
+  if (p->adds) status = add_to(z, t, o, rest, &sum, grad, rows, err);
+  if (status == LS_OK) status = ls_target_resolve(t, z.cols, o->ignore, rest, &j.resolved, err);
+  if (status != LS_OK) return status;
+  j.one_hot = t->terms == 1 && t->term[0].weights == NULL && t->term[0].weight == 1.0 && j.resolved.a == 1.0;
+  if (p->target == LS_PENALTY_LABEL && !j.one_hot && !(p->soft_when > 0 && o->parameters[p->soft_when - 1] != 0.0))
+    return ls_fail(err, LS_ERANGE, "one label for each row is required, the target is softened or mixed: %s", p->refusal);
+
+  for (int32_t i = 0; i < z.rows; i++) {
+    bool ignored = ls_target_ignored(t, o->ignore, i);
+    j.weight[i] = ignored ? -1.0 : ls_target_row_weight(t, o->class_weights, i);
+    sum.ignored += ignored;
+    sum.kept += !ignored;
+    sum.weight += ignored ? 0.0 : j.weight[i];
+  }
+  j.denominator = o->reduction == LS_LOSS_MEAN ? sum.weight : o->reduction == LS_LOSS_ROWS ? sum.kept : 1.0;
+  ls_parallel(LS_SITE_PENALTY, block_count(z.rows, z.cols), penalty_block, &j);
+
+  for (int32_t i = 0; i < z.rows; i++) {
+    double own = j.weight[i] > 0.0 ? j.weight[i] * j.value[i] : 0.0;
+    if (!isfinite(j.value[i])) {
+      status = ls_target_row_diagnose(z, t, &j.resolved, i, err);
+      return status != LS_OK ? status : ls_fail(err, LS_EVALUE, "row %d: %s", i + 1, p->trouble != NULL ? p->trouble : "the loss is not finite");
+    }
+    sum.value += own;
+    if (rows != NULL) rows[i] = p->adds ? (float)((double)rows[i] + own) : (float)own;
+  }
+  if (j.denominator > 0.0) sum.value /= j.denominator;
+  sum.value += sum.cross_entropy;
+  *result = sum;
+  return LS_OK;
+}

@@ -1,0 +1,211 @@
+-- Penalties and robust losses: ls.loss.NAME, made from the catalogue in the core (core/loss/penalties). SPDX-License-Identifier: MIT
+--
+-- ls.loss.NAME{ parameters } gives a loss object, which is called as loss(logits, target, { weight =, ignore_index =, reduction = }).
+-- Documentation, options and their ranges all come from the C table: a new entry there needs nothing here.
+local c        = require "lsengine.c.penalties"
+local grad     = require "lsengine.c.autograd"
+local raw      = require "lsengine.c.tensor"
+local system   = require "lsengine.c.system"
+local autograd = require "lsengine.autograd"
+local losses   = require "lsengine.loss"
+local options  = require "lsengine.options"
+local public   = require "lsengine.public"
+local target   = require "lsengine.target"
+local tensor   = require "lsengine.tensor"
+local raise    = public.raise
+
+local penalties = { entries = c.list() }
+
+local Loss = {}
+Loss.__index, Loss.__name = Loss, "loss"
+local Cals = setmetatable({}, { __index = Loss }) -- with a state
+Cals.__index, Cals.__name = Cals, "loss"
+
+local function is_loss(v) local meta = getmetatable(v) return meta == Loss or meta == Cals end
+options.type("loss object", is_loss, "a loss (ls.loss.focal{…})")
+options.type("cals", function(v) return getmetatable(v) == Cals end, "a loss of ls.loss.cals{…}")
+penalties.is_loss = is_loss
+
+local function number(x) return ("%.6g"):format(x) end
+
+-- focal{ gamma = 2, soft = true }
+function Loss:__tostring()
+  local parts = {}
+  for _, p in ipairs(self.entry.parameters) do
+    local value = self.parameters[p.name]
+    if p.type == "matrix" then parts[#parts + 1] = ("%s = %s"):format(p.name, (raw.shape_text(self.transition):gsub("x", "×")))
+    elseif p.type ~= "boolean" or value ~= (p.standard ~= 0) then parts[#parts + 1] = ("%s = %s"):format(p.name, type(value) == "number" and number(value) or tostring(value)) end
+  end
+  return #parts == 0 and self.kind .. "{}" or ("%s{ %s }"):format(self.kind, table.concat(parts, ", "))
+end
+
+local last_report
+local operation = autograd.op("penalty", function(logits, name, parameters, t, weight, ignore, reduction, data)
+  local value, gradient, report = c.loss(name, parameters, logits, t, weight, ignore, reduction, data, grad.is_recording() and autograd.needs(logits))
+  last_report = report
+  return value, gradient or nil
+end, losses.scaled)
+tensor.operations.penalty = operation
+
+local specs = {
+  weight       = { type = "tensor|table", doc = "one number from 0 for each class: weighs the row of that class" },
+  ignore_index = { type = "integer", doc = "rows with this label carry no loss, no gradient, no weight" },
+  reduction    = { type = "string", default = "mean", choices = { "mean", "sum", "rows", "none" },
+                   doc = "mean: divided by the sum of the kept rows' weights; rows: by their number; none: a vector" },
+}
+local logits_spec, target_spec = { type = "tensor" }, { type = "target" }
+
+local function check_target(self, given)
+  local t = target.from(self.kind, given)
+  local entry = self.entry
+  if entry.target == "label" and not (entry.soft_when and self.parameters[entry.soft_when]) and target.is_soft(t) then
+    raise(self.kind, ("the target is %s, one label for each row is required: %s"):format(target.text(t), entry.refusal))
+  end
+  return t
+end
+
+local function evaluate(self, logits, given, o)
+  local t = check_target(self, given)
+  if raw.rank(logits) ~= 2 then raise(self.kind, ("logits have shape %s, a matrix (rows × classes) is required"):format(raw.shape_text(logits))) end
+  local weight = o.weight
+  if weight and not raw.is_tensor(weight) then weight = raw.from(weight) end
+  local value = operation(logits, self.kind, self.parameters, target.resolved(t, raw.size(logits, 2)), weight, o.ignore_index, o.reduction, self.transition or self.lambda)
+  local report = last_report
+  target.inspect(t, raw.size(logits, 2), o.ignore_index)
+  grad.set_tag(value, { target = t, weighting = "lsengine", weighted = weight ~= nil, kept = report.kept, ignored = report.ignored,
+    weight_sum = o.reduction == "mean" and report.weight or nil, scheme = self })
+  return value
+end
+
+local call = system.public(function(self, logits, given, o, ...)
+  local who = self.kind
+  if select("#", ...) > 0 then raise(who, ("%d arguments were given, at most 3 are taken"):format(3 + select("#", ...))) end
+  if logits == nil then raise(who, "the logits are missing: loss(logits, target)") end
+  if given == nil then raise(who, "the target is missing: loss(logits, target)") end
+  options.check(who, "logits", logits_spec, logits)
+  options.check(who, "target", target_spec, given)
+  return evaluate(self, logits, given, options.read(who, specs, o))
+end)
+Loss.__call, Cals.__call, Cals.__tostring = call, call, Loss.__tostring
+
+-- ---- class adaptive label smoothing: multipliers that follow validation rows ----
+
+local function numbers_of(who, what, given, classes)
+  local t = raw.is_tensor(given) and raw.contiguous(raw.detach(given)) or raw.from(given)
+  if raw.rank(t) ~= 1 or raw.count(t) == 0 or classes and raw.count(t) ~= classes then
+    raise(who, ("%s have shape %s, one number for each %s is required"):format(what, raw.shape_text(t), classes and ("of %d classes"):format(classes) or "class"))
+  end
+  for k = 1, #t do
+    if not (t[k] >= 0 and t[k] < math.huge) then raise(who, ("the one of class %d of %s is %g, allowed is any finite number from 0"):format(k - 1, what, t[k])) end
+  end
+  return t
+end
+
+local logits_argument = { "logits", type = "tensor", doc = "N×K" }
+
+Cals.penalties = public("cals:penalties", {
+  doc = "Each class's penalty, the mean over rows of lambda_k max(0, max_j z_j - z_k - margin): what :update takes, of validation rows. Masked classes count 0.",
+  returns = "tensor of K numbers", example = "print(ls.loss.cals{ margin = 1 }:penalties(logits))", logits_argument,
+}, function(self, logits)
+  if raw.rank(logits) ~= 2 then raise("penalties", ("logits have shape %s, a matrix (rows × classes) is required"):format(raw.shape_text(logits))) end
+  local n, classes = raw.size(logits, 1), raw.size(logits, 2)
+  if n == 0 or classes == 0 then raise("penalties", "there are no logits to judge") end
+  if self.lambda and raw.count(self.lambda) ~= classes then raise("penalties", ("the logits have %d classes, the multipliers %d"):format(classes, raw.count(self.lambda))) end
+  local _ <close> = autograd.pause()
+  local z = raw.detach(logits)
+  local over = (z:max(2):reshape(n, 1) - z - self.parameters.margin):relu()
+  over = over * z:gt(-math.huge):where(1, 0)
+  return over:mean(1) * (self.lambda or self.parameters.alpha)
+end)
+
+Cals.update = public("cals:update", {
+  doc = [[Compares each class's penalty with that of the update before: grown by more than `tolerance`, its multiplier grows by `factor`; fallen by as
+much, it shrinks. The first update is only remembered.]],
+  returns = "nothing", example = "local loss = ls.loss.cals{ margin = 1 }\nloss:update(loss:penalties(logits))",
+  { "penalties", type = "tensor|table", doc = "K numbers from 0 (:penalties of validation logits)" },
+}, function(self, given)
+  local now = numbers_of("update", "the penalties", given, self.lambda and raw.count(self.lambda))
+  local o, before = self.parameters, self.previous
+  local list = {}
+  for k = 1, raw.count(now) do
+    local lambda = self.lambda and self.lambda[k] or o.alpha
+    if before and now[k] > o.tolerance * before[k] then lambda = lambda * o.factor
+    elseif before and now[k] < before[k] / o.tolerance then lambda = lambda / o.factor end
+    list[k] = math.max(o.minimum, math.min(o.maximum, lambda))
+  end
+  if before then self.lambda = raw.from(list) else self.lambda = self.lambda or raw.full(o.alpha, raw.count(now)) end
+  self.previous = raw.clone(now)
+end)
+
+Cals.state = public("cals:state", {
+  doc = "The multipliers and the penalties of the last update, to be kept beside a checkpoint.", returns = "table { lambda =, previous = } of lists; empty before the first update",
+  example = "local loss = ls.loss.cals{}\nlocal other = ls.loss.cals{}\nother:set_state(loss:state())",
+}, function(self)
+  local function list(t) return t and raw.totable(t) end
+  return { lambda = list(self.lambda), previous = list(self.previous) }
+end)
+
+Cals.set_state = public("cals:set_state", {
+  doc = "Takes over the state of another loss of the same parameters.", returns = "nothing", example = "ls.loss.cals{}:set_state{ lambda = { 0.1, 0.2, 0.1 }, previous = { 0, 1.5, 2 } }",
+  { "state", type = "table", doc = "of :state()" },
+}, function(self, state)
+  for key in pairs(state) do
+    if key ~= "lambda" and key ~= "previous" then raise("set_state", ("unknown field %s, known are lambda, previous"):format(system.describe(key))) end
+  end
+  local check = { type = "tensor|table" }
+  local function read(key, classes)
+    if state[key] == nil then return nil end
+    return raw.clone(numbers_of("set_state", key, options.check("set_state", key, check, state[key]), classes))
+  end
+  local lambda = read "lambda"
+  local previous = read("previous", lambda and raw.count(lambda))
+  if previous and not lambda then raise("set_state", "previous is given, but lambda is missing") end
+  self.lambda, self.previous = lambda, previous
+end)
+
+-- ---- made from the catalogue ----
+
+local function option_of(p)
+  local spec = { type = p.type, doc = p.doc }
+  if p.type == "matrix" then
+    spec.type, spec.required = "tensor|table", true
+    return spec
+  end
+  if p.type == "boolean" then
+    spec.default = p.standard ~= 0
+    return spec
+  end
+  spec.default, spec.required = p.standard, p.standard == nil or nil
+  if math.tointeger(spec.default) then spec.default = math.tointeger(spec.default) end
+  local whole = math.tointeger
+  if p.above_minimum or p.minimum == -math.huge then spec.above = p.minimum else spec.min = whole(p.minimum) or p.minimum end
+  if p.below_maximum or p.maximum == math.huge then spec.below = p.maximum else spec.max = whole(p.maximum) or p.maximum end
+  return spec
+end
+
+local function doc_of(entry)
+  local lines = { ("%s (%s)."):format(entry.title, entry.paper), "", "    " .. entry.formula:gsub(";   ", "\n    "), "", entry.property, "",
+    "Use it: " .. entry.use, "", "Avoid: " .. entry.avoid }
+  if entry.stacking ~= "" then lines[#lines + 1] = "" lines[#lines + 1] = "Stacking: " .. entry.stacking end
+  return table.concat(lines, "\n")
+end
+
+for _, entry in ipairs(penalties.entries) do
+  local specs_of = {}
+  for _, p in ipairs(entry.parameters) do specs_of[p.name] = option_of(p) end
+  penalties[entry.name] = public("ls.loss." .. entry.name, {
+    page = "penalties", doc = doc_of(entry), returns = "loss object: loss(logits, target, { weight =, ignore_index =, reduction = })", example = entry.example,
+    errors = entry.target == "label" and (entry.soft_when and ("a softened or mixed target without %s = true"):format(entry.soft_when) or "a softened or mixed target")
+      .. (entry.data == "transition" and "; a transition matrix whose rows are no distributions, or (backward) that is nearly singular" or "") or nil,
+    options = next(specs_of) and specs_of or nil,
+  }, function(o)
+    local self = { kind = entry.name, entry = entry, parameters = o or {} }
+    if entry.data == "transition" then
+      local given = o.transition
+      self.transition = c.prepare(entry.name, raw.is_tensor(given) and raw.detach(given) or raw.from(given))
+    end
+    return setmetatable(self, entry.data == "classes" and Cals or Loss)
+  end)
+end
+
+return penalties
