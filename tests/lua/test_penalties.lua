@@ -132,6 +132,14 @@ function T.training_takes_every_loss()
   end
 end
 
+function T.a_training_that_diverges_says_so()
+  local data = ls.data.load "digits".train:subset(ls.rng(1):permutation(60))
+  local model = ls.nn.mlp({ 64, 10 }, { rng = ls.rng(1) })
+  ls.no_grad(function() model:parameters()[1]:fill_(0 / 0) end)
+  local o = { loss = ls.loss.focal{ gamma = 2 }, epochs = 1, rng = ls.rng(1), optimizer = ls.optim.sgd{ lr = 1 } }
+  t.fails(function() return ls.train(model, data, o) end, "focal: logits[1] is NaN for class 0: training has diverged", true)
+end
+
 function T.accumulated_batches_are_weighed_by_their_rows()
   local data = ls.data.load "digits".train:subset(ls.rng(1):permutation(60))
   local function weights(batch, accumulate)
