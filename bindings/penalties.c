@@ -152,8 +152,25 @@ static int loss(lua_State *L) {
   return 3;
 }
 
+/* cals(logits, margin, multipliers | nil, alpha): each class's mean penalty */
+static int cals(lua_State *L) {
+  ls_err err;
+  lua_settop(L, 4);
+  ls_cmat z = lsb_check_matrix(L, 1, "penalties", "logits");
+  double margin = lsb_check_number(L, 2, "penalties", "margin"), alpha = lsb_check_number(L, 4, "penalties", "alpha");
+  const float *lambda = check_classes(L, 3, "penalties", "the multipliers", z.cols);
+  int32_t shape[] = {z.cols};
+  lsb_tensor *out = lsb_new_tensor(L, "penalties", 1, shape);
+  double *sums = lsb_new_scratch(L, "penalties", (size_t)z.cols * sizeof *sums);
+
+  if (ls_cals_penalties(z, margin, lambda, alpha, sums, out->view.data, &err) != LS_OK) return lsb_raise(L, "penalties", &err);
+
+  lua_pop(L, 1);
+  return 1;
+}
+
 int lsb_open_penalties(lua_State *L) {
-  static const luaL_Reg functions[] = {{"list", list}, {"prepare", prepare}, {"loss", loss}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"list", list}, {"prepare", prepare}, {"loss", loss}, {"cals", cals}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -107,15 +107,7 @@ Cals.penalties = public("cals:penalties", {
   doc = "Each class's penalty, the mean over rows of lambda_k max(0, max_j z_j - z_k - margin): what :update takes, of validation rows. Masked classes count 0.",
   returns = "tensor of K numbers", example = "print(ls.loss.cals{ margin = 1 }:penalties(logits))", logits_argument,
 }, function(self, logits)
-  if raw.rank(logits) ~= 2 then raise("penalties", ("logits have shape %s, a matrix (rows × classes) is required"):format(raw.shape_text(logits))) end
-  local n, classes = raw.size(logits, 1), raw.size(logits, 2)
-  if n == 0 or classes == 0 then raise("penalties", "there are no logits to judge") end
-  if self.lambda and raw.count(self.lambda) ~= classes then raise("penalties", ("the logits have %d classes, the multipliers %d"):format(classes, raw.count(self.lambda))) end
-  local _ <close> = autograd.pause()
-  local z = raw.detach(logits)
-  local over = (z:max(2):reshape(n, 1) - z - self.parameters.margin):relu()
-  over = over * z:gt(-math.huge):where(1, 0)
-  return over:mean(1) * (self.lambda or self.parameters.alpha)
+  return c.cals(raw.detach(logits), self.parameters.margin, self.lambda, self.parameters.alpha)
 end)
 
 Cals.update = public("cals:update", {

@@ -16,6 +16,7 @@ local histories = require "lsengine.history"
 local losses   = require "lsengine.loss"
 local mix      = require "lsengine.mix"
 local optim    = require "lsengine.optim"
+local options  = require "lsengine.options"
 local pitfalls = require "lsengine.pitfalls"
 local public   = require "lsengine.public"
 local stopping = require "lsengine.stopping"
@@ -28,7 +29,7 @@ local raise, clock = public.raise, system.clock
 local specs = {
   target    = { type = "scheme", doc = "how labels are softened (ls.target.…); as they are without it" },
   mix       = { type = "mix", doc = "mixes each batch (ls.mix.…), before the target scheme softens; its draws come from the stream \"mixing\". A last batch of one row is not mixed" },
-  loss      = { type = "callable", doc = "function(logits, target) → a one-element tensor; cross-entropy without it" },
+  loss      = { type = "callable", doc = "function(logits, target) → a one-element tensor, or a loss object (ls.loss.focal{…}); cross-entropy without it" },
   epochs    = { type = "number", required = true, min = 0, below = math.huge, doc = "passes over the data; a fraction ends within one" },
   batch     = { type = "integer", default = 128, min = 1, max = 2^31 - 1, doc = "rows of a batch" },
   drop_last = { type = "boolean", default = false, doc = "leave out an epoch's last batch where it is smaller than the others (batch norm cannot take one row alone)" },
@@ -60,9 +61,9 @@ local DIVERGED = "training has diverged: a lower learning rate, or clip_norm, ma
 
 -- ---- loss ----
 
--- Cross-entropy of the model's logits; logits that are no numbers any more are the training's fault.
-local function cross_entropy(class_weights)
-  local loss, given = losses.cross_entropy, class_weights and { weight = class_weights }
+-- Cross-entropy of the model's logits, or another loss of the library; logits that are no numbers any more are the training's fault.
+local function of_logits(loss, class_weights)
+  local given = class_weights and { weight = class_weights }
   return function(logits, target)
     local ok, value = pcall(loss, logits, target, given)
     if ok then return value end
@@ -155,7 +156,8 @@ local function new_run(model, dataset, o)
   if o.target and raw.is_tensor(dataset.y) then
     pitfalls.raise("smoothing-regression", ("train was given the target scheme %s for rows that have numbers, not classes: softening means nothing there"):format(tostring(o.target)))
   end
-  self.loss = o.loss or cross_entropy(self.class_weights)
+  self.loss = o.loss or losses.cross_entropy
+  if not o.loss or options.knows_type "loss object" and options.is("loss object", o.loss) then self.loss = of_logits(self.loss, self.class_weights) end
   self.weights = weights.of(model)
   if o.checkpoint then self.checkpoint = checkpoint.new(self, option_names) end
   self.augmentations = augment.list("train", o.augment)

@@ -3,6 +3,7 @@ local t  = require "harness"
 local ls = require "lsengine"
 local operations = require "lsengine.tensor".operations
 require "lsengine.loss"
+require "lsengine.penalties"
 require "lsengine.nn"
 require "lsengine.mix"
 local rng = ls.rng(3)
@@ -69,6 +70,11 @@ local examples = {
     { function(f, x) return f(x, target, weight, nil, "mean", true) end, a }, { function(f, x) return f(x, target, nil, nil, "none", false) end, a },
     { function(f, x) return f(x, target, nil, 0, "rows", false) end, a } },
   mse = { { function(f, x) return f(x, b) end, a } },
+  penalty = {
+    { function(f, x) return f(x, "focal", { gamma = 2, soft = false }, ls.target.one_hot()(y), weight, nil, "mean", nil) end, a },
+    { function(f, x) return f(x, "max_sup", { alpha = 0.5 }, target, nil, 2, "rows", nil) end, a },
+    { function(f, x) return f(x, "poly1", { epsilon = 1 }, target, weight, nil, "none", nil) end, a },
+  },
   binary_cross_entropy = { { function(f, x) return f(x, b:sigmoid()) end, a } },
 }
 local default = { { function(f, x) return f(x) end, a } }

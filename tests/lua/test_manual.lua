@@ -28,6 +28,7 @@ function t.tests.every_function_that_a_script_can_reach_has_an_entry()
   all("history:", getmetatable(require "lsengine.history".new{}))
   all("data:", getmetatable(ls.data.load "digits"))
   all("data:", getmetatable(ls.data.load "digits".train))
+  all("cals:", getmetatable(ls.loss.cals{}))
   all("optimizer:", getmetatable(ls.optim.sgd({ ls.tensor.zeros(1) }, { lr = 1 })))
   t.is_true(count > 100, count)
 end

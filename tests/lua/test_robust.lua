@@ -42,7 +42,7 @@ local refused = setmetatable({}, { __tostring = function() return "an error obje
 local numbers = { 0, 1, 2, 3, -1, 0.5, -0.0, 1e-320, 1e308, -1e308, 2^31 - 1, 2^31, -2^31, 2^40, 2^53, math.mininteger, math.maxinteger, 0 / 0, math.huge, -math.huge }
 local small = { 0, 1, 2, 3, -1, 0.5, -0.0, 1e-320, 0 / 0, -math.huge, math.mininteger }
 local paths = { "", "x\0y", "/dev/null/x.npz", "/dev/null/x.npy", "/dev/null/\255", ("a"):rep(5000), "/", "." }
-local texts = { "", "x\0y", "/dev/null/x.npz", "\255\254", ("a"):rep(5000), "mean", "none", "uniform", "torch", "relu", "cosine", "lower", "equal", "%s%n", "true", "1", "[", "{\"a\":[1,null]}" }
+local texts = { "", "x\0y", "/dev/null/x.npz", "\255\254", ("a"):rep(5000), "mean", "none", "focal", "zipf", "cals", "backward_correction", "uniform", "torch", "relu", "cosine", "lower", "equal", "%s%n", "true", "1", "[", "{\"a\":[1,null]}" }
 
 local function looped()
   local x = {}
@@ -98,6 +98,17 @@ local makers = {
       return d
     end },
   optimizer = { function() return ls.optim.sgd{ lr = 0.1 } end, function() return ls.optim.adam({ leaf() }, { lr = 0.1 }) end, function() return ls.optim.sgd({ raw.full(1, 2) }, { lr = 1e308, momentum = 0.9 }) end },
+  ["loss object"] = { function() return ls.loss.focal{ gamma = 0.5 } end, function() return ls.loss.zipf{} end, function() return ls.loss.forward_correction{ transition = ls.tensor.eye(3) } end,
+    function()
+      local l = ls.loss.margin_smoothing{ margin = 0 }
+      l.kind, l.parameters = ({ "zipf", "focal", "backward_correction", "no", 5 })[random(5)], ({ { power = 0 / 0, beta = 1 }, erring(), { gamma = 1e308, soft = true } })[random(3)]
+      return l
+    end },
+  cals    = { function() return ls.loss.cals{ margin = 0 } end, function()
+      local l = ls.loss.cals{ margin = 0, maximum = 1e-300, minimum = 1e-320 }
+      l.lambda, l.previous = ({ matrix(1, 3):reshape(3), raw.full(0 / 0, 3), matrix(3, 3), 5 })[random(4)], ({ raw.full(1, 3), raw.full(1, 2), {} })[random(3)]
+      return l
+    end },
   schedule = { function() return ls.optim.cosine{} end },
   mix     = { function() return ls.mix.mixup{ alpha = 1 } end, function() return ls.mix.cutmix{ alpha = 0.1, mode = "row", box = "wrap", in_place = true } end,
     function() return ls.mix.either{ ls.mix.mixup{ alpha = 1, mode = "pair" }, ls.mix.cutmix{ alpha = 2, box = "inside", probability = 0.5 } } end,

@@ -82,6 +82,10 @@ ls_status ls_penalty_prepare(const ls_penalty *p, ls_cmat transition, ls_mat out
 double ls_penalty_value(const ls_penalty *p, int32_t classes, const double *z, const double *q, int32_t label, const double *parameters,
                         const float *values, ls_cmat matrix, double *buffer, double *gradient);
 
+/* Of class adaptive label smoothing: each class's mean over rows of lambda_k max(0, max_j z_j - z_k - margin), to `out` (K); masked classes
+ * count 0. lambda (K), or NULL: alpha for all. sums: K doubles. LS_ESHAPE without rows or classes, LS_EVALUE as of ls_penalty_loss. O(nK). */
+ls_status ls_cals_penalties(ls_cmat z, double margin, const float *lambda, double alpha, double *sums, float *out, ls_err *err);
+
 typedef struct ls_penalty_options {
   const double *parameters;   /* as the entry lists them */
   const float *values;        /* (K), for LS_PENALTY_CLASSES */
@@ -101,8 +105,9 @@ typedef struct ls_penalty_result {
 size_t ls_penalty_scratch(const ls_penalty *p, const ls_target *t, int32_t rows, int32_t classes);
 
 /* Value and gradient as of ls_cross_entropy, with the same reductions, weights, ignored rows and errors: penalties are means over rows,
- * never over rows × classes, and a class weight weighs the whole row. Rows are computed in double and the gradient is rounded to float once
- * (beside a cross-entropy twice): errors of the gradient are at most 2 ulp of the larger part. -inf logits take no part. LS_ERANGE where the loss has no form for the target.
+ * never over rows × classes, and a class weight weighs the whole row. Rows are computed in double and the gradient is rounded to float once;
+ * beside a cross-entropy the errors of that are added (its logits are shifted in float: 1e-6 of the value). -inf logits take no part.
+ * LS_ERANGE where the loss has no form for the target.
  * O(nK), for zipf O(nK log K); scratch holds at most 64 rows in double, whatever n. */
 ls_status ls_penalty_loss(const ls_penalty *p, ls_cmat z, const ls_target *t, const ls_penalty_options *o, void *scratch,
                           ls_penalty_result *result, const ls_mat *grad, float *rows, ls_err *err);

@@ -21,6 +21,25 @@ static const ls_parameter parameters[] = {
 };
 enum { MARGIN, ALPHA, MEAN_OVER_CLASSES, FACTOR, TOLERANCE, MINIMUM, MAXIMUM };
 
+ls_status ls_cals_penalties(ls_cmat z, double margin, const float *lambda, double alpha, double *sums, float *out, ls_err *err) {
+  if (z.rows < 1 || z.cols < 1) return ls_fail(err, LS_ESHAPE, "logits are %dx%d, one row and one class at least are required", z.rows, z.cols);
+  for (int32_t k = 0; k < z.cols; k++) sums[k] = 0.0;
+  for (int32_t i = 0; i < z.rows; i++) {
+    const float *row = z.data + i * z.stride;
+    double max = -INFINITY;
+    for (int32_t k = 0; k < z.cols; k++) {
+      if (isnan(row[k]) || row[k] == INFINITY)
+        return ls_fail(err, LS_EVALUE, "logits[%d] is %s for class %d", i + 1, isnan(row[k]) ? "NaN" : "+inf", k);
+      max = fmax(max, (double)row[k]);
+    }
+    if (max == -INFINITY) return ls_fail(err, LS_EVALUE, "logits[%d] is -inf for every class", i + 1);
+    for (int32_t k = 0; k < z.cols; k++)
+      if (row[k] != -INFINITY) sums[k] += fmax(0.0, max - (double)row[k] - margin);
+  }
+  for (int32_t k = 0; k < z.cols; k++) out[k] = (float)((lambda == NULL ? alpha : (double)lambda[k]) * sums[k] / z.rows);
+  return LS_OK;
+}
+
 static double value(const ls_penalty_row *r) {
   double sum = 0.0, share = r->parameters[MEAN_OVER_CLASSES] != 0.0 ? r->left : 1;
   for (int32_t k = 0; k < r->classes; k++) {

@@ -1,0 +1,570 @@
+/* The whole table of penalties: a new entry is held to all of this by being in it. SPDX-License-Identifier: MIT
+ *
+ * A row's value in double, taken apart by central differences, is the oracle of its gradient; sums over rows of that, in plain double, the oracle of
+ * the driver. What the formulas say is held by numbers of other implementations (tests/lua/test_penalties.lua) and by the limits below. */
+#include "test.h"
+
+#include <lsengine/penalty.h>
+#include <lsengine/pool.h>
+#include <lsengine/random.h>
+
+enum { MOST = 70000, MOST_K = 100 };
+static float z[MOST], g[MOST], other[MOST], rows[MOST], transition[MOST_K * MOST_K], matrix[MOST_K * MOST_K], multipliers[MOST_K];
+static int64_t labels[MOST], second[MOST];
+static char scratch[1 << 23];
+static double buffer[4 * MOST_K];
+
+static ls_cmat mat(const float *data, int n, int k) { return (ls_cmat){data, n, k, k}; }
+
+/* Parameters that make every part of a formula act, with a gradient that is the value's. */
+static void lively(const ls_penalty *p, double *parameters) {
+  static const struct {
+    const char *name;
+    double value;
+  } by_name[] = {{"margin", 1}, {"hinge", 1.2}, {"detach", 0}, {"temperature", 0.7}};
+  for (int i = 0; i < p->entry.parameter_count; i++) {
+    const ls_parameter *s = &p->entry.parameters[i];
+    parameters[i] = isnan(s->standard) ? 0 : s->standard;
+    for (size_t j = 0; j < sizeof by_name / sizeof by_name[0]; j++)
+      if (strcmp(s->name, by_name[j].name) == 0) parameters[i] = by_name[j].value;
+  }
+}
+
+/* Data that an entry reads besides numbers, for k classes. */
+static ls_cmat data_of(const ls_penalty *p, int k) {
+  for (int i = 0; i < k; i++) {
+    multipliers[i] = 0.1f + 0.05f * (float)i;
+    for (int c = 0; c < k; c++) transition[i * k + c] = i == c ? 0.8f + 0.2f / (float)k : 0.2f / (float)k;
+  }
+  if (p->data < LS_PENALTY_TRANSITION) return (ls_cmat){0};
+  assert_true(ls_penalty_prepare_scratch(p, k) <= sizeof scratch);
+  assert_ok(ls_penalty_prepare(p, mat(transition, k, k), (ls_mat){matrix, k, k, k}, scratch, err));
+  return mat(matrix, k, k);
+}
+
+static void random_logits(ls_rng *r, int n, int k) {
+  for (int i = 0; i < n * k; i++) z[i] = (float)(3 * ls_rng_normal(r));
+  for (int i = 0; i < n; i++) labels[i] = ls_rng_integer(r, 0, k - 1), second[i] = ls_rng_integer(r, 0, k - 1);
+}
+
+static bool takes_soft(const ls_penalty *p) { return p->target != LS_PENALTY_LABEL; }
+
+static void hold_row(const ls_penalty *p, int k, double *logits, const double *q, int label, const double *parameters) {
+  double gradient[MOST_K], sum = 0;
+  ls_cmat data = data_of(p, k);
+  double value = ls_penalty_value(p, k, logits, q, label, parameters, multipliers, data, buffer, gradient);
+  if (!isfinite(value)) fail_msg("%s: %g", p->entry.name, value);
+  for (int c = 0; c < k; c++) {
+    double keep = logits[c], h = 1e-5;
+    if (keep == -INFINITY) {
+      assert_true(gradient[c] == 0);
+      continue;
+    }
+    logits[c] = keep + h;
+    double up = ls_penalty_value(p, k, logits, q, label, parameters, multipliers, data, buffer, NULL);
+    logits[c] = keep - h;
+    double down = ls_penalty_value(p, k, logits, q, label, parameters, multipliers, data, buffer, NULL), want = (up - down) / (2 * h);
+    logits[c] = keep;
+    sum += fabs(gradient[c]);
+    if (!(fabs(gradient[c] - want) <= 1e-6 * fabs(want) + 1e-8)) /* h² times the third derivative; rounding over h */
+      fail_msg("%s, %d classes, class %d: the gradient is %.12g, differences say %.12g", p->entry.name, k, c, gradient[c], want);
+  }
+  assert_true(isfinite(sum));
+}
+
+static void gradients_are_those_of_the_values(void **state) {
+  (void)state;
+  static const int classes[] = {2, 3, 10, 33};
+  double parameters[LS_PENALTY_PARAMETERS], logits[MOST_K], q[MOST_K];
+  ls_rng r;
+  ls_rng_seed(&r, 2);
+  for (int32_t e = 0; e < ls_penalty_count; e++) {
+    const ls_penalty *p = ls_penalties[e];
+    for (int s = 0; s < 4; s++)
+      for (int trial = 0; trial < 12; trial++) {
+        int k = classes[s], label = trial % k;
+        double total = 0;
+        lively(p, parameters);
+        for (int c = 0; c < k; c++) logits[c] = 3 * ls_rng_normal(&r), q[c] = c == label;
+        if (trial % 3 == 1 && k > 2 && p->data != LS_PENALTY_INVERSE) logits[(label + 1) % k] = -INFINITY;
+        for (int i = 0; i < p->entry.parameter_count && trial >= 6; i++) /* the other value of switches */
+          if (strcmp(p->entry.parameters[i].type, "boolean") == 0 && strcmp(p->entry.parameters[i].name, "detach") != 0) parameters[i] = parameters[i] == 0;
+        bool soft = takes_soft(p) || (p->soft_when > 0 && parameters[p->soft_when - 1] != 0);
+        if (soft && trial % 2 == 1) {
+          label = -1;
+          for (int c = 0; c < k; c++) total += q[c] = logits[c] == -INFINITY ? 0 : ls_rng_double(&r);
+          for (int c = 0; c < k; c++) q[c] /= total;
+        }
+        hold_row(p, k, logits, q, label, parameters);
+      }
+  }
+}
+
+/* The definition over rows: what ls_penalty_loss must give. */
+static double definition(const ls_penalty *p, int n, int k, const ls_target *t, const ls_penalty_options *o, double *gradient, double *each) {
+  double sum = 0, weight = 0, denominator, q[MOST_K], logits[MOST_K], of_row[MOST_K];
+  ls_resolved r;
+  int kept = 0;
+  assert_ok(ls_target_resolve(t, k, o->ignore, scratch, &r, err));
+  for (int pass = 0; pass < 2; pass++) {
+    denominator = o->reduction == LS_LOSS_MEAN ? weight : o->reduction == LS_LOSS_ROWS ? kept : 1;
+    for (int i = 0; i < n; i++) {
+      double w = 0;
+      bool ignored = ls_target_ignored(t, o->ignore, i);
+      for (int m = 0; m < t->terms && !ignored; m++) w += t->term[m].weight * (o->class_weights == NULL ? 1 : (double)o->class_weights[t->term[m].labels[i]]);
+      if (pass == 0) {
+        weight += w, kept += !ignored;
+        continue;
+      }
+      for (int c = 0; c < k; c++) gradient[i * k + c] = 0;
+      each[i] = 0;
+      if (ignored) continue;
+      for (int c = 0; c < k; c++) q[c] = ls_target_at(t, &r, i, c), logits[c] = (double)z[i * k + c];
+      int label = t->terms == 1 && t->softenings == 0 ? (int)t->term[0].labels[i] : -1;
+      each[i] = w * ls_penalty_value(p, k, logits, q, label, o->parameters, o->values, o->matrix, buffer, of_row);
+      sum += each[i];
+      for (int c = 0; c < k; c++) gradient[i * k + c] = w * of_row[c] / denominator;
+    }
+  }
+  return sum / denominator;
+}
+
+static void hold_driver(const ls_penalty *p, int n, int k, const ls_target *t, ls_penalty_options *o) {
+  static double gradient[MOST], each[MOST];
+  ls_penalty_result result = {0};
+  ls_mat grad = {g, n, k, k};
+  for (int reduction = LS_LOSS_MEAN; reduction <= LS_LOSS_NONE; reduction++) {
+    double total = 0, scale = 0;
+    o->reduction = (ls_loss_reduction)reduction;
+    double want = definition(p, n, k, t, o, gradient, each);
+    assert_true(ls_penalty_scratch(p, t, n, k) <= sizeof scratch);
+    assert_ok(ls_penalty_loss(p, mat(z, n, k), t, o, scratch, &result, &grad, rows, err));
+    assert_close(result.value, want, 4e-6, 1e-6); /* the cross-entropy beside a penalty shifts its logits in float */
+    for (int i = 0; i < n * k; i++) scale = fmax(scale, fabs(gradient[i]));
+    for (int i = 0; i < n * k; i++)
+      if (!(fabs((double)g[i] - gradient[i]) <= (p->adds ? 1e-5 : 2e-7) * scale)) /* the cross-entropy's own tolerance; one rounding */
+        fail_msg("%s: gradient %d is %g, want %g", p->entry.name, i, (double)g[i], gradient[i]);
+    for (int i = 0; i < n; i++) {
+      total += (double)rows[i];
+      assert_close(rows[i], each[i], 4e-6, 4e-6);
+    }
+    if (o->reduction >= LS_LOSS_SUM) assert_close(total, o->reduction == LS_LOSS_ROWS ? result.value * result.kept : result.value, 1e-5, 1e-6);
+  }
+}
+
+static void rows_are_weighed_and_reduced_as_the_cross_entropy_does(void **state) {
+  (void)state;
+  static const int shapes[][2] = {{1, 2}, {37, 10}, {300, 3}, {70, 100}};
+  static float weights[MOST_K];
+  double parameters[LS_PENALTY_PARAMETERS];
+  ls_softening smooth = {.kind = LS_SOFTEN_UNIFORM, .epsilon = 0.1};
+  ls_rng r;
+  ls_rng_seed(&r, 9);
+  for (int c = 0; c < MOST_K; c++) weights[c] = c == 1 ? 0 : (float)ls_rng_double(&r) + 0.1f;
+  for (int32_t e = 0; e < ls_penalty_count; e++)
+    for (int s = 0; s < 4; s++) {
+      const ls_penalty *p = ls_penalties[e];
+      int n = shapes[s][0], k = shapes[s][1];
+      lively(p, parameters);
+      random_logits(&r, n, k);
+      ls_penalty_options o = {.parameters = parameters, .values = multipliers, .matrix = data_of(p, k)};
+      ls_target one = {.rows = n, .terms = 1, .term = {{labels, NULL, 1}}};
+      ls_target mixed = {.rows = n, .terms = 2, .term = {{labels, NULL, 0.7}, {second, NULL, 0.3}}, .softening = &smooth, .softenings = 1};
+      labels[0] = 0;
+      hold_driver(p, n, k, &one, &o);
+      o.class_weights = weights;
+      hold_driver(p, n, k, &one, &o);
+      if (takes_soft(p)) hold_driver(p, n, k, &mixed, &o);
+      if (n > 1) labels[n / 2] = labels[n - 1] = -7;
+      o.ignore = (ls_ignore){true, -7};
+      hold_driver(p, n, k, &one, &o);
+      if (takes_soft(p)) hold_driver(p, n, k, &mixed, &o);
+    }
+}
+
+/* A row with a masked class is the row without it. */
+static void masked_classes_take_no_part(void **state) {
+  (void)state;
+  double parameters[LS_PENALTY_PARAMETERS], with[6], without[5], q6[6], q5[5], g6[6], g5[5];
+  float small[25], few[5];
+  ls_rng r;
+  ls_rng_seed(&r, 21);
+  for (int32_t e = 0; e < ls_penalty_count; e++)
+    for (int masked = 0; masked < 6; masked++) {
+      const ls_penalty *p = ls_penalties[e];
+      int label = (masked + 2) % 6;
+      lively(p, parameters);
+      ls_cmat data = data_of(p, 6), less = {0};
+      for (int c = 0; c < 6; c++) with[c] = c == masked ? -INFINITY : 3 * ls_rng_normal(&r), q6[c] = c == label;
+      for (int c = 0, i = 0; c < 6; c++) {
+        if (c == masked) continue;
+        without[i] = with[c], q5[i] = q6[c], few[i] = multipliers[c];
+        for (int d = 0, j = 0; d < 6 && data.data != NULL; d++)
+          if (d != masked) small[i * 5 + j++] = data.data[c * 6 + d];
+        i++;
+      }
+      if (data.data != NULL) less = mat(small, 5, 5);
+      double a = ls_penalty_value(p, 6, with, q6, label, parameters, multipliers, data, buffer, g6);
+      if (p->data == LS_PENALTY_INVERSE) {
+        assert_true(isnan(a));
+        continue;
+      }
+      assert_close(a, ls_penalty_value(p, 5, without, q5, label - (label > masked), parameters, few, less, buffer, g5), 1e-12, 1e-12);
+      assert_true(g6[masked] == 0);
+      for (int c = 0; c < 6; c++)
+        if (c != masked) assert_close(g6[c], g5[c - (c > masked)], 1e-12, 1e-12);
+    }
+}
+
+static void extreme_logits_stay_finite(void **state) {
+  (void)state;
+  static const float sizes[] = {80, 1e4f};
+  double parameters[LS_PENALTY_PARAMETERS];
+  ls_penalty_result result;
+  enum { N = 16, K = 4 };
+  ls_target t = {.rows = N, .terms = 1, .term = {{labels, NULL, 1}}};
+  ls_mat grad = {g, N, K, K};
+  for (int32_t e = 0; e < ls_penalty_count; e++)
+    for (int s = 0; s < 2; s++)
+      for (int standard = 0; standard < 2; standard++) {
+        const ls_penalty *p = ls_penalties[e];
+        lively(p, parameters);
+        for (int i = 0; i < p->entry.parameter_count && standard; i++)
+          if (!isnan(p->entry.parameters[i].standard)) parameters[i] = p->entry.parameters[i].standard;
+        for (int i = 0; i < N; i++)
+          for (int c = 0; c < K; c++) z[i * K + c] = (i >> c & 1 ? 1 : -1) * sizes[s], labels[i] = i % K;
+        ls_penalty_options o = {.parameters = parameters, .values = multipliers, .matrix = data_of(p, K)};
+        assert_ok(ls_penalty_loss(p, mat(z, N, K), &t, &o, scratch, &result, &grad, rows, err));
+        if (!isfinite(result.value)) fail_msg("%s at %g: %g", p->entry.name, (double)sizes[s], result.value);
+        for (int i = 0; i < N * K; i++)
+          if (!isfinite(g[i])) fail_msg("%s at %g: a gradient is %g", p->entry.name, (double)sizes[s], (double)g[i]);
+      }
+}
+
+static void threads_give_the_same_bits(void **state) {
+  (void)state;
+  static const int threads[] = {1, 2, 3, 5};
+  double parameters[LS_PENALTY_PARAMETERS];
+  int n = 623, k = 100;
+  uint64_t before = ls_pool_blocks(LS_SITE_PENALTY);
+  ls_rng r;
+  ls_rng_seed(&r, 8);
+  random_logits(&r, n, k);
+  ls_target t = {.rows = n, .terms = 1, .term = {{labels, NULL, 1}}};
+  for (int32_t e = 0; e < ls_penalty_count; e++) {
+    const ls_penalty *p = ls_penalties[e];
+    ls_penalty_result first, again;
+    lively(p, parameters);
+    ls_penalty_options o = {.parameters = parameters, .values = multipliers, .matrix = data_of(p, k)};
+    ls_mat one = {other, n, k, k}, two = {g, n, k, k};
+    assert_ok(ls_penalty_loss(p, mat(z, n, k), &t, &o, scratch, &first, &one, NULL, err));
+    for (int i = 0; i < 4; i++) {
+      assert_ok(ls_pool_start(threads[i], err));
+      assert_ok(ls_penalty_loss(p, mat(z, n, k), &t, &o, scratch, &again, &two, NULL, err));
+      ls_pool_stop();
+      assert_true(first.value == again.value);
+      assert_memory_equal(g, other, (size_t)(n * k) * sizeof *g);
+    }
+  }
+  assert_true(ls_pool_blocks(LS_SITE_PENALTY) > before + 1);
+}
+
+static void entries_are_whole(void **state) {
+  (void)state;
+  for (int32_t e = 0; e < ls_penalty_count; e++) {
+    const ls_penalty *p = ls_penalties[e];
+    const ls_entry *n = &p->entry;
+    const char *const texts[] = {n->name, n->title, n->paper, n->formula, n->property, n->use, n->avoid, n->example};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) assert_true(texts[i] != NULL && strlen(texts[i]) > 2);
+    assert_true(n->stacking != NULL && n->parameter_count <= LS_PENALTY_PARAMETERS && (n->parameter_count > 0) == (n->parameters != NULL));
+    assert_true(e == 0 || strcmp(ls_penalties[e - 1]->entry.name, n->name) < 0);
+    assert_true((p->target == LS_PENALTY_LABEL) == (p->refusal != NULL));
+    assert_ptr_equal(ls_penalty_find(n->name), p);
+  }
+  assert_null(ls_penalty_find("no such loss"));
+}
+
+static void parameters_out_of_range_are_refused(void **state) {
+  (void)state;
+  double parameters[LS_PENALTY_PARAMETERS];
+  int tried = 0;
+  for (int32_t e = 0; e < ls_penalty_count; e++) {
+    const ls_penalty *p = ls_penalties[e];
+    lively(p, parameters);
+    assert_ok(ls_penalty_check(p, parameters, err));
+    for (int i = 0; i < p->entry.parameter_count; i++) {
+      const ls_parameter *s = &p->entry.parameters[i];
+      const double bad[] = {NAN, INFINITY, -INFINITY, s->minimum - 1, s->maximum + 1, s->above_minimum ? s->minimum : NAN, s->below_maximum ? s->maximum : NAN};
+      if (strcmp(s->type, "matrix") == 0) continue;
+      for (size_t b = 0; b < sizeof bad / sizeof bad[0]; b++, tried++) {
+        double keep = parameters[i];
+        parameters[i] = bad[b];
+        assert_fails(ls_penalty_check(p, parameters, err), LS_ERANGE, s->name);
+        parameters[i] = keep;
+      }
+    }
+  }
+  assert_true(tried > 100);
+}
+
+static void what_cannot_be_is_refused_by_row(void **state) {
+  (void)state;
+  double parameters[LS_PENALTY_PARAMETERS];
+  int n = 37, k = 10;
+  ls_penalty_result result;
+  ls_softening smooth = {.kind = LS_SOFTEN_UNIFORM, .epsilon = 0.1};
+  ls_rng r;
+  ls_rng_seed(&r, 6);
+  for (int32_t e = 0; e < ls_penalty_count; e++) {
+    const ls_penalty *p = ls_penalties[e];
+    lively(p, parameters);
+    random_logits(&r, n, k);
+    ls_target t = {.rows = n, .terms = 1, .term = {{labels, NULL, 1}}};
+    ls_penalty_options o = {.parameters = parameters, .values = multipliers, .matrix = data_of(p, k)};
+    ls_mat grad = {g, n, k, k};
+#define REFUSED(code, text) assert_fails(ls_penalty_loss(p, mat(z, n, k), &t, &o, scratch, &result, &grad, NULL, err), code, text)
+    float kept = z[16 * k + 4];
+    z[16 * k + 4] = NAN;
+    REFUSED(LS_EVALUE, "logits[17] is NaN for class 4");
+    z[16 * k + 4] = INFINITY;
+    REFUSED(LS_EVALUE, "logits[17] is +inf for class 4");
+    z[16 * k + 4] = kept;
+    for (int c = 0; c < k; c++) other[c] = z[16 * k + c], z[16 * k + c] = -INFINITY;
+    REFUSED(LS_EVALUE, "logits[17] is -inf for every class");
+    for (int c = 0; c < k; c++) z[16 * k + c] = other[c];
+    z[16 * k + labels[16]] = -INFINITY;
+    REFUSED(LS_ERANGE, "row 17 of the target has mass on class");
+    z[16 * k + labels[16]] = 1;
+    labels[16] = 10;
+    REFUSED(LS_ERANGE, "labels[17] is 10 but logits have 10 classes (0..9)");
+    o.ignore = (ls_ignore){true, 10};
+    z[16 * k + 4] = NAN; /* of an ignored row nobody asks */
+    assert_ok(ls_penalty_loss(p, mat(z, n, k), &t, &o, scratch, &result, &grad, NULL, err));
+    assert_true(result.ignored == 1 && result.kept == n - 1 && g[16 * k + 4] == 0);
+    for (int i = 0; i < n; i++) labels[i] = 10;
+    assert_ok(ls_penalty_loss(p, mat(z, n, k), &t, &o, scratch, &result, &grad, NULL, err));
+    assert_true(result.value == 0 && result.kept == 0 && g[0] == 0);
+    random_logits(&r, n, k);
+    t.softening = &smooth, t.softenings = 1;
+    if (p->target == LS_PENALTY_LABEL) REFUSED(LS_ERANGE, p->refusal);
+    smooth.epsilon = 0;
+    assert_ok(ls_penalty_loss(p, mat(z, n, k), &t, &o, scratch, &result, &grad, NULL, err));
+    smooth.epsilon = 0.1;
+    const float bad[] = {1, 1, 1, -1, 1, 1, 1, 1, 1, 1};
+    o.class_weights = bad;
+    t.softenings = 0;
+    REFUSED(LS_ERANGE, "the weight of class 3 is -1");
+    t.rows = 0;
+    o.class_weights = NULL;
+    assert_ok(ls_penalty_loss(p, mat(z, 0, k), &t, &o, scratch, &result, NULL, NULL, err));
+    assert_true(result.value == 0);
+  }
+}
+
+static double label_value(const char *name, const double *parameters, int k, const double *logits, int label, double *gradient) {
+  double q[MOST_K] = {0};
+  q[label] = 1;
+  const ls_penalty *p = ls_penalty_find(name);
+  assert_non_null(p);
+  return ls_penalty_value(p, k, logits, q, label, parameters, NULL, p->data == LS_PENALTY_NUMBERS ? (ls_cmat){0} : mat(matrix, k, k), buffer, gradient);
+}
+
+static void limits_are_met(void **state) {
+  (void)state;
+  enum { K = 7 };
+  double logits[K], ce, none[K], got[K], sum, parameters[LS_PENALTY_PARAMETERS] = {0};
+  ls_rng r;
+  ls_rng_seed(&r, 30);
+  for (int trial = 0; trial < 20; trial++) {
+    int label = trial % K, top = 0;
+    double entropy = 0, kl = 0, mean = 0;
+    for (int c = 0; c < K; c++) logits[c] = 2 * ls_rng_normal(&r);
+    for (int c = 0; c < K; c++) top = logits[c] > logits[top] ? c : top, mean += logits[c] / K;
+    ce = label_value("logit_penalty", (double[]){0}, K, logits, label, none);
+#define SAME(name, tolerance, ...)                                                                                       \
+  do {                                                                                                                   \
+    assert_close(label_value(name, (double[]){__VA_ARGS__}, K, logits, label, got), ce, tolerance, tolerance);            \
+    for (int c = 0; c < K; c++) assert_close(got[c], none[c], tolerance, tolerance);                                      \
+  } while (0)
+    SAME("focal", 1e-12, 0, 0);
+    SAME("focal", 1e-12, 0, 1);
+    SAME("focal_adaptive", 1e-12, 0.2, 0, 0);
+    SAME("poly1", 1e-12, 0);
+    SAME("generalised_cross_entropy", 1e-12, 0);
+    SAME("generalised_cross_entropy", 1e-8, 1e-10);
+    SAME("label_relaxation", 1e-12, 0);
+    SAME("symmetric_cross_entropy", 1e-12, 1, 0, -9);
+    SAME("bootstrap_soft", 1e-12, 1, 0);
+    SAME("bootstrap_hard", 1e-12, 1);
+    SAME("confidence_penalty", 1e-12, 0, 0);
+    SAME("confidence_penalty", 1e-12, 1, 1e-9); /* no row is that sure */
+    SAME("margin_smoothing", 1e-12, 1e3, 1, 0);
+    SAME("teacher_free", 1e-12, 0, 20, 0.99, 0, 100);
+    for (int i = 0; i < K * K; i++) matrix[i] = i % (K + 1) == 0;
+    SAME("forward_correction", 1e-12, 0);
+    SAME("backward_correction", 1e-12, 0);
+    /* the mean absolute error, halved */
+    assert_close(label_value("generalised_cross_entropy", (double[]){1}, K, logits, label, NULL), 1 - exp(-ce), 1e-12, 0);
+    assert_close(label_value("symmetric_cross_entropy", (double[]){0, 1, -4}, K, logits, label, NULL), 4 * (1 - exp(-ce)), 1e-12, 0);
+    /* entropy regularisation: its ends, and that they are met smoothly */
+    for (int c = 0; c < K; c++) {
+      double nll = label_value("logit_penalty", (double[]){0}, K, logits, c, NULL);
+      entropy += exp(-nll) * nll;
+      kl += (nll - log(K)) / K;
+    }
+    assert_close(label_value("entropy_regularisation", (double[]){0, 0.3}, K, logits, label, got) - ce, 0.3 * kl, 1e-12, 1e-12);
+    assert_close(label_value("entropy_regularisation", (double[]){1e-6, 0.3}, K, logits, label, parameters) - ce, 0.3 * kl, 1e-3, 0);
+    for (int c = 0; c < K; c++) assert_close(parameters[c], got[c], 1e-3, 1e-5);
+    assert_close(label_value("entropy_regularisation", (double[]){1e-11, 0.3}, K, logits, label, NULL) - ce, 0.3 * kl, 1e-8, 0);
+    assert_close(label_value("entropy_regularisation", (double[]){1, 0.3}, K, logits, label, NULL),
+                 label_value("confidence_penalty", (double[]){0.3, 0}, K, logits, label, NULL) + 0.3 * log(K), 1e-12, 0);
+    assert_close(label_value("entropy_regularisation", (double[]){1 - 1e-11, 0.3}, K, logits, label, NULL) - ce, 0.3 * (log(K) - entropy), 1e-7, 0);
+    /* max suppression's gradient */
+    sum = label_value("max_sup", (double[]){0.2}, K, logits, label, got);
+    assert_close(sum - ce, 0.2 * (logits[top] - mean), 1e-12, 1e-14);
+    for (int c = 0; c < K; c++) assert_close(got[c] - none[c], 0.2 * ((c == top) - 1.0 / K), 1e-12, 1e-15);
+    /* logit normalisation: the scale of a row is nothing, the gradient is orthogonal to it */
+    double scaled[K], along = 0, a = label_value("logit_norm", (double[]){0.3}, K, logits, label, got);
+    for (int c = 0; c < K; c++) scaled[c] = logits[c] * 1e3, along += got[c] * logits[c];
+    assert_close(label_value("logit_norm", (double[]){0.3}, K, scaled, label, NULL), a, 1e-12, 0);
+    assert_close(along, 0, 0, 1e-12);
+    /* soft bootstrapping with a constant inner p: the gradient is beta times the cross-entropy's */
+    label_value("bootstrap_soft", (double[]){0.6, 1}, K, logits, label, got);
+    for (int c = 0; c < K; c++) assert_close(got[c], 0.6 * none[c], 1e-12, 1e-15);
+    /* teacher-free at T = 1 is label smoothing: share alpha on the teacher (0.9 on y) */
+    label_value("teacher_free", (double[]){0.5, 1, 0.9, 0, 100}, K, logits, label, got);
+    for (int c = 0; c < K; c++) assert_close(got[c], none[c] + (c == label) - 0.5 * ((c == label) + (c == label ? 0.9 : 0.1 / (K - 1))), 1e-12, 1e-14);
+  }
+  double zeros[K] = {0};
+  assert_close(label_value("logit_norm", (double[]){0.04}, K, zeros, 2, got), log(K), 1e-12, 0);
+  for (int c = 0; c < K; c++) assert_true(got[c] == 0);
+}
+
+static void the_pinned_numbers_hold(void **state) {
+  (void)state;
+  const double logits[] = {log(.675), log(.175), log(.15)}, far[] = {2000, 0, -2000};
+  double got[3];
+  assert_close(label_value("label_relaxation", (double[]){.25}, 3, logits, 0, got), .01342932, 0, 5e-9);
+  assert_close(got[0], .675 - .75, 1e-9, 0);
+  assert_close(got[1], .075 * .175 / .325, 1e-9, 0);
+  assert_close(label_value("label_relaxation", (double[]){.4}, 3, logits, 0, got), 0, 0, 0);
+  assert_close(label_value("label_relaxation", (double[]){.25}, 3, far, 1, NULL), .75 * (log(.75) + 2000) + .25 * log(.25), 1e-12, 0);
+  assert_close(label_value("focal", (double[]){.5, 0}, 3, far, 0, got), 0, 0, 0); /* p_y rounds to 1, gamma < 1 */
+  assert_true(got[0] == 0 && got[1] == 0);
+  assert_close(label_value("confidence_penalty", (double[]){1, 2}, 3, far, 0, NULL), 2, 1e-12, 0);
+  /* the virtual teacher of the authors' code: K = 100, T = 20 gives .0105 on y */
+  double wide[100] = {0}, slope[100];
+  label_value("teacher_free", (double[]){1, 20, 0.99, 1, 100}, 100, wide, 4, slope);
+  assert_close(0.01 - slope[4], .0105, 0, 5e-5);
+  /* ranks: of equal logits all take the smallest (1, 2, 2, 4); the label, of rank 1, is taken out */
+  const double tied[] = {4, 3, 3, 2};
+  double each[4], ce[4], total = .5 + .5 + .25, others = 2 * exp(3) + exp(2);
+  label_value("zipf", (double[]){1, 1}, 4, tied, 0, each);
+  label_value("logit_penalty", (double[]){0}, 4, tied, 0, ce);
+  assert_close(each[0], ce[0], 1e-12, 0);
+  assert_close(each[1] - ce[1], exp(3) / others - .5 / total, 1e-12, 0);
+  assert_close(each[3] - ce[3], exp(2) / others - .25 / total, 1e-12, 0);
+}
+
+static void transition_matrices_are_checked_and_inverted(void **state) {
+  (void)state;
+  const ls_penalty *forward = ls_penalty_find("forward_correction"), *backward = ls_penalty_find("backward_correction");
+  enum { K = 5 };
+  float product[K * K];
+  ls_mat out = {matrix, K, K, K};
+  ls_rng r;
+  ls_rng_seed(&r, 3);
+  for (int i = 0; i < K; i++) {
+    double sum = 0;
+    for (int c = 0; c < K; c++) sum += (double)(transition[i * K + c] = (float)ls_rng_double(&r) + (c == (i + 2) % K ? 3.0f : 0.0f));
+    for (int c = 0; c < K; c++) transition[i * K + c] = (float)((double)transition[i * K + c] / sum);
+  }
+  assert_ok(ls_penalty_prepare(backward, mat(transition, K, K), out, scratch, err));
+  for (int i = 0; i < K; i++)
+    for (int c = 0; c < K; c++) {
+      double sum = 0;
+      for (int j = 0; j < K; j++) sum += (double)transition[i * K + j] * (double)matrix[j * K + c];
+      assert_close(sum, i == c, 0, 1e-6);
+    }
+  assert_ok(ls_penalty_prepare(forward, mat(transition, K, K), (ls_mat){product, K, K, K}, NULL, err));
+  for (int i = 0; i < K; i++)
+    for (int c = 0; c < K; c++) assert_true(product[c * K + i] == transition[i * K + c]);
+  assert_fails(ls_penalty_prepare(forward, mat(transition, K, K - 1), out, NULL, err), LS_ESHAPE, "is 5x4, one row and one column for each class");
+  for (int i = 0; i < K * K; i++) transition[i] = 0.2f;
+  assert_ok(ls_penalty_prepare(forward, mat(transition, K, K), out, NULL, err));
+  assert_fails(ls_penalty_prepare(backward, mat(transition, K, K), out, scratch, err), LS_EVALUE, "singular");
+  transition[0] = 0.20001f, transition[1] = 0.19999f;
+  assert_fails(ls_penalty_prepare(backward, mat(transition, K, K), out, scratch, err), LS_EVALUE, "singular");
+  transition[7] = 0.3f;
+  assert_fails(ls_penalty_prepare(forward, mat(transition, K, K), out, NULL, err), LS_ERANGE, "the row of class 1 of the transition matrix sums to 1.1");
+  transition[7] = NAN;
+  assert_fails(ls_penalty_prepare(forward, mat(transition, K, K), out, NULL, err), LS_ERANGE, "in the row of class 1");
+  /* a label that no class left can be observed as */
+  int64_t y = 1;
+  float row[] = {1, 2, -INFINITY}, never[] = {1, 0, 0, 0, 0, 1, 0, 1, 0}, columns[9];
+  ls_target t = {.rows = 1, .terms = 1, .term = {{&y, NULL, 1}}};
+  ls_penalty_result result;
+  assert_ok(ls_penalty_prepare(forward, mat(never, 3, 3), (ls_mat){columns, 3, 3, 3}, NULL, err));
+  ls_penalty_options o = {.matrix = mat(columns, 3, 3)};
+  assert_fails(ls_penalty_loss(forward, mat(row, 1, 3), &t, &o, scratch, &result, NULL, NULL, err), LS_EVALUE, "row 1: the transition matrix lets no class that is left");
+  o.matrix = mat(columns, 2, 2);
+  assert_fails(ls_penalty_loss(forward, mat(row, 1, 3), &t, &o, scratch, &result, NULL, NULL, err), LS_ESHAPE, "is for 2 classes but logits have 3");
+}
+
+/* Its expectation over noisy labels is the cross-entropy on the clean one. */
+static void backward_correction_is_unbiased(void **state) {
+  (void)state;
+  enum { K = 6 };
+  double logits[K], expected = 0;
+  for (int c = 0; c < K; c++) logits[c] = sin(3.0 * c);
+  ls_cmat inverse = data_of(ls_penalty_find("backward_correction"), K);
+  assert_non_null(inverse.data);
+  for (int y = 0; y < K; y++) expected += (double)transition[2 * K + y] * label_value("backward_correction", (double[]){0}, K, logits, y, NULL);
+  assert_close(expected, label_value("logit_penalty", (double[]){0}, K, logits, 2, NULL), 1e-6, 0);
+}
+
+static void penalties_by_class_are_means_over_rows(void **state) {
+  (void)state;
+  const float logits[] = {5, 0, 3, 1, 4, -INFINITY}, lambda[] = {1, 2, 3};
+  float out[3], bad[] = {0, NAN, 0};
+  double sums[3];
+  assert_ok(ls_cals_penalties(mat(logits, 2, 3), 1, NULL, 0.5, sums, out, err));
+  assert_close(out[0], 0.5 * 2 / 2, 1e-7, 0);
+  assert_close(out[1], 0.5 * 4 / 2, 1e-7, 0);
+  assert_close(out[2], 0.5 * 1 / 2, 1e-7, 0);
+  assert_ok(ls_cals_penalties(mat(logits, 2, 3), 1, lambda, 0.5, sums, out, err));
+  assert_close(out[1], 2.0 * 4 / 2, 1e-7, 0);
+  assert_fails(ls_cals_penalties(mat(bad, 1, 3), 1, NULL, 1, sums, out, err), LS_EVALUE, "logits[1] is NaN for class 1");
+  assert_fails(ls_cals_penalties(mat(bad, 0, 3), 1, NULL, 1, sums, out, err), LS_ESHAPE, "logits are 0x3");
+}
+
+/* The comparison that these tests lean on can fail: a gradient that is wrong by a thousandth does not pass for right. */
+static void a_wrong_gradient_is_seen(void **state) {
+  (void)state;
+  double logits[] = {1, 2, 3}, gradient[3], h = 1e-5, up, down;
+  label_value("focal", (double[]){2, 0}, 3, logits, 0, gradient);
+  logits[0] += h, up = label_value("focal", (double[]){2.002, 0}, 3, logits, 0, NULL);
+  logits[0] -= 2 * h, down = label_value("focal", (double[]){2.002, 0}, 3, logits, 0, NULL);
+  double want = (up - down) / (2 * h);
+  assert_false(fabs(gradient[0] - want) <= 1e-6 * fabs(want) + 1e-8);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(entries_are_whole),
+      cmocka_unit_test(gradients_are_those_of_the_values),
+      cmocka_unit_test(rows_are_weighed_and_reduced_as_the_cross_entropy_does),
+      cmocka_unit_test(masked_classes_take_no_part),
+      cmocka_unit_test(extreme_logits_stay_finite),
+      cmocka_unit_test(threads_give_the_same_bits),
+      cmocka_unit_test(parameters_out_of_range_are_refused),
+      cmocka_unit_test(what_cannot_be_is_refused_by_row),
+      cmocka_unit_test(limits_are_met),
+      cmocka_unit_test(the_pinned_numbers_hold),
+      cmocka_unit_test(transition_matrices_are_checked_and_inverted),
+      cmocka_unit_test(backward_correction_is_unbiased),
+      cmocka_unit_test(penalties_by_class_are_means_over_rows),
+      cmocka_unit_test(a_wrong_gradient_is_seen),
+  };
+  return run_suite(tests);
+}
