@@ -4,7 +4,7 @@
  * recording is on, hangs a node on the result:
  *   node = { [1..n] = inputs, n =, out =, saved =, op = description, version = }
  * forward returns its result and, maybe, one value to be kept in node.saved. description = { name =, backward =, … }.
- * scripts/autograd.lua walks the nodes. `version` is the sum of the storage versions of all tensors concerned: where it has
+ * scripts/tensor/autograd.lua walks the nodes. `version` is the sum of the storage versions of all tensors concerned: where it has
  * changed, something was written over that the gradient needs. */
 #include "bindings/lsb.h"
 

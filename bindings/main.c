@@ -1,4 +1,4 @@
-/* The program: a Lua state, the library in it, and scripts/program.lua in charge. SPDX-License-Identifier: MIT */
+/* The program: a Lua state, the library in it, and scripts/program/program.lua in charge. SPDX-License-Identifier: MIT */
 #define _POSIX_C_SOURCE 200809L
 #include "bindings/library.h"
 #include "bindings/program.h"

@@ -102,7 +102,7 @@ static int versions(lua_State *L) {
 int lsb_open_program(lua_State *L) {
   static const luaL_Reg functions[] = {{"start", start}, {"limit", limit}, {"memory", memory}, {"versions", versions}, {NULL, NULL}};
   luaL_newlib(L, functions);
-  lua_newtable(L); /* the run's settings: filled by scripts/program.lua, read by whoever needs them */
+  lua_newtable(L); /* the run's settings: filled by scripts/program/program.lua, read by whoever needs them */
   lua_setfield(L, -2, "settings");
   return 1;
 }

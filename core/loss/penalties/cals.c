@@ -1,6 +1,6 @@
 /* Class adaptive label smoothing (CALS). SPDX-License-Identifier: MIT
  *
- * Margin smoothing with a multiplier for each class; what updates them stands in scripts/penalties.lua. */
+ * Margin smoothing with a multiplier for each class; what updates them stands in scripts/loss/penalties.lua. */
 #include "core/loss/penalties/penalties.h"
 
 static const ls_parameter parameters[] = {
