@@ -6,6 +6,8 @@
 double ls_target_row_weight(const ls_target *t, const float *w, int32_t row) {
   double sum = 0.0;
   if (w == NULL) return 1.0;
+  for (int32_t i = 0; i < t->origins; i++) sum += ls_term_weight(&t->origin[i], row) * (double)w[t->origin[i].labels[row]];
+  if (t->origins > 0) return sum;
   if (t->terms == 0) {
     const float *q = t->dense.data + row * t->dense.stride;
     for (int32_t k = 0; k < t->dense.cols; k++) sum += (double)q[k] * (double)w[k];
