@@ -1,7 +1,7 @@
 /* Targets and losses. SPDX-License-Identifier: MIT
  *
  * A target in Lua is a table: { terms = { { labels, weight | tensor of weights }, … }, spread = tensor of uniform mass | nil } or { dense = tensor }, with
- * from = the terms before a scheme replaced the labels | nil, and history = { { kind =, epsilon =, prior = | matrix = }, … } (entries with `mix` tell of
+ * from = the terms before a scheme replaced the labels | nil, row_weights = tensor | nil, and history = { { kind =, epsilon =, prior = | matrix = }, … } (entries with `mix` tell of
  * mixing, which the terms hold). What it refers to is kept on the stack until the call returns: the table is the script's, whose finalizers may empty it
  * while memory is asked for. */
 #include "bindings/target.h"
@@ -130,6 +130,11 @@ void lsb_check_target(lua_State *L, int index, const char *name, lsb_target *p) 
   }
   if (lua_getfield(L, -1, "from") == LUA_TTABLE) p->target.origins = read_terms(L, name, p, p->target.origin, &p->target.rows);
   lua_pop(L, 1);
+  lsb_tensor *weights = field_tensor(L, name, "row_weights", p);
+  if (weights != NULL) {
+    if (weights->view.rank != 1 || weights->view.shape[0] != p->target.rows) lsb_fail(L, name, "the row weights do not fit %d rows", p->target.rows);
+    p->target.row_weights = weights->view.data;
+  }
   read_history(L, name, p);
   lua_pop(L, 1);
 }

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-double ls_target_row_weight(const ls_target *t, const float *w, int32_t row) {
+static double class_weight(const ls_target *t, const float *w, int32_t row) {
   double sum = 0.0;
   if (w == NULL) return 1.0;
   for (int32_t i = 0; i < t->origins; i++) sum += ls_term_weight(&t->origin[i], row) * (double)w[t->origin[i].labels[row]];
@@ -19,6 +19,10 @@ double ls_target_row_weight(const ls_target *t, const float *w, int32_t row) {
   }
   if (t->spread == NULL || t->terms == 0) return sum;
   return labelled > 0.0 ? sum / labelled : (double)w[t->term[0].labels[row]]; /* uniform mass has no weight of its own */
+}
+
+double ls_target_row_weight(const ls_target *t, const float *w, int32_t row) {
+  return class_weight(t, w, row) * (t->row_weights == NULL ? 1.0 : (double)t->row_weights[row]);
 }
 
 ls_status ls_class_weights_check(const float *w, int32_t classes, ls_err *err) {

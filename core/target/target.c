@@ -140,6 +140,9 @@ ls_status ls_target_resolve(const ls_target *t, int32_t classes, ls_ignore ignor
   size_t n = (size_t)classes;
   ls_status status = t->terms == 0 ? check_dense(t, classes, ignore, err) : LS_OK;
   if (status == LS_OK && (t->terms > 0 || t->origins > 0)) status = check_labels(t, classes, ignore, err);
+  for (int32_t i = 0; i < t->rows && t->row_weights != NULL && status == LS_OK; i++)
+    if (!(t->row_weights[i] >= 0.0f) || isinf(t->row_weights[i]))
+      status = ls_fail(err, LS_ERANGE, "the weight of row %d is %g, allowed is any finite number from 0", i + 1, (double)t->row_weights[i]);
   for (int32_t i = 0; i < t->softenings && status == LS_OK; i++) status = check_softening(&t->softening[i], i, classes, err);
   if (status != LS_OK) return status;
 
@@ -264,9 +267,10 @@ void ls_target_summary(const ls_target *t, const ls_resolved *r, ls_ignore ignor
   double sum = 0.0, mass = 0.0, kept = 0.0;
   for (int32_t row = 0; row < t->rows; row++) {
     if (ls_target_ignored(t, ignore, row)) continue;
-    kept += 1.0;
-    if (entropy != NULL) sum += row_entropy(t, r, row);
-    if (true_mass != NULL) mass += ls_target_at(t, r, row, (int32_t)ls_target_label(t, row));
+    double by = t->row_weights == NULL ? 1.0 : (double)t->row_weights[row];
+    kept += by;
+    if (entropy != NULL) sum += by * row_entropy(t, r, row);
+    if (true_mass != NULL) mass += by * ls_target_at(t, r, row, (int32_t)ls_target_label(t, row));
   }
   if (entropy != NULL) *entropy = kept > 0.0 ? sum / kept : 0.0;
   if (true_mass != NULL) *true_mass = kept > 0.0 ? mass / kept : 0.0;

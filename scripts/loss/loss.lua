@@ -77,7 +77,7 @@ the mass that was spread (ε·H(u, p)). They sum to ls.loss.cross_entropy.]],
   local whole, t = cross_entropy("cross_entropy_parts", logits, given, o)
   local _, _, keep = c.summary(target.resolved(t, raw.size(logits, 2)), raw.size(logits, 2), o.ignore_index)
   local plain = target.from("cross_entropy_parts", given)
-  plain = setmetatable({ terms = plain.terms, dense = plain.dense, spread = plain.spread, origin = plain.origin, history = {} }, getmetatable(plain))
+  plain = setmetatable({ terms = plain.terms, dense = plain.dense, spread = plain.spread, row_weights = plain.row_weights, origin = plain.origin, history = {} }, getmetatable(plain))
   local hard = cross_entropy("cross_entropy_parts", logits, plain, o) * keep
   grad.set_tag(hard, grad.tag(whole))
   return hard, whole - hard

@@ -25,8 +25,10 @@ soft rows are all targets to every categorical loss. Class ids count from 0. A l
 which knows the number of classes.]], { "target" } },
   { "mixing", "Mixing", { "ls.mix.", "mix:" }, [[
 A mix, called with a batch and its labels, gives the mixed batch and its target: both labels with their weights, no N×K matrix. Any batch of at least two rows can be
-mixed. Softening a mixed target and mixing a softened one give the same target; both are stacked softening, and say so once. O(elements of the batch), each read and written once; cutmix in
-place touches only its boxes. All draws come from the stream "mixing", spawned from the one that is given.]], { "mix" } },
+mixed. Softening a mixed target and mixing a softened one give the same target; both are stacked softening, and say so once (unless the mix keeps labels whole, as mixupio does). O(elements of the batch), each read and written once; cutmix in
+place touches only its boxes. All draws come from the stream "mixing", spawned from the one that is given. The `info` that a mix gives last holds lambda (exact), nominal (as
+drawn), partner (positions from 1), same_class (the rate of pairs of one class), mixed, and what the mix adds. `lsengine schemes` lists them all; one of your own is made by
+`ls.mix.define`, out of the parts below, and is used and checked like the others.]], { "mix", "mix_helpers", "mix_own", "mix_check" } },
   { "losses", "Losses", { "ls.loss." }, [[
 A loss is a one-element tensor in nats. It remembers its target (`loss.target`) and how class weights were used (`loss.weighting`); arithmetic
 keeps both, `:item()` ends them. Values and gradients are computed in one sweep, O(N·K); sums over rows are taken in double. A NaN or +inf logit, a

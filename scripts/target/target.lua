@@ -28,6 +28,7 @@ options.type("scheme", is_scheme, "a softening scheme (ls.target.uniform(0.1))")
 local target = { is_target = is_target, is_scheme = is_scheme }
 
 local function new(fields) return setmetatable(fields, Target) end
+target.new = new -- for mixes, which put targets together of others' terms
 
 -- Labels, or a table of integers, or a target: as a target.
 function target.from(who, value)
@@ -42,6 +43,7 @@ local function number(x) return ("%.4g"):format(x) end
 
 -- uniform(0.1), sord{ alpha = 2, epsilon = 1, power = 1 }
 local function entry_text(entry)
+  if entry.text then return entry.text end
   if entry.parameters then
     local parts = {}
     for name, value in pairs(entry.parameters) do parts[#parts + 1] = ("%s = %s"):format(name, number(value)) end
@@ -56,7 +58,7 @@ function target.text(t)
   local parts = {}
   for i = #t.history, 1, -1 do parts[#parts + 1] = entry_text(t.history[i]) end
   local terms = t.dense and 1 or #t.terms
-  for _, entry in ipairs(t.history) do if entry.mix then terms = terms // 2 end end
+  for _, entry in ipairs(t.history) do if entry.mix then terms = terms // (entry.factor or 2) end end
   local base = t.origin or (t.dense and "soft rows" or terms <= 1 and "labels" or ("a mixture of %d labels"):format(terms))
   return #parts == 0 and (base == "labels" and "one-hot labels" or base) or table.concat(parts, ", on ") .. ", on " .. base
 end
@@ -69,7 +71,7 @@ end
 -- True where a target differs from one-hot labels.
 local function is_soft(t)
   if t.dense or #t.terms > 1 then return true end
-  for _, entry in ipairs(t.history) do if entry.mix or entry.epsilon > 0 then return true end end
+  for _, entry in ipairs(t.history) do if entry.mix and not entry.hard or entry.epsilon and entry.epsilon > 0 then return true end end
   return false
 end
 target.is_soft = is_soft
@@ -117,7 +119,7 @@ function target.resolved(t, classes)
       history[i] = { kind = "matrix", epsilon = entry.epsilon, matrix = entry.rows(classes) }
     end
   end
-  return history and setmetatable({ terms = t.terms, dense = t.dense, spread = t.spread, origin = t.origin, history = history }, Target) or t
+  return history and setmetatable({ terms = t.terms, dense = t.dense, spread = t.spread, row_weights = t.row_weights, origin = t.origin, history = history }, Target) or t
 end
 
 -- ---- pitfalls, looked at when K is known ----
@@ -127,9 +129,9 @@ end
 local function expected(t, classes, ignore)
   local mix, others
   for _, entry in ipairs(t.history) do
-    if entry.mix then mix, others = entry, mix end
+    if entry.mix and not entry.hard then mix, others = entry, mix end -- hard: the labels stayed labels
   end
-  if not mix or others or t.dense or #t.terms ~= 2 or classes < 2 then return c.summary(target.resolved(t, classes), classes, ignore) end
+  if not mix or not mix.typical or others or t.dense or #t.terms ~= 2 or classes < 2 then return c.summary(target.resolved(t, classes), classes, ignore) end
   local n, own, partner = 2048, {}, {}
   for i = 0, n - 1 do
     own[i + 1] = i % classes
@@ -160,7 +162,7 @@ function target.inspect(t, classes, ignore)
     end
   end
   if t.stacked and pitfalls.is_new("stacked-softening", t.stacked.where) then
-    local without = { terms = t.stacked.terms, dense = t.stacked.dense, origin = t.origin, history = {} }
+    local without = { terms = t.stacked.terms, dense = t.stacked.dense, row_weights = t.stacked.row_weights, origin = t.origin, history = {} }
     for i = 1, t.stacked.at do without.history[i] = t.history[i] end
     local entropy, mass = expected(t, classes, ignore)
     local entropy_without, mass_without = expected(without, classes, ignore)
@@ -178,9 +180,9 @@ local function apply(self, value)
   history[#history + 1] = self.entry
   local stacked = base.stacked
   if not stacked and self.entry.epsilon > 0 and is_soft(base) then
-    stacked = { where = system.where(), at = #base.history, terms = base.terms, dense = base.dense }
+    stacked = { where = system.where(), at = #base.history, terms = base.terms, dense = base.dense, row_weights = base.row_weights }
   end
-  return new{ terms = base.terms, dense = base.dense, spread = base.spread, origin = base.origin, history = history, stacked = stacked }
+  return new{ terms = base.terms, dense = base.dense, spread = base.spread, row_weights = base.row_weights, origin = base.origin, history = history, stacked = stacked }
 end
 Scheme.__call = system.public(apply)
 
@@ -188,22 +190,28 @@ Scheme.__call = system.public(apply)
 function target.mix(base, partner, lambda, entry, mix_rows)
   local history = table.move(base.history, 1, #base.history, 1, {})
   history[#history + 1] = entry
-  local stacked = base.stacked or is_soft(base) and { where = system.where(), at = #base.history, terms = base.terms, dense = base.dense } or nil
-  if base.dense then
-    return new{ dense = mix_rows(base.dense, partner, lambda), origin = base.origin, history = history, stacked = stacked }
-  end
-  local terms, rest = {}, type(lambda) == "number" and 1 - lambda or raw.sub(1, lambda)
+  local stacked = base.stacked or is_soft(base) and { where = system.where(), at = #base.history, terms = base.terms, dense = base.dense, row_weights = base.row_weights } or nil
+  local rest = type(lambda) == "number" and 1 - lambda or raw.sub(1, lambda)
   local function times(weight, share) -- numbers, or tensors with one for each row
     if type(weight) == "number" and type(share) == "number" then return weight * share end
     return raw.mul(weight, share)
   end
+  local function mixed(numbers) -- one for each row, or nil
+    return numbers and raw.add(times(numbers, lambda), times(raw.gather(numbers, partner), rest))
+  end
+  local out = { origin = base.origin, history = history, stacked = stacked, spread = mixed(base.spread), row_weights = mixed(base.row_weights) }
+  if base.dense then
+    out.dense = mix_rows(base.dense, partner, lambda)
+    return new(out)
+  end
   if 2 * #base.terms > 8 then raise(entry.kind, ("a target of %d labels cannot be mixed again: at most 8 labels a row are allowed"):format(#base.terms)) end
+  out.terms = {}
   for i, term in ipairs(base.terms) do
     local labels, weight = term[1], term[2]
-    terms[i] = { labels, times(weight, lambda) }
-    terms[#base.terms + i] = { clabels.gather(labels, partner), times(type(weight) == "number" and weight or raw.gather(weight, partner), rest) }
+    out.terms[i] = { labels, times(weight, lambda) }
+    out.terms[#base.terms + i] = { clabels.gather(labels, partner), times(type(weight) == "number" and weight or raw.gather(weight, partner), rest) }
   end
-  return new{ terms = terms, origin = base.origin, history = history, stacked = stacked }
+  return new(out)
 end
 
 function Scheme:__tostring() return self.entry and entry_text(self.entry) or "one-hot" end

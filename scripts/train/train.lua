@@ -28,7 +28,7 @@ local raise, clock = public.raise, system.clock
 
 local specs = {
   target    = { type = "scheme", doc = "how labels are softened (ls.target.…); as they are without it" },
-  mix       = { type = "mix", doc = "mixes each batch (ls.mix.…), before the target scheme softens; its draws come from the stream \"mixing\". A last batch of one row is not mixed" },
+  mix       = { type = "mix", doc = "mixes each batch (ls.mix.…), before the target scheme softens; its draws come from the stream \"mixing\". A last batch of one row is not mixed; a mix of one's own is told epoch, step and classes" },
   loss      = { type = "callable", doc = "function(logits, target) → a one-element tensor, or a loss object (ls.loss.focal{…}); cross-entropy without it" },
   epochs    = { type = "number", required = true, min = 0, below = math.huge, doc = "passes over the data; a fraction ends within one" },
   batch     = { type = "integer", default = 128, min = 1, max = 2^31 - 1, doc = "rows of a batch" },
@@ -178,7 +178,8 @@ function Run:forward(x, y)
   local o, stream, output, info = self.o, self.mixing, nil, nil
   for i, a in ipairs(self.augmentations) do x = augment.apply(a, x, self.streams[i]) end
   if stream and #y > 1 then
-    if o.mix.kind == "manifold" then output, y, info = mix.forward(o.mix, self.model, x, y, stream) else x, y, info = mix.apply(o.mix, x, y, stream, true) end
+    if o.mix.kind == "manifold" then output, y, info = mix.forward(o.mix, self.model, x, y, stream)
+    else x, y, info = mix.apply(o.mix, x, y, stream, true, { epoch = self.epoch, step = self.step + 1, classes = self.dataset.classes }) end
     if info.same_class then self.pairs, self.same = self.pairs + 1, self.same + info.same_class end
   end
   return output or self.model(x), o.target and o.target(y) or y

@@ -1,9 +1,9 @@
 /* Mixing: partners, the exact laws of weights and boxes, rows in place and not. SPDX-License-Identifier: MIT */
 #include "test.h"
 
+#include <lsengine/beta.h>
 #include <lsengine/mix.h>
 #include <lsengine/pool.h>
-#include <lsengine/statistics.h>
 
 enum { MOST = 200 };
 static int32_t order[MOST], partner[MOST];

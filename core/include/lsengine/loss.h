@@ -37,7 +37,8 @@ size_t ls_cross_entropy_scratch(const ls_target *t, int32_t rows, int32_t classe
 
 /* loss_i = -sum_k q_ik log softmax(z_i)_k in nats; the target's entropy stays in (not KL). Over rows:
  *   mean   sum of W_i loss_i / sum of W_i over kept rows; W_i is the row's class weight: w[y], for several labels their
- *          mixture by the same weights, for dense rows sum_k q_k w_k of the rows before softening. 1 without weights.
+ *          mixture by the same weights, for dense rows sum_k q_k w_k of the rows before softening. 1 without weights. Times the
+ *          target's own row weight, where it has them (with pytorch_weighting refused: LS_ERANGE).
  *   sum    sum of W_i loss_i;   rows   the same divided by the number of kept rows;   none   W_i loss_i of each row.
  * With pytorch_weighting loss_i = -sum_k w_k q_ik log p_ik, and the mean's denominator is the sum of w[y] for single labels,
  * the number of rows for others: torch.nn.functional.cross_entropy.

@@ -45,6 +45,7 @@ typedef struct ls_target {
   ls_cmat dense;       /* (rows, K): >= 0, each row sums to 1 */
   int32_t origins;     /* where a scheme has replaced the labels: the terms that it was given, which decide class weights and ignored rows; else 0 */
   ls_term origin[LS_TARGET_TERMS];
+  const float *row_weights; /* (rows), finite, >= 0; or NULL: what a row counts for among others, beside the weight of its class */
   const ls_softening *softening;
   int32_t softenings;
 } ls_target;
@@ -86,7 +87,7 @@ double ls_target_at(const ls_target *t, const ls_resolved *r, int32_t row, int32
 /* All rows, dense: out (rows, K). Ignored rows are zeros. */
 ls_status ls_target_rows(const ls_target *t, const ls_resolved *r, ls_ignore ignore, ls_mat out, ls_err *err);
 
-/* Mean over kept rows of the entropy -sum_k q log q in nats (0 log 0 = 0): the least value that a loss can have; and of the
+/* Mean over kept rows (by their row weights) of the entropy -sum_k q log q in nats (0 log 0 = 0): the least value that a loss can have; and of the
  * mass on the true class (the label of largest weight, or the largest entry of a dense row). NULL where not wanted. */
 void ls_target_summary(const ls_target *t, const ls_resolved *r, ls_ignore ignore, double *entropy, double *true_mass);
 
