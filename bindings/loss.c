@@ -234,6 +234,27 @@ static int rows(lua_State *L) {
   return 1;
 }
 
+/* row_weights(target, classes, weight | nil, ignore | nil): each row's weight, 0 where it is ignored; how many are kept. */
+static int row_weights(lua_State *L) {
+  lsb_target place;
+  ls_err err;
+  int32_t kept;
+  char text[128];
+  lua_settop(L, 4);
+  lsb_check_target(L, 1, "target", &place);
+  int32_t classes = lsb_check_int(L, 2, "target", "classes", 1, INT32_MAX);
+  ls_ignore ignore = lsb_check_ignore(L, 4, "target");
+  lsb_tensor *w = lua_isnil(L, 3) ? NULL : lsb_check_contiguous(L, 3, "target", "weight");
+  if (w != NULL && (w->view.rank != 1 || w->view.shape[0] != classes))
+    return lsb_fail(L, "target", "weight has shape %s but logits have %d classes", ls_shape_text(&w->view, text, sizeof text), classes);
+  lsb_tensor *out = lsb_new_tensor(L, "target", 1, &place.target.rows);
+  void *scratch = lsb_new_scratch(L, "target", ls_target_scratch(&place.target, classes));
+  if (ls_row_weights(&place.target, w == NULL ? NULL : w->view.data, classes, ignore, scratch, out->view.data, &kept, &err) != LS_OK) return lsb_raise(L, "target", &err);
+  lua_pop(L, 1);
+  lua_pushinteger(L, kept);
+  return 2;
+}
+
 /* softmax(t), log_softmax(t), along the last axis of a matrix; and their gradients (result, gradient). */
 static int softmax(lua_State *L) {
   bool logarithm = lua_toboolean(L, lua_upvalueindex(1));
@@ -283,7 +304,7 @@ static int elementwise(lua_State *L) {
 }
 
 int lsb_open_loss(lua_State *L) {
-  static const luaL_Reg functions[] = {{"cross_entropy", cross_entropy}, {"summary", summary}, {"rows", rows}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"cross_entropy", cross_entropy}, {"row_weights", row_weights}, {"summary", summary}, {"rows", rows}, {NULL, NULL}};
   static const struct {
     const char *name;
     lua_CFunction function;

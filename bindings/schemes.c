@@ -79,6 +79,7 @@ static void push_entry(lua_State *L, const ls_scheme *s) {
   set_flag(L, "needs_logits", s->needs & LS_NEEDS_LOGITS);
   set_flag(L, "needs_random", s->needs & LS_NEEDS_RANDOM);
   set_flag(L, "needs_positions", s->needs & LS_NEEDS_POSITIONS);
+  set_flag(L, "needs_one_label", s->needs & LS_NEEDS_ONE_LABEL);
   lua_createtable(L, 0, 4);
   set_flag(L, "one_hot_at_zero", s->promises & LS_ONE_HOT_AT_ZERO);
   set_flag(L, "equivariant", s->promises & LS_EQUIVARIANT);

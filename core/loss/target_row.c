@@ -1,6 +1,8 @@
 /* A row's target among masked classes. SPDX-License-Identifier: MIT */
 #include "core/loss/target_row.h"
 
+#include <lsengine/loss.h>
+
 #include <math.h>
 
 static double class_weight(const ls_target *t, const float *w, int32_t row) {
@@ -29,6 +31,20 @@ ls_status ls_class_weights_check(const float *w, int32_t classes, ls_err *err) {
   for (int32_t k = 0; k < classes && w != NULL; k++)
     if (!(w[k] >= 0.0f) || isinf(w[k]))
       return ls_fail(err, LS_ERANGE, "the weight of class %d is %g, allowed is any finite number from 0", k, (double)w[k]);
+  return LS_OK;
+}
+
+ls_status ls_row_weights(const ls_target *t, const float *class_weights, int32_t classes, ls_ignore ignore, void *scratch, float *out, int32_t *kept, ls_err *err) {
+  ls_resolved resolved;
+  ls_status status = ls_class_weights_check(class_weights, classes, err);
+  if (status == LS_OK) status = ls_target_resolve(t, classes, ignore, scratch, &resolved, err);
+  if (status != LS_OK) return status;
+  *kept = 0;
+  for (int32_t i = 0; i < t->rows; i++) {
+    bool ignored = ls_target_ignored(t, ignore, i);
+    out[i] = ignored ? 0.0f : (float)ls_target_row_weight(t, class_weights, i);
+    *kept += !ignored;
+  }
   return LS_OK;
 }
 

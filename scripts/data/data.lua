@@ -90,8 +90,8 @@ end
 
 Dataset.batches = public("data:batches", {
   self = "dataset",
-  doc = "Iterates over the rows in batches of x and y: in a random order from the stream's \"order\", or in their own without rng. The last one may be smaller.",
-  returns = "an iterator for `for x, y in …`", example = "for x, y in data.train:batches(128, { rng = rng }) do print(x:mean(), #y) end",
+  doc = "Iterates over the rows in batches of x, y and their positions in the data set (from 1): in a random order from the stream's \"order\", or in their own without rng. The last one may be smaller.",
+  returns = "an iterator for `for x, y in …`, or `for x, y, rows in …`", example = "for x, y in data.train:batches(128, { rng = rng }) do print(x:mean(), #y) end",
   { "size", type = "integer", min = 1, max = 2^31 - 1, doc = "rows of a batch" },
   options = {
     rng       = { type = "rng", doc = "shuffles the rows" },
@@ -105,9 +105,9 @@ Dataset.batches = public("data:batches", {
     if count <= 0 or o.drop_last and count < size then return nil end
     local first = at + 1
     at = at + count
-    if not order then return narrow(self.x, first, count), narrow(self.y, first, count) end
+    if not order then return narrow(self.x, first, count), narrow(self.y, first, count), clabels.range(first, at) end
     local rows = clabels.narrow(order, first, count)
-    return gather(self.x, rows), gather(self.y, rows)
+    return gather(self.x, rows), gather(self.y, rows), rows
   end
 end)
 

@@ -12,6 +12,7 @@ local options  = require "lsengine.options"
 local pitfalls = require "lsengine.pitfalls"
 local public   = require "lsengine.public"
 local target   = require "lsengine.target"
+require "lsengine.schemes"
 local raise, needs = public.raise, autograd.needs
 
 local loss = {}
@@ -27,7 +28,7 @@ local function scaled(n, g)
   return raw.mul(own, by)
 end
 
-loss.scaled = scaled -- for the losses of other modules, whose kernels give the gradient with the value
+loss.scaled, loss.wants = scaled, wants -- for the losses of other modules, whose kernels give the gradient with the value
 
 local last_report
 local operation = autograd.op("cross_entropy", function(logits, t, weight, ignore, reduction, pytorch)
@@ -50,13 +51,18 @@ local function cross_entropy(who, logits, given, o)
   local t = target.from(who, given)
   if raw.rank(logits) ~= 2 then raise(who, ("logits have shape %s, a matrix (rows × classes) is required"):format(raw.shape_text(logits))) end
   if o.weight and not raw.is_tensor(o.weight) then o.weight = raw.from(o.weight) end
-  local value = operation(logits, target.resolved(t, raw.size(logits, 2)), o.weight, o.ignore_index, o.reduction, o.weighting == "pytorch")
+  local classes = raw.size(logits, 2)
+  local value = operation(logits, target.resolved(t, classes, { ignore = o.ignore_index, logits = logits }), o.weight, o.ignore_index, o.reduction, o.weighting == "pytorch")
   local report = last_report
-  target.inspect(t, raw.size(logits, 2), o.ignore_index)
+  target.inspect(t, classes, o.ignore_index)
+  if wants(logits) then target.observe(t, classes, logits, o.ignore_index) end
   grad.set_tag(value, { target = t, weighting = o.weighting, weighted = o.weight ~= nil, kept = report.kept, ignored = report.ignored,
     weight_sum = o.reduction == "mean" and report.weight or nil }) -- of a mean, what it was divided by
   return value, t
 end
+
+loss.of = cross_entropy -- (who, logits, target, options read by loss.specs) → value, target
+loss.specs = specs
 
 loss.cross_entropy = public("ls.loss.cross_entropy", {
   doc = [[Mean over rows of -sum_k q_k log softmax(z)_k in nats, for any categorical target: labels, a softened or mixed target, soft

@@ -2,6 +2,7 @@
 local clabels = require "lsengine.c.labels"
 local raw     = require "lsengine.c.tensor"
 local system  = require "lsengine.c.system"
+local declared = require "lsengine.declared"
 local options = require "lsengine.options"
 local public  = require "lsengine.public"
 local target  = require "lsengine.target"
@@ -21,53 +22,12 @@ local promises = {
   classes_only = "takes no numbers (regression) as y",
 }
 
--- ---- declarations of parameters ----
-
-local kinds_known = { number = true, integer = true, string = true, boolean = true, table = true, tensor = true, labels = true, callable = true, any = true }
-local fields = {
-  type = { type = "string" }, default = { type = "any" }, min = { type = "number" }, max = { type = "number" }, above = { type = "number" }, below = { type = "number" },
-  required = { type = "boolean" }, choices = { type = "table" }, doc = { type = "string" },
-}
 local reserved = { kind = true, own = true, probability = true, in_place = true }
 
-local function read_parameter(who, name, given)
-  if type(name) ~= "string" or not name:find "^%a[%w_]*$" then raise(who, ("the parameter %s must be named by letters, digits and _"):format(system.describe(name))) end
-  if reserved[name] then raise(who, ("the parameter %s has a name that every mix uses itself"):format(name)) end
-  local label = "parameters." .. name
-  options.check(who, label, { type = "table" }, given)
-  local spec = options.read(who, fields, given, label .. ".")
-  if spec.type == nil then spec.type = spec.choices and "string" or type(spec.default) == "number" and "number" or type(spec.default) == "boolean" and "boolean"
-    or (spec.min or spec.max or spec.above or spec.below) and "number" or "any" end
-  for kind in spec.type:gmatch "[^|]+" do
-    if not kinds_known[kind] then
-      local known = {}
-      for k in pairs(kinds_known) do known[#known + 1] = k end
-      raise(who, ("%s.type is %q, %s"):format(label, kind, options.known_text(kind, known)))
-    end
-  end
-  if spec.default ~= nil then spec.default = options.check(who, label .. ".default", spec, spec.default) end
-  return spec
-end
-
 local function read_parameters(who, given)
-  local specs = {}
-  for name, spec in next, given do specs[name] = read_parameter(who, name, spec) end
+  local specs = declared.parameters(who, given, reserved, "mix")
   specs.probability, specs.in_place = catalogue.standard.probability, catalogue.standard.in_place
   return specs
-end
-
-local function read_properties(who, given)
-  local known = {}
-  for name, value in next, given do
-    if promises[name] == nil then
-      local list = {}
-      for k in pairs(promises) do list[#list + 1] = k end
-      raise(who, ("properties has %s, %s"):format(system.describe(name), options.known_text(name, list)))
-    end
-    options.check(who, "properties." .. name, { type = "boolean" }, value)
-    known[name] = value
-  end
-  return known
 end
 
 -- ---- what a mix has given back ----
@@ -191,9 +151,9 @@ print(ls.mix.check(halves{}))]],
   },
 }, function(o)
   local who = "define"
-  if not o.name:find "^%a[%w_%- ]*$" or #o.name > 60 then raise(who, ("name is %s, letters, digits, spaces, _ and - are allowed"):format(system.describe(o.name))) end
+  declared.name(who, o.name)
   if catalogue.by_name[o.name] then raise(who, ("name is %q, which is a built-in mix"):format(o.name)) end
-  local specs, properties = read_parameters(who, o.parameters), read_properties(who, o.properties)
+  local specs, properties = read_parameters(who, o.parameters), declared.properties(who, o.properties, promises)
   return system.public(function(given, ...)
     if select("#", ...) > 0 then raise(o.name, "one table of parameters is taken, more was given") end
     local values = options.read(o.name, specs, given)

@@ -55,7 +55,8 @@ function rows.take(base, positions, entry)
   if base.terms then
     out.terms = {}
     for i, term in ipairs(base.terms) do
-      out.terms[i] = { clabels.gather(term[1], positions), type(term[2]) == "number" and term[2] or raw.gather(term[2], positions) }
+      out.terms[i] = { clabels.gather(term[1], positions), type(term[2]) == "number" and term[2] or raw.gather(term[2], positions),
+        term[3] and clabels.gather(term[3], positions) }
     end
   end
   return target.new(out)
@@ -95,8 +96,8 @@ function rows.join(who, a, b)
   end
   out.terms = {}
   for i = 1, math.max(#a.terms, #b.terms) do
-    local p, q = a.terms[i] or { a.terms[1][1], 0 }, b.terms[i] or { b.terms[1][1], 0 }
-    out.terms[i] = { clabels.join(p[1], q[1]), joined(p[2], q[2], na, nb) }
+    local p, q = a.terms[i] or { a.terms[1][1], 0, a.terms[1][3] }, b.terms[i] or { b.terms[1][1], 0, b.terms[1][3] }
+    out.terms[i] = { clabels.join(p[1], q[1]), joined(p[2], q[2], na, nb), p[3] and q[3] and clabels.join(p[3], q[3]) }
   end
   return target.new(out)
 end

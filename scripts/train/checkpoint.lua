@@ -113,7 +113,7 @@ checkpoint.pack, checkpoint.unpack = pack, unpack_value
 local function hash(text) return cnn.hash_text(text) end
 local function labels_text(y) return ("labels %d %s"):format(#y, hash(table.concat(clabels.totable(y), ","))) end
 
--- A value in words that differ where it differs; names of lines in a script (`where`) are left out, functions are all alike.
+-- A value in words that differ where it differs; names of lines in a script (`where`) and what carries a scheme out are left out, functions are all alike.
 local function words(value, above)
   local kind = type(value)
   if math.type(value) == "float" then return math.tointeger(value) and ("%d"):format(value) or ("%.17g"):format(value) end
@@ -126,7 +126,7 @@ local function words(value, above)
   above = setmetatable({ [value] = true }, { __index = above })
   local parts = {}
   for key, inner in next, value do
-    if key ~= "where" and type(key) ~= "table" and type(key) ~= "userdata" and type(key) ~= "function" then
+    if key ~= "where" and key ~= "engine" and key ~= "traits" and type(key) ~= "table" and type(key) ~= "userdata" and type(key) ~= "function" then
       parts[#parts + 1] = ("%s = %s"):format(tostring(key), words(inner, above))
     end
   end
@@ -231,20 +231,26 @@ local function others_of(run)
   return list
 end
 
-local function scheme_of(run)
+-- What lives with the training besides model and optimizer, by name: the target scheme, the loss.
+local function living(run)
+  local list = {}
   local scheme = run.o.target
-  if scheme == nil then return nil end
-  local read, state = pcall(function() return scheme.state end)
-  local found, set = pcall(function() return scheme.set_state end)
-  if read and found and type(state) == "function" and type(set) == "function" then return scheme end
+  if scheme ~= nil then
+    local read, state = pcall(function() return scheme.state end)
+    local found, set = pcall(function() return scheme.set_state end)
+    if read and found and type(state) == "function" and type(set) == "function" then list[1] = { "scheme", scheme } end
+  end
+  if run.living then list[#list + 1] = { "loss", run.living } end
+  return list
 end
 
 local RUN = { "step", "epoch", "within", "sum", "weight", "seconds", "pairs", "same" }
 
 function Checkpoint:save(finished)
   local run = self.run
-  local optimizer, stop, mean, scheme = run.optimizer, run.stopping, run.average, scheme_of(run)
-  local state = { finished = finished, lr = optimizer.lr, order = run.order, streams = {}, history = {}, scheme = scheme and scheme:state() }
+  local optimizer, stop, mean = run.optimizer, run.stopping, run.average
+  local state = { finished = finished, lr = optimizer.lr, order = run.order, streams = {}, history = {} }
+  for _, part in ipairs(living(run)) do state[part[1]] = part[2]:state() end
   for _, name in ipairs(RUN) do state[name] = run[name] end
   for i, stream in ipairs(streams_of(run)) do state.streams[i] = random.state(stream) end
   for i, entry in ipairs(run.history) do state.history[i] = entry end
@@ -334,8 +340,8 @@ local function examine(run, arrays)
 end
 
 local function carry_out(run, plan)
-  local state, optimizer, scheme = plan.state, run.optimizer, scheme_of(run)
-  if scheme then scheme:set_state(state.scheme) end
+  local state, optimizer = plan.state, run.optimizer
+  for _, part in ipairs(living(run)) do part[2]:set_state(state[part[1]]) end
   for i, stream in ipairs(plan.streams) do random.set_state(stream, state.streams[i]) end
   weights.put(run.weights, plan.model)
   local others = {}

@@ -21,7 +21,7 @@ local pitfalls = require "lsengine.pitfalls"
 local public   = require "lsengine.public"
 local stopping = require "lsengine.stopping"
 local weights  = require "lsengine.weights"
-require "lsengine.target"
+local targets  = require "lsengine.target"
 require "lsengine.nn"
 require "lsengine.data"
 local raise, clock = public.raise, system.clock
@@ -62,9 +62,11 @@ local DIVERGED = "training has diverged: a lower learning rate, or clip_norm, ma
 -- ---- loss ----
 
 -- Cross-entropy of the model's logits, or another loss of the library; logits that are no numbers any more are the training's fault.
-local function of_logits(loss, class_weights)
-  local given = class_weights and { weight = class_weights }
-  return function(logits, target)
+-- `needs_inputs`: the loss wants the batch that the logits are of.
+local function of_logits(loss, class_weights, needs_inputs)
+  local given = (class_weights or needs_inputs) and { weight = class_weights } or nil
+  return function(logits, target, x)
+    if needs_inputs then given.inputs = x end
     local ok, value = pcall(loss, logits, target, given)
     if ok then return value end
     if type(value) == "string" and (value:find("logits%[%d+%] is NaN") or value:find("logits%[%d+%] is %+inf")) then value = value .. ": " .. DIVERGED end
@@ -157,8 +159,10 @@ local function new_run(model, dataset, o)
     pitfalls.raise("smoothing-regression", ("train was given the target scheme %s for rows that have numbers, not classes: softening means nothing there"):format(tostring(o.target)))
   end
   self.loss = o.loss or losses.cross_entropy
-  if not o.loss or options.knows_type "loss object" and options.is("loss object", o.loss) then self.loss = of_logits(self.loss, self.class_weights) end
+  local object = options.knows_type "loss object" and options.is("loss object", o.loss)
+  if not o.loss or object then self.loss = of_logits(self.loss, self.class_weights, object and o.loss.needs_inputs) end
   self.weights = weights.of(model)
+  self:begin(object)
   if o.checkpoint then self.checkpoint = checkpoint.new(self, option_names) end
   self.augmentations = augment.list("train", o.augment)
   self.streams = {} -- of augmentation, mixing, …: a checkpoint keeps what is in here
@@ -169,27 +173,51 @@ local function new_run(model, dataset, o)
     self.mixing = o.rng:spawn "mixing"
     self.streams[#self.streams + 1] = self.mixing
   end
+  if self.scheme and self.scheme.traits.needs_random then
+    self.scheme.training.rng = o.rng:spawn "softening"
+    self.streams[#self.streams + 1] = self.scheme.training.rng
+  end
   return self
+end
+
+-- Schemes and losses that live with a training begin anew: what they saw in another one is forgotten.
+function Run:begin(object)
+  local o = self.o
+  if o.target and o.target.engine then
+    self.scheme = o.target
+    self.scheme:begin_training{ epochs = o.epochs, examples = #self.dataset.y }
+  end
+  if object and o.loss.begin_training then
+    self.living = o.loss
+    self.living:begin_training(self.model, self.weights)
+  end
 end
 
 -- What the model makes of a batch, and the target of the loss: augmentation first, then mixing, then softening. The batch is the run's own
 -- copy: it may be mixed in place.
-function Run:forward(x, y)
+function Run:forward(x, y, positions)
   local o, stream, output, info = self.o, self.mixing, nil, nil
+  if self.scheme then
+    self.scheme:set_epoch(self.epoch - 1 + self.within / self.batches)
+    if self.scheme.traits.needs_positions then
+      y = targets.from("train", y)
+      y = targets.new{ terms = targets.at_rows("train", y, positions), history = y.history }
+    end
+  end
   for i, a in ipairs(self.augmentations) do x = augment.apply(a, x, self.streams[i]) end
   if stream and #y > 1 then
     if o.mix.kind == "manifold" then output, y, info = mix.forward(o.mix, self.model, x, y, stream)
     else x, y, info = mix.apply(o.mix, x, y, stream, true, { epoch = self.epoch, step = self.step + 1, classes = self.dataset.classes }) end
     if info.same_class then self.pairs, self.same = self.pairs + 1, self.same + info.same_class end
   end
-  return output or self.model(x), o.target and o.target(y) or y
+  return output or self.model(x), o.target and o.target(y) or y, x
 end
 
 -- The gradient of one batch, added to what is gathered; `scaled` by the batch's weight where several make a step.
-function Run:gather(x, y, scaled)
+function Run:gather(x, y, positions, scaled)
   local rows = #y
-  local output, target = self:forward(x, y)
-  local value = self.loss(output, target)
+  local output, target, inputs = self:forward(x, y, positions)
+  local value = self.loss(output, target, inputs)
   local number = check_loss(value)
   local weight = weight_of(value, rows)
   if not self.gathered then self.optimizer:zero_grad() end
@@ -204,8 +232,8 @@ function Run:advance(next_batch)
   local members, sum, weight = math.min(o.accumulate, self.batches - self.within), 0, 0
   self.gathered = false
   for _ = 1, members do
-    local x, y = next_batch()
-    local number, w = self:gather(x, y, members > 1)
+    local x, y, positions = next_batch()
+    local number, w = self:gather(x, y, positions, members > 1)
     sum, weight = sum + number * w, weight + w
     if collectgarbage "count" > BUSY then collectgarbage "step" end
   end
@@ -218,6 +246,7 @@ function Run:advance(next_batch)
   if o.clip_norm then optim.clip_norm(optimizer.parameters, o.clip_norm) end
   if o.schedule then optimizer.lr = self.base_rate * o.schedule:factor(self.step / self.steps, self.total / self.steps) end
   optimizer:step()
+  if self.living then self.living:after_step() end
   self.step, self.within = self.step + 1, self.within + members
   self.sum, self.weight = self.sum + sum, self.weight + weight
   if self.average and self.step > o.average.start * self.steps then self.average:update() end
@@ -242,6 +271,7 @@ end
 function Run:finish_epoch()
   local o, history, stop = self.o, self.history, self.stopping
   local entry = { epoch = self.epoch, loss = self.weight > 0 and self.sum / self.weight or 0.0, seconds = self.seconds, learning_rate = self.optimizer.lr }
+  if self.scheme then self.scheme:end_epoch() end
   if self.pairs > 0 then entry.same_class_pairs = self.same / self.pairs end
   local over = self.step >= self.total
   local judged = o.validation and (self.epoch % o.evaluate_every == 0 or over)

@@ -50,6 +50,10 @@ size_t ls_cross_entropy_scratch(const ls_target *t, int32_t rows, int32_t classe
 ls_status ls_cross_entropy(ls_cmat z, const ls_target *t, const ls_cross_entropy_options *o, void *scratch,
                            ls_cross_entropy_result *result, const ls_mat *grad, float *rows, ls_err *err);
 
+/* W_i of ls_cross_entropy for each row in out (rows), 0 for ignored ones; class_weights (classes) or NULL. *kept: rows that are not ignored. LS_ERANGE for a weight
+ * or a label. Dense rows and scratch as for ls_target_resolve. O(rows·terms), dense O(rows·K). */
+ls_status ls_row_weights(const ls_target *t, const float *class_weights, int32_t classes, ls_ignore ignore, void *scratch, float *out, int32_t *kept, ls_err *err);
+
 /* Sum over elements of (x - y)², in double; grad (or NULL) receives scale·2(x - y). */
 double ls_squared_error(size_t n, const float *x, const float *y, float scale, float *grad);
 

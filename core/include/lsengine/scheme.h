@@ -38,7 +38,8 @@ enum {
 enum {
   LS_NEEDS_LOGITS = 1,   /* the model's logits of these rows, when it softens; observe has them in any case */
   LS_NEEDS_RANDOM = 2,   /* a random stream: the run's "softening", or the option rng */
-  LS_NEEDS_POSITIONS = 4 /* which rows of the training data these are */
+  LS_NEEDS_POSITIONS = 4, /* which rows of the training data these are */
+  LS_NEEDS_ONE_LABEL = 8 /* a label a row: mixed targets are refused by name */
 };
 
 /* One call. What it points to lives until the function returns. */

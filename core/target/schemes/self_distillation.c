@@ -50,7 +50,7 @@ static void observe(const ls_scheme_call *c) {
 const ls_scheme ls_scheme_self_distillation = {
     .abi = LS_SCHEME_ABI,
     .form = LS_FORM_DENSE,
-    .needs = LS_NEEDS_POSITIONS,
+    .needs = LS_NEEDS_POSITIONS | LS_NEEDS_ONE_LABEL,
     .check = check,
     .dense = dense,
     .state_size = state_size,
