@@ -66,7 +66,7 @@ local function register(name, entry, methods, make)
   distillation[#distillation + 1] = entry
   local lines = { ("%s (%s)."):format(entry.title, entry.paper), "", "    " .. entry.formula, "", entry.property, "", "Use it: " .. entry.use, "", "Avoid: " .. entry.avoid, "",
     "Stacking: " .. entry.stacking }
-  methods.kind, methods.needs_inputs = name, true
+  methods.kind = name
   methods.__tostring = function(self) return objects.text(name, self.parameters) end
   return public("ls.loss." .. name, { page = "penalties", doc = table.concat(lines, "\n"), example = entry.example, options = specs,
     returns = "loss object: loss(logits, target, { inputs = x, weight =, ignore_index =, reduction = })", errors = entry.errors }, make)
@@ -74,9 +74,11 @@ end
 
 -- ---- a teacher ----
 
-local Distillation = objects.kind{}
+local teaching = {}
+local Distillation = objects.kind({}, teaching)
+Distillation.needs_inputs = true
 
-function Distillation:value(logits, given, o)
+function teaching.value(self, logits, given, o)
   local teacher = self.teacher
   if raw.is_tensor(teacher) then return against(self, logits, teacher, given, o, self.parameters.weight) end
   if not o.inputs then raise("distillation", "the inputs are missing, which the teacher needs: loss(logits, target, { inputs = x }); ls.train gives them") end
@@ -104,50 +106,41 @@ end)
 
 -- ---- the average of the model's own weights ----
 
-local Mean = objects.kind{}
+local averaging = {}
+local Mean = objects.kind({}, averaging)
 options.type("mean_teacher", function(v) return getmetatable(v) == Mean end, "a loss of ls.loss.mean_teacher{…}")
 
-function Mean:begin_training(model, list)
-  self.model, self.list, self.steps = model, list, 0
+function averaging.begin(self, model, list)
+  self.model, self.list, self.steps, self.teacher = model, list, 0, nil
   self.average = average.new({ decay = self.parameters.decay }, list)
 end
 
-function Mean:after_step()
+-- Before the student's forward pass: the average takes the place of the weights for a moment, which what is recorded must not see.
+function averaging.prepare(self, x)
+  self.teacher = nil
+  if self.average.updates == 0 or self.parameters.weight == 0 then return end
+  local _ <close> = self.average:lend()
+  self.teacher = logits_of(self.model, x)
+end
+
+function averaging.after_step(self)
   self.steps = self.steps + 1
   self.average:update()
 end
 
-function Mean:value(logits, given, o)
+function averaging.value(self, logits, given, o)
   local p = self.parameters
-  if not self.average then raise("mean_teacher", "no training has begun: give it to ls.train, or call :begin(model) and, after each step, :after_step()") end
-  if not o.inputs then raise("mean_teacher", "the inputs are missing, which the teacher needs: loss(logits, target, { inputs = x }); ls.train gives them") end
+  if not self.average then raise("mean_teacher", "no training has begun: give it to ls.train, or call :begin(model), then :prepare(x) before and :after_step() after each step") end
   local share = p.weight * (p.ramp_steps > 0 and math.min(1, self.steps / p.ramp_steps) or 1)
-  if share == 0 or self.average.updates == 0 then return against(self, logits, logits, given, o, 0) end
-  local teacher
-  do
-    local _ <close> = self.average:lend()
-    teacher = logits_of(self.model, o.inputs)
-  end
-  return against(self, logits, teacher, given, o, share)
+  local teacher = self.teacher
+  self.teacher = nil
+  if self.average.updates > 0 and share > 0 and not teacher then raise("mean_teacher", "call :prepare(x) before the model's forward pass; ls.train does") end
+  return against(self, logits, teacher or logits, given, o, teacher and share or 0)
 end
 
-Mean.begin = public("mean_teacher:begin", {
-  doc = "Begins a training by hand: the average is of this model's weights. ls.train does it.", returns = "nothing",
-  example = "local model = ls.nn.mlp({ 64, 10 }, { rng = rng })\nls.loss.mean_teacher{}:begin(model)", { "model", type = "model", doc = "whose weights are averaged" },
-}, function(self, model) self:begin_training(model, weights.of(model)) end)
+function averaging.state(self) return { steps = self.steps, updates = self.average.updates, values = self.average.values } end
 
-local after_step = Mean.after_step
-Mean.after_step = public("mean_teacher:after_step", {
-  doc = "Takes the weights into the average, after a step of the optimizer. ls.train does it.", returns = "nothing",
-  example = "local loss = ls.loss.mean_teacher{}\nloss:begin(ls.nn.mlp({ 64, 10 }, { rng = rng }))\nloss:after_step()",
-}, function(self)
-  if not self.average then raise("after_step", "no training has begun: call :begin(model) first") end
-  after_step(self)
-end)
-
-function Mean:state() return { steps = self.steps, updates = self.average.updates, values = self.average.values } end
-
-function Mean:set_state(state)
+function averaging.set_state(self, state)
   local list, values = self.list, state.values
   if math.type(state.steps) ~= "integer" or math.type(state.updates) ~= "integer" or (state.updates > 0) ~= (type(values) == "table") then error("the average of mean_teacher", 0) end
   for i, w in ipairs(state.updates > 0 and list or {}) do
@@ -155,6 +148,27 @@ function Mean:set_state(state)
   end
   self.steps, self.average.updates, self.average.values = state.steps, state.updates, values
 end
+
+local by_hand = "local model = ls.nn.mlp({ 64, 10 }, { rng = rng })\nlocal loss = ls.loss.mean_teacher{}\nloss:begin(model)\n"
+Mean.begin = public("mean_teacher:begin", {
+  doc = "Begins a training by hand: the average is of this model's weights. ls.train does it.", returns = "nothing", example = by_hand,
+  { "model", type = "model", doc = "whose weights are averaged" },
+}, function(self, model) averaging.begin(self, model, weights.of(model)) end)
+
+Mean.prepare = public("mean_teacher:prepare", {
+  doc = "Asks the average for its logits of a batch, before the model's own forward pass. ls.train does it.", returns = "nothing",
+  example = by_hand .. "loss:prepare(ls.tensor.zeros(4, 64))\nprint(loss(model(ls.tensor.zeros(4, 64)), { 0, 1, 2, 3 }))", { "x", type = "tensor", doc = "the batch" },
+}, function(self, x)
+  if not self.average then raise("prepare", "no training has begun: call :begin(model) first") end
+  averaging.prepare(self, x)
+end)
+
+Mean.after_step = public("mean_teacher:after_step", {
+  doc = "Takes the weights into the average, after a step of the optimizer. ls.train does it.", returns = "nothing", example = by_hand .. "loss:after_step()",
+}, function(self)
+  if not self.average then raise("after_step", "no training has begun: call :begin(model) first") end
+  averaging.after_step(self)
+end)
 
 distillation.mean_teacher = register("mean_teacher", {
   title = "Exponential-average teacher (mean teacher)", paper = "Tarvainen & Valpola 2017, Mean teachers are better role models, arXiv:1703.01780; with KL in place of their squared error",

@@ -1,9 +1,12 @@
 -- Loss objects: losses with parameters, called as loss(logits, target, { weight =, ignore_index =, reduction =, inputs = }). SPDX-License-Identifier: MIT
 --
--- A kind of loss is a metatable with :value(logits, target, options) → tensor. What else ls.train knows of an object:
---   needs_inputs                       it is given the batch that the logits are of (option inputs)
---   :begin_training(model, weights)    a training begins: what was seen in another one is forgotten; then also
---   :after_step()                      after each step of the optimizer, and :state(), :set_state(state) for checkpoints
+-- A kind of loss is a metatable, with its functions aside, where scripts do not reach:
+--   value(self, logits, target, options) → tensor
+--   begin(self, model, weights)    a training begins: what was seen in another one is forgotten. Those that live with a training have also
+--   prepare(self, x)               before the model's forward pass of a batch
+--   after_step(self)               after each step of the optimizer
+--   state(self), set_state(self, state)   for checkpoints
+-- An object's needs_inputs: it is given the batch that the logits are of (option inputs).
 local raw     = require "lsengine.c.tensor"
 local system  = require "lsengine.c.system"
 local options = require "lsengine.options"
@@ -34,15 +37,18 @@ local call = system.public(function(self, logits, given, o, ...)
   if o.inputs and (raw.rank(o.inputs) < 1 or raw.size(o.inputs, 1) ~= raw.size(logits, 1)) then
     raise(who, ("inputs have shape %s, the logits %d rows"):format(raw.shape_text(o.inputs), raw.size(logits, 1)))
   end
-  return self:value(logits, given, o)
+  return kinds[getmetatable(self)].value(self, logits, given, o)
 end)
 
--- Makes `methods` a kind of loss objects.
-function objects.kind(methods)
+-- Makes `methods` a kind of loss objects with these functions.
+function objects.kind(methods, functions)
   methods.__index, methods.__name, methods.__call = methods, "loss", call
-  kinds[methods] = true
+  kinds[methods] = functions
   return methods
 end
+
+-- The functions of a loss object's kind; nil for other values.
+function objects.functions(loss) return kinds[getmetatable(loss)] end
 
 -- focal{ gamma = 2, soft = true }: of numbers, booleans, strings; other values by their kind.
 function objects.text(kind, parameters)

@@ -17,7 +17,8 @@ local promises = {
   inputs = "it asks for the batch that the logits are of (context.inputs)",
 }
 
-local Own = objects.kind{}
+local functions = {}
+local Own = objects.kind({}, functions)
 function Own:__tostring() return objects.text(self.kind, self.parameters) end
 
 local function as_self(self)
@@ -34,7 +35,7 @@ local function reduce(rows, weights, kept, reduction)
   return by > 0 and sum * (1 / by) or sum * 0
 end
 
-function Own:value(logits, given, o)
+function functions.value(self, logits, given, o)
   local who, def = self.kind, self.def
   local t = target.from(who, given)
   if def.properties.one_label and target.is_soft(t) then raise(who, ("the target is %s, one label for each row is required"):format(target.text(t))) end

@@ -17,8 +17,9 @@ local raise    = public.raise
 
 local penalties = { entries = c.list() }
 
-local Loss = objects.kind{}
-local Cals = objects.kind(setmetatable({}, { __index = Loss })) -- with a state
+local functions = {}
+local Loss = objects.kind({}, functions)
+local Cals = objects.kind(setmetatable({}, { __index = Loss }), functions) -- with a state
 options.type("cals", function(v) return getmetatable(v) == Cals end, "a loss of ls.loss.cals{…}")
 
 local function number(x) return ("%.6g"):format(x) end
@@ -51,7 +52,7 @@ local function check_target(self, given)
   return t
 end
 
-function Loss:value(logits, given, o)
+function functions.value(self, logits, given, o)
   local t = check_target(self, given)
   local weight = o.weight
   local classes = raw.size(logits, 2)
@@ -64,7 +65,7 @@ function Loss:value(logits, given, o)
   return value
 end
 
-Cals.value, Cals.__tostring = Loss.value, Loss.__tostring
+Cals.__tostring = Loss.__tostring
 
 -- ---- class adaptive label smoothing: multipliers that follow validation rows ----
 

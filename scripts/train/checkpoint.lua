@@ -240,7 +240,9 @@ local function living(run)
     local found, set = pcall(function() return scheme.set_state end)
     if read and found and type(state) == "function" and type(set) == "function" then list[1] = { "scheme", scheme } end
   end
-  if run.living then list[#list + 1] = { "loss", run.living } end
+  if run.living then
+    list[#list + 1] = { "loss", { state = function() return run.living.state(run.o.loss) end, set_state = function(_, state) run.living.set_state(run.o.loss, state) end } }
+  end
   return list
 end
 

@@ -14,6 +14,7 @@ local checkpoint = require "lsengine.checkpoint"
 local evaluate = require "lsengine.evaluate"
 local histories = require "lsengine.history"
 local losses   = require "lsengine.loss"
+local objects  = require "lsengine.loss_object"
 local mix      = require "lsengine.mix"
 local optim    = require "lsengine.optim"
 local options  = require "lsengine.options"
@@ -187,9 +188,11 @@ function Run:begin(object)
     self.scheme = o.target
     self.scheme:begin_training{ epochs = o.epochs, examples = #self.dataset.y }
   end
-  if object and o.loss.begin_training then
-    self.living = o.loss
-    self.living:begin_training(self.model, self.weights)
+  local functions = object and objects.functions(o.loss)
+  if functions and functions.begin then
+    self.living = functions
+    if o.mix and o.mix.kind == "manifold" and functions.prepare then raise("train", ("%s asks its teacher about inputs, which manifold mixup does not mix: another mix, or none"):format(o.loss.kind)) end
+    functions.begin(o.loss, self.model, self.weights)
   end
 end
 
@@ -210,6 +213,7 @@ function Run:forward(x, y, positions)
     else x, y, info = mix.apply(o.mix, x, y, stream, true, { epoch = self.epoch, step = self.step + 1, classes = self.dataset.classes }) end
     if info.same_class then self.pairs, self.same = self.pairs + 1, self.same + info.same_class end
   end
+  if self.living and self.living.prepare then self.living.prepare(o.loss, x) end
   return output or self.model(x), o.target and o.target(y) or y, x
 end
 
@@ -246,7 +250,7 @@ function Run:advance(next_batch)
   if o.clip_norm then optim.clip_norm(optimizer.parameters, o.clip_norm) end
   if o.schedule then optimizer.lr = self.base_rate * o.schedule:factor(self.step / self.steps, self.total / self.steps) end
   optimizer:step()
-  if self.living then self.living:after_step() end
+  if self.living then self.living.after_step(o.loss) end
   self.step, self.within = self.step + 1, self.within + members
   self.sum, self.weight = self.sum + sum, self.weight + weight
   if self.average and self.step > o.average.start * self.steps then self.average:update() end
