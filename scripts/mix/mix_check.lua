@@ -4,6 +4,7 @@
 local clabels = require "lsengine.c.labels"
 local random  = require "lsengine.c.random"
 local raw     = require "lsengine.c.tensor"
+local reports = require "lsengine.check_report"
 local options = require "lsengine.options"
 local public  = require "lsengine.public"
 local target  = require "lsengine.target"
@@ -22,18 +23,6 @@ local checks = { -- in this order in the report
   { "inputs_kept", "x and y unchanged" },
   { "ignored", "rows whose label is ignored stay ignored, or lie with one that is" },
 }
-
-local Report = {}
-Report.__index, Report.__name = Report, "report of a check"
-
-function Report:__tostring()
-  local out = { ("%s: %s"):format(self.name, self.ok and ("holds what it owes in %d cases"):format(self.cases) or ("%d of %d checks failed"):format(#self.failures, #self.checks)) }
-  for _, check in ipairs(self.checks) do
-    out[#out + 1] = ("  %s %-17s %s"):format(check.ok and "ok    " or "FAILED", check.name, check.what)
-    if not check.ok then out[#out + 1] = ("         %s: %s"):format(check.case, check.message) end
-  end
-  return table.concat(out, "\n")
-end
 
 -- ---- the cases ----
 
@@ -169,24 +158,16 @@ soft rows, numbers. The report prints as a table; what failed is told with the s
   for i, n in ipairs(o.shape) do shape[i] = options.check("check", ("shape[%d]"):format(i), row_spec, n) end
   if #sizes == 0 or #shape == 0 or #shape > 4 then raise("check", "rows and shape (1 to 4 numbers) must not be empty") end
   table.sort(sizes)
-  local promised, by_name = promised_by(self), {}
-  local report = setmetatable({ name = tostring(self), ok = true, cases = 0, checks = {}, failures = {} }, Report)
-  local function add(name, what)
-    by_name[name] = { name = name, what = what, ok = true }
-    report.checks[#report.checks + 1] = by_name[name]
-  end
-  for _, check in ipairs(checks) do add(check[1], check[2]) end
-  for _, name in ipairs{ "no_self_partner", "linear_target", "label_preserving" } do if promised[name] then add(name, own.promises[name]) end end
+  local promised, report = promised_by(self), reports.new(tostring(self))
+  for _, check in ipairs(checks) do reports.add(report, check[1], check[2]) end
+  for _, name in ipairs{ "no_self_partner", "linear_target", "label_preserving" } do if promised[name] then reports.add(report, name, own.promises[name]) end end
   for _, n in ipairs(sizes) do
     for _, kind in ipairs(kinds_of_y(n, o.classes, n)) do
       if not kind.numbers or o.numbers and not promised.classes_only then
         local case = { n = n, kind = kind, y = kind[2], classes = o.classes, shape = shape }
         report.cases = report.cases + 1
         check_case(self, case, promised, o.model, function(name, message)
-          local check = by_name[name]
-          if not check.ok then return end
-          check.ok, check.message, check.case = false, message, ("%d rows of %s, y of %s"):format(n, table.concat(shape, "×"), kind[1])
-          report.ok, report.failures[#report.failures + 1] = false, check
+          reports.fail(report, name, ("%d rows of %s, y of %s"):format(n, table.concat(shape, "×"), kind[1]), message)
         end)
       end
     end
