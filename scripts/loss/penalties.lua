@@ -72,7 +72,7 @@ local function evaluate(self, logits, given, o)
   local value = operation(logits, self.kind, self.parameters, target.resolved(t, raw.size(logits, 2)), weight, o.ignore_index, o.reduction, self.transition or self.lambda)
   local report = last_report
   target.inspect(t, raw.size(logits, 2), o.ignore_index)
-  grad.set_tag(value, { target = t, weighting = "lsengine", weighted = weight ~= nil, kept = report.kept, ignored = report.ignored,
+  grad.set_tag(value, { target = t, classes = raw.size(logits, 2), weighting = "lsengine", weighted = weight ~= nil, kept = report.kept, ignored = report.ignored,
     weight_sum = o.reduction == "mean" and report.weight or nil, scheme = self })
   return value
 end
