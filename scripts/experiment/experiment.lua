@@ -195,7 +195,8 @@ local function check_claims(self, sample)
       pitfalls.raise("too-few-seeds", ("a claim rests on %d paired seeds: fewer than 6 cannot reach the level by the exact sign-flip test"):format(self.seeds), claim.where)
     end
     if calibration[claim.metric] and sample[claim.metric .. "_ts"] == nil then
-      pitfalls.raise("calibration-without-temperature", ("a claim about %s, whose trials return no %s_ts: evaluate with temperature_on"):format(claim.metric, claim.metric), claim.where)
+      pitfalls.raise("calibration-without-temperature", ("a claim about %s (%.4f in the first trial), whose trials return no %s_ts: how much of it one number would repair is not known; evaluate with temperature_on"):format(
+        claim.metric, sample[claim.metric], claim.metric), claim.where)
     end
   end
 end
@@ -263,7 +264,8 @@ Experiment.run = public("experiment:run", {
   returns = "{ arms =, results = results[arm][seed], verdicts =, effects =, file =, pitfalls = }",
 }, function(self)
   local _ <close> = pitfalls.allow("experiment", self.allow)
-  local met <close>, judged <close> = pitfalls.run(), provenance.run()
+  local met <close> = pitfalls.run()
+  local judged <close> = provenance.run()
   local before, count = pitfalls.count(), #self.arms * self.seeds
   local record <close> = records.open(self, program.settings.results)
   local display <close> = progress.start(count, program.settings.quiet)

@@ -15,7 +15,7 @@ local hooks    = require "lsengine.tensor".hooks
 
 local provenance = {}
 
-local MOST, CLOSE = 4096, 1e-12 -- numbers that are remembered of a target; how near a match is
+local MOST, ENDS, CLOSE = 2048, 4, 1e-12 -- numbers that are remembered of a target; how many may follow those that a mean is of; how near a match is
 
 -- ---- targets in words and numbers ----
 
@@ -76,15 +76,19 @@ end
 
 local function near(a, b) return math.abs(a - b) <= CLOSE * math.abs(b) end
 
--- Whether x is one of the numbers, the mean of the last ones, or a share of one.
+-- Whether x is one of the numbers, a share of one, or a mean of some in a row, up to one of the last.
 local function is_among(info, x)
-  local sum, weighted, weight = 0, 0, 0
   for i = info.n, 1, -1 do
-    local v, w = info.values[i], info.weights[i]
-    sum, weighted, weight = sum + v, weighted + v * w, weight + w
-    if near(x, v) or near(x, sum / (info.n - i + 1)) or weight > 0 and near(x, weighted / weight) then return true end
-    local share = v / x
-    if share > 1.5 and share < 1e5 and near(share, math.floor(share + 0.5)) then return true end
+    local share = info.values[i] / x
+    if near(x, info.values[i]) or share > 1.5 and share < 1e5 and near(share, math.floor(share + 0.5)) then return true end
+  end
+  for last = info.n, math.max(1, info.n - ENDS + 1), -1 do
+    local sum, weighted, weight = 0, 0, 0
+    for i = last, 1, -1 do
+      local v, w = info.values[i], info.weights[i]
+      sum, weighted, weight = sum + v, weighted + v * w, weight + w
+      if near(x, sum / (last - i + 1)) or weight > 0 and near(x, weighted / weight) then return true end
+    end
   end
   return false
 end
