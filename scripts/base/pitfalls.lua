@@ -62,7 +62,7 @@ local function again(name, where)
 end
 
 -- Whether raising it there would say anything: what the message tells may cost much. What it would not say, it counts.
-function pitfalls.is_new(name, where) return not pitfalls.is_allowed(name) and not again(name, where) end
+function pitfalls.is_new(name, where) return not pitfalls.is_allowed(name) and (pitfalls.strict or not again(name, where)) end
 
 -- Raises a pitfall at `where` ("file:line", the user's current line unless given). Fatal ones, and all under --strict, are errors.
 function pitfalls.raise(name, message, where, as_error)
