@@ -40,6 +40,8 @@ local function script(path, set)
     end)
     local ok, message = pcall(function() assert(loadfile(path, "t"))() end)
     options.unread()
+    os.remove "t.npy" -- what the contract's scripts write where they run
+    os.remove "model.npz"
     rawset(ls, "train", train)
     ls.data.load, program.settings.seeds, program.settings.set = load_data, kept.seeds, kept.set
     if not ok then error(message, 0) end
