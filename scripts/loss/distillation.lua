@@ -11,6 +11,7 @@ local average  = require "lsengine.average"
 local losses   = require "lsengine.loss"
 local objects  = require "lsengine.loss_object"
 local options  = require "lsengine.options"
+local provenance = require "lsengine.provenance"
 local public   = require "lsengine.public"
 local target   = require "lsengine.target"
 local weights  = require "lsengine.weights"
@@ -80,6 +81,7 @@ Distillation.needs_inputs = true
 
 function teaching.value(self, logits, given, o)
   local teacher = self.teacher
+  if not raw.is_tensor(teacher) then provenance.check_teacher(teacher, self.parameters.temperature) end
   if raw.is_tensor(teacher) then return against(self, logits, teacher, given, o, self.parameters.weight) end
   if not o.inputs then raise("distillation", "the inputs are missing, which the teacher needs: loss(logits, target, { inputs = x }); ls.train gives them") end
   return against(self, logits, logits_of(teacher, o.inputs), given, o, self.parameters.weight)

@@ -56,7 +56,7 @@ local function cross_entropy(who, logits, given, o)
   local report = last_report
   target.inspect(t, classes, o.ignore_index)
   if wants(logits) then target.observe(t, classes, logits, o.ignore_index) end
-  grad.set_tag(value, { target = t, weighting = o.weighting, weighted = o.weight ~= nil, kept = report.kept, ignored = report.ignored,
+  grad.set_tag(value, { target = t, classes = classes, weighting = o.weighting, weighted = o.weight ~= nil, kept = report.kept, ignored = report.ignored,
     weight_sum = o.reduction == "mean" and report.weight or nil }) -- of a mean, what it was divided by
   return value, t
 end
@@ -98,15 +98,17 @@ loss.kl_divergence = public("ls.loss.kl_divergence", {
   return value - (c.summary(target.resolved(t, raw.size(logits, 2)), raw.size(logits, 2), o.ignore_index))
 end)
 
--- A softened target has no meaning here.
-local function refuse_soft(who, given)
+-- A softened target has no meaning here; where it is allowed, its rows are taken as numbers. Returns what is to be compared with.
+local function refuse_soft(who, given, x)
   if target.is_target(given) and target.is_soft(given) then
     pitfalls.raise("smoothing-regression", ("%s was given a softened target (%s): smoothing means nothing for a loss that is not categorical")
       :format(who, target.text(given)))
+    if raw.is_tensor(x) and raw.rank(x) == 2 and raw.size(x, 2) > 0 then return given:rows(raw.size(x, 2)) end
   end
   if target.is_target(given) or target.is_scheme(given) or not raw.is_tensor(given) then
     raise(who, ("target is %s, a tensor of numbers is required"):format(target.is_target(given) and "a target of classes" or type(given)))
   end
+  return given
 end
 
 local function elementwise(name, doc, kernel, check)
@@ -119,7 +121,7 @@ local function elementwise(name, doc, kernel, check)
     doc = doc, returns = "one-element tensor",
     { "prediction", type = "tensor", doc = "any shape" }, { "target", type = "any", doc = "a tensor of that shape" },
   }, function(x, y)
-    if check then check(name, y) end
+    if check then y = check(name, y, x) end
     if not raw.is_tensor(y) then raise(name, ("target is %s, a tensor is required"):format(type(y))) end
     return f(x, y)
   end)

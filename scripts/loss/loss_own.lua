@@ -51,7 +51,7 @@ function functions.value(self, logits, given, o)
   target.inspect(t, classes, o.ignore_index)
   if losses.wants(logits) then target.observe(t, classes, logits, o.ignore_index) end
   local result = reduce(value, weights, kept, o.reduction)
-  grad.set_tag(result, { target = t, weighting = "lsengine", weighted = o.weight ~= nil, kept = kept, ignored = n - kept, scheme = self,
+  grad.set_tag(result, { target = t, classes = classes, weighting = "lsengine", weighted = o.weight ~= nil, kept = kept, ignored = n - kept, scheme = self,
     weight_sum = o.reduction == "mean" and raw.item(raw.sum(weights)) or nil })
   return result
 end

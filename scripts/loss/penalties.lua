@@ -60,7 +60,7 @@ function functions.value(self, logits, given, o)
   local report = last_report
   target.inspect(t, classes, o.ignore_index)
   if grad.is_recording() and autograd.needs(logits) then target.observe(t, classes, logits, o.ignore_index) end
-  grad.set_tag(value, { target = t, weighting = "lsengine", weighted = weight ~= nil, kept = report.kept, ignored = report.ignored,
+  grad.set_tag(value, { target = t, classes = classes, weighting = "lsengine", weighted = weight ~= nil, kept = report.kept, ignored = report.ignored,
     weight_sum = o.reduction == "mean" and report.weight or nil, scheme = self })
   return value
 end

@@ -52,7 +52,8 @@ function catalogue.make(entry, classes, rng, changed)
   local o = catalogue.sample(entry, classes, rng)
   for key, value in pairs(changed or {}) do o[key] = value end
   if not in_order[entry.name] then return target[entry.name](o) end
-  return target[entry.name](o.epsilon or 0.1, entry.parameters[2] and o[entry.parameters[2].name] or nil)
+  if not entry.parameters[2] then return target[entry.name](o.epsilon or 0.1) end
+  return target[entry.name](o.epsilon or 0.1, o[entry.parameters[2].name])
 end
 
 -- ---- the list ----

@@ -10,9 +10,9 @@ local manual = {}
 -- The pages in order: file, title, which functions (by the beginnings of their names), what they have in common, the modules
 -- that register them.
 local pages = {
-  { "experiments", "Experiments and claims", { "ls.experiment", "experiment:", "ls.claim", "ls.options" }, [[
+  { "experiments", "Experiments and claims", { "ls.experiment", "experiment:", "ls.claim", "ls.options", "ls.allow" }, [[
 An experiment runs every arm with the same seeds and compares arms pair by pair. How a verdict is reached is told in
-[statistics](../statistics.md).]], { "experiment", "claims", "script_options" } },
+[statistics](../statistics.md).]], { "experiment", "claims", "script_options", "pitfalls" } },
   { "training", "Training and judging", { "ls.train", "ls.evaluate", "history:" }, [[
 Both check the model, the data and every option before they begin.]], { "train", "evaluate", "history" } },
   { "augmentation", "Augmentation", { "ls.augment.", "augmentation:" }, [[
@@ -150,7 +150,8 @@ local function function_entry(name, spec)
 end
 
 local function pitfall_entry(name, pitfall)
-  return ("## %s\n\nRaised when %s.\n\nWhat goes wrong. %s\n\nHow to see it. %s\n\nWhat to do. %s"):format(name, pitfall.raised, pitfall.wrong, pitfall.see, pitfall.remedy)
+  return ("## %s\n\nRaised when %s.\n\nWhat goes wrong. %s\n\nHow to see it. %s\n\nWhat to do. %s\n\nA script that shows it:\n\n```lua\n%s\n```"):format(
+    name, pitfall.raised, pitfall.wrong, pitfall.see, pitfall.remedy, pitfall.example)
 end
 
 -- The entry of a function or a pitfall, Markdown; nil for an unknown name.
@@ -188,8 +189,10 @@ function manual.pages()
   for name in pairs(public.registry) do assert(seen[name], name) end
   local entries, links = { [[# Pitfalls
 
-Raised once a run at the user's line, as a warning; `--strict` makes all of them errors. `allow = { "name" }` in `ls.train` or `ls.experiment`
-says that one is meant.]] }, {}
+Raised once a run at the user's line, as a warning, with the number that makes the harm visible; what is met again in the run, there or at another line, is counted, and the
+report of an experiment and the record of its results tell it. Each experiment of a script is a run of its own. `--strict` makes all of them errors. `allow = { "name" }` in `ls.train`
+or `ls.experiment`, or [ls.allow](experiments.md#lsallow) in a script that trains by hand, says that one is meant, those that are errors by themselves included. How often they are
+right: [measured](../pitfalls-measured.md).]] }, {}
   for _, name in ipairs(manual.names()) do
     if pitfalls.known[name] then
       entries[#entries + 1] = pitfall_entry(name, pitfalls.known[name])

@@ -12,6 +12,7 @@ local raw     = require "lsengine.c.tensor"
 local system  = require "lsengine.c.system"
 local histories = require "lsengine.history"
 local weights = require "lsengine.weights"
+local provenance = require "lsengine.provenance"
 local raise   = require "lsengine.public".raise
 
 local checkpoint = {}
@@ -259,6 +260,7 @@ function Checkpoint:save(finished)
   state.stopped_at, state.best_epoch = run.history.stopped_at, run.history.best_epoch
   if stop then state.stopping = { best = stop.best, best_epoch = stop.best_epoch, waited = stop.waited } end
   if mean then state.updates = mean.updates end
+  state.about = run.about
   state.optimizer_steps, state.slots = optimizer.steps, {}
   for i in ipairs(optimizer.parameters) do state.slots[i] = optimizer.state[i] and optimizer.state[i].step or 0 end
   local arrays = {}
@@ -336,9 +338,17 @@ local function examine(run, arrays)
       for i, w in ipairs(run.weights) do plan.best[i] = tensor("best/" .. w.name, w.tensor) end
     end
   end
+  need(state.about == nil or provenance.read_entry(type(state.about) == "table" and { target = state.about.words } or nil), "what it was trained on")
   need(type(state.history) == "table", "the history")
   for _, entry in ipairs(state.history) do need(type(entry) == "table" and whole(entry.epoch, 1, math.maxinteger), "the history") end
   return plan
+end
+
+-- Of what the losses were measured against, with values of the right types.
+local function read_about(given)
+  if not given then return nil end
+  local e = provenance.read_entry{ target = given.words, soft = given.soft, smoothed = given.smoothed, floor = given.floor, spread = given.spread, classes = given.classes }
+  return { words = e.target, soft = e.soft, smoothed = e.smoothed, floor = e.floor, spread = e.spread, classes = e.classes }
 end
 
 local function carry_out(run, plan)
@@ -350,7 +360,7 @@ local function carry_out(run, plan)
   for i, p in ipairs(others_of(run)) do others[i] = { tensor = p } end
   weights.put(others, plan.others)
   for _, name in ipairs(RUN) do run[name] = state[name] end
-  run.order = state.order
+  run.order, run.about = state.order, read_about(state.about)
   optimizer.lr, optimizer.steps = state.lr, state.optimizer_steps
   for i in ipairs(optimizer.parameters) do optimizer.state[i] = plan.slots[i] end
   run.history = histories.new(state.history)

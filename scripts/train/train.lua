@@ -20,6 +20,8 @@ local optim    = require "lsengine.optim"
 local options  = require "lsengine.options"
 local pitfalls = require "lsengine.pitfalls"
 local public   = require "lsengine.public"
+local module   = require "lsengine.module"
+local provenance = require "lsengine.provenance"
 local stopping = require "lsengine.stopping"
 local weights  = require "lsengine.weights"
 local targets  = require "lsengine.target"
@@ -85,12 +87,6 @@ local function check_loss(value)
     raise("train", ("the loss is %s: %s"):format(number, DIVERGED))
   end
   return number
-end
-
--- What a batch counts for among others: the denominator of its mean; of a loss that does not tell it, the number of rows.
-local function weight_of(value, rows)
-  local tag = grad.tag(value)
-  return tag and tag.weight_sum or rows
 end
 
 local function balanced(dataset)
@@ -162,6 +158,7 @@ local function new_run(model, dataset, o)
   self.loss = o.loss or losses.cross_entropy
   local object = options.knows_type "loss object" and options.is("loss object", o.loss)
   if not o.loss or object then self.loss = of_logits(self.loss, self.class_weights, object and o.loss.needs_inputs) end
+  if dataset.features_of then provenance.check_embedding(dataset.features_of) end
   self.weights = weights.of(model)
   self:begin(object)
   if o.checkpoint then self.checkpoint = checkpoint.new(self, option_names) end
@@ -217,13 +214,33 @@ function Run:forward(x, y, positions)
   return output or self.model(x), o.target and o.target(y) or y, x
 end
 
+-- What this training's losses are measured against: the first softened target, or the first one.
+function Run:look(tag)
+  if not tag.target then return end
+  local soft = targets.is_soft(tag.target)
+  if self.tag and not soft then return end
+  self.tag, self.softened, self.about = tag, soft, provenance.about(tag)
+end
+
+-- What the model and the history know of the training afterwards.
+function Run:remember()
+  local o, entry = self.o, provenance.entry(self.about, self.dataset)
+  local choosing = o.early_stopping and self.stopping.o.restore_best and self.stopping.o.metric ~= "loss"
+  entry.epochs, entry.best_epoch = #self.history, self.history.best_epoch
+  entry.used = setmetatable({ rows = self.dataset.x, chosen = choosing and #self.history > 1 and o.validation.x or nil }, { __mode = "v" })
+  provenance.trained(self.model, entry, module.visit)
+  provenance.mark_history(self.history, self.about)
+end
+
 -- The gradient of one batch, added to what is gathered; `scaled` by the batch's weight where several make a step.
 function Run:gather(x, y, positions, scaled)
   local rows = #y
   local output, target, inputs = self:forward(x, y, positions)
   local value = self.loss(output, target, inputs)
   local number = check_loss(value)
-  local weight = weight_of(value, rows)
+  local tag = grad.tag(value)
+  if tag and not self.softened then self:look(tag) end
+  local weight = tag and tag.weight_sum or rows -- what it counts for among others: the denominator of its mean; of a loss that does not tell it, the rows
   if not self.gathered then self.optimizer:zero_grad() end
   self.gathered = true
   autograd.backward(value, scaled and raw.full(weight, raw.shape(value)) or nil)
@@ -276,6 +293,7 @@ function Run:finish_epoch()
   local o, history, stop = self.o, self.history, self.stopping
   local entry = { epoch = self.epoch, loss = self.weight > 0 and self.sum / self.weight or 0.0, seconds = self.seconds, learning_rate = self.optimizer.lr }
   if self.scheme then self.scheme:end_epoch() end
+  if self.tag then provenance.note(entry.loss, self.tag) end
   if self.pairs > 0 then entry.same_class_pairs = self.same / self.pairs end
   local over = self.step >= self.total
   local judged = o.validation and (self.epoch % o.evaluate_every == 0 or over)
@@ -364,6 +382,7 @@ print(history, history.best_epoch)]],
     run:settle()
     if run.checkpoint then run.checkpoint:save(true) end
   end
+  run:remember()
   run.optimizer:zero_grad()
   run.optimizer.lr = run.base_rate
   model:eval()
