@@ -208,6 +208,11 @@ commands.schemes = { "schemes [NAME]", "lists the softening schemes, or explains
   return 0
 end }
 
+commands.new = { "new scheme NAME", "writes a working start of a softening scheme of one's own", { { "c", nil, "in C, as a Lua C module, instead of Lua" } }, function(found, rest)
+  if rest[1] ~= "scheme" or #rest ~= 2 then return fail("new takes two words: lsengine new scheme NAME") end
+  return require "lsengine.new_scheme".make(rest[2], found.c or false, fail)
+end }
+
 commands.help = { "help [COMMAND | FUNCTION]", "explains a command, or a function such as ls.nn.mlp", {}, function(_, rest)
   local topic = rest[1]
   if not topic then
