@@ -47,6 +47,7 @@ typedef struct ls_sweep {
 
 typedef struct ls_softmax_kernels {
   void (*sweep)(size_t n, ls_sweep *s);
+  void (*exp)(size_t n, const float *z, float *e); /* exp(z) for -87 … 88, at most 2 ulp; 0 below */
   void (*fence)(void); /* after sweeps past the cache, before another thread reads */
 } ls_softmax_kernels;
 

@@ -7,19 +7,22 @@
 #include "core/kernels/kernels.h"
 #include "core/kernels/vectors_tmpl.h"
 
+/* Flags are constants in each use: gcc must not make one function of them. */
+#define ALWAYS inline __attribute__((always_inline))
+
 enum { CHUNK = 512, AHEAD = 512 };
 
 typedef struct sums {
   vec most[PARTS], sum[PARTS], shifted[PARTS], along[PARTS];
 } sums;
 
-static inline void step(sums *s, const float *next, const float *z, vec shift, const float *v, float *e, float *grad, vec scale, vec offset, const float *grad_v,
-                        vec v_scale, const int exps, const int grads, const int stream) {
+static ALWAYS void step(sums *s, const float *next, const float *z, vec shift, const float *v, float *e, float *grad, vec scale, vec offset, const float *grad_v,
+                        vec v_scale, const int vectors, const int exps, const int grads, const int stream) {
 #pragma GCC unroll 16
   for (int p = 0; p < PARTS; p++) {
     if (grads) {
       vec g = load(e + p * WIDTH) * scale - offset;
-      if (grad_v != NULL) g -= load(grad_v + p * WIDTH) * v_scale;
+      if (vectors) g -= load(grad_v + p * WIDTH) * v_scale;
       if (stream)
         store_past_cache(grad + p * WIDTH, g);
       else
@@ -30,13 +33,13 @@ static inline void step(sums *s, const float *next, const float *z, vec shift, c
       s->most[p] = larger_of(load(next + p * WIDTH), s->most[p]);
       s->sum[p] += x;
       s->shifted[p] += d;
-      if (v != NULL) s->along[p] += load(v + p * WIDTH) * d;
+      if (vectors) s->along[p] += load(v + p * WIDTH) * d;
       store(e + p * WIDTH, x);
     }
   }
 }
 
-static inline double total(const vec *lanes) {
+static ALWAYS double total(const vec *lanes) {
   float x[LANES];
   double sum = 0.0;
   for (int p = 0; p < PARTS; p++) store(x + p * WIDTH, lanes[p]);
@@ -44,12 +47,12 @@ static inline double total(const vec *lanes) {
   return sum;
 }
 
-static inline void copy_few(float *to, const float *from, size_t n) {
+static ALWAYS void copy_few(float *to, const float *from, size_t n) {
   for (size_t i = 0; i < n; i++) to[i] = from[i];
 }
 
 /* The row's last numbers, fewer than LANES: padded with what changes no sum. */
-static inline void last_step(ls_sweep *s, sums *t, size_t at, size_t left, vec shift, vec scale, vec offset, vec v_scale, const int vectors, const int exps,
+static ALWAYS void last_step(ls_sweep *s, sums *t, size_t at, size_t left, vec shift, vec scale, vec offset, vec v_scale, const int vectors, const int exps,
                              const int grads) {
   float next[LANES], z[LANES], v[LANES] = {0}, grad[LANES], grad_v[LANES] = {0};
   if (exps) {
@@ -61,7 +64,7 @@ static inline void last_step(ls_sweep *s, sums *t, size_t at, size_t left, vec s
   if (grads && vectors) copy_few(grad_v, s->grad_v + at, left);
   vec before[PARTS];
   for (int p = 0; p < PARTS; p++) before[p] = t->shifted[p];
-  step(t, next, z, shift, vectors ? v : NULL, s->e + at, grad, scale, offset, vectors ? grad_v : NULL, v_scale, exps, grads, 0);
+  step(t, next, z, shift, v, s->e + at, grad, scale, offset, grad_v, v_scale, vectors, exps, grads, 0);
   if (exps) { /* the padding's shifts taken back: by adding again, without it */
     float sum[LANES];
     for (int p = 0; p < PARTS; p++) store(sum + p * WIDTH, before[p]);
@@ -71,19 +74,20 @@ static inline void last_step(ls_sweep *s, sums *t, size_t at, size_t left, vec s
   if (grads) copy_few(s->grad + at, grad, left);
 }
 
-static inline void sweep(size_t n, ls_sweep *s, const int vectors, const int exps, const int grads, const int stream) {
+static ALWAYS void sweep(size_t n, ls_sweep *s, const int vectors, const int exps, const int grads, const int stream) {
   sums t;
   vec zero = all_lanes(0.0f), shift = all_lanes(s->shift), scale = all_lanes(s->scale), offset = all_lanes(s->offset), v_scale = all_lanes(s->v_scale);
   double sum = 0.0, shifted = 0.0, along = 0.0;
+  const float *next = s->next, *z = s->z, *v = s->v, *grad_v = s->grad_v;
+  float *restrict e = s->e, *restrict grad = s->grad;
   size_t whole = n / LANES * LANES, at = 0;
   for (int p = 0; p < PARTS; p++) t.most[p] = all_lanes(-INFINITY);
   do {
     size_t end = whole - at < CHUNK ? whole : at + CHUNK;
     for (int p = 0; p < PARTS; p++) t.sum[p] = t.shifted[p] = t.along[p] = zero;
     for (; at < end; at += LANES) {
-      if (exps) __builtin_prefetch(s->next + at + AHEAD);
-      step(&t, s->next + at, s->z + at, shift, vectors ? s->v + at : NULL, s->e + at, s->grad + at, scale, offset, vectors ? s->grad_v + at : NULL, v_scale, exps,
-           grads, stream);
+      if (exps) __builtin_prefetch(next + at + AHEAD);
+      step(&t, next + at, z + at, shift, v + at, e + at, grad + at, scale, offset, grad_v + at, v_scale, vectors, exps, grads, stream);
     }
     if (at == whole && whole < n) last_step(s, &t, at, n - whole, shift, scale, offset, v_scale, vectors, exps, grads);
     if (exps) {
@@ -125,4 +129,14 @@ static void sweep_kernel(size_t n, ls_sweep *s) {
     (stream ? whole_past_cache : whole)(n, s);
 }
 
-const ls_softmax_kernels LS_PASTE(ls_softmax_kernels_, LS_ISA) = {.sweep = sweep_kernel, .fence = fence};
+static void exp_kernel(size_t n, const float *z, float *e) {
+  size_t at = 0;
+  for (; n - at >= WIDTH; at += WIDTH) store(e + at, exp_below(load(z + at)));
+  if (at == n) return;
+  float few[WIDTH] = {0};
+  copy_few(few, z + at, n - at);
+  store(few, exp_below(load(few)));
+  copy_few(e + at, few, n - at);
+}
+
+const ls_softmax_kernels LS_PASTE(ls_softmax_kernels_, LS_ISA) = {.sweep = sweep_kernel, .exp = exp_kernel, .fence = fence};

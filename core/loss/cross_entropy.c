@@ -179,6 +179,51 @@ static void sweep_rows(const cross_entropy_job *j, int32_t row, int32_t end) {
   if (s.past_cache) kernels->fence();
 }
 
+/* Rows of few classes, SLAB at a time: exponentials of all their logits in one go, no maximum. A row with a logit beyond ±64 (its
+ * sums would lose digits, or it has none) goes through the sweep by itself, so that no row's bits depend on its neighbours. */
+enum { FEW = 32, SLAB = 16 };
+
+static bool few_classes(const cross_entropy_job *j) {
+  return j->z.cols <= FEW && j->z.stride == j->z.cols && j->target->terms > 0 && j->resolved.v == NULL && j->resolved.matrix == NULL;
+}
+
+static bool sums_of_few(size_t n, const float *z, const float *e, ls_sweep *s) {
+  bool within = true;
+  double sum = 0.0, shifted = 0.0;
+  for (size_t k = 0; k < n; k++) {
+    within &= fabsf(z[k]) <= 64.0f;
+    sum += (double)e[k];
+    shifted += (double)z[k];
+  }
+  s->sum = sum;
+  s->shifted = shifted;
+  return within;
+}
+
+static void slab_rows(const cross_entropy_job *j, int32_t row, int32_t end) {
+  size_t n = (size_t)j->z.cols;
+  float *e = j->buffers + (size_t)ls_pool_index() * j->width;
+  for (; row < end; row += SLAB) {
+    int32_t stop = end - row < SLAB ? end : row + SLAB;
+    unsigned apart = 0;
+    j->kernels->softmax->exp((size_t)(stop - row) * n, j->z.data + row * j->z.stride, e);
+    for (int32_t i = next_row(j, row, stop); i < stop; i = next_row(j, i + 1, stop)) {
+      ls_sweep s = {.e = e + (size_t)(i - row) * n};
+      row_target q = target_of(j, i);
+      if (!sums_of_few(n, j->z.data + i * j->z.stride, s.e, &s)) {
+        apart |= 1u << (i - row);
+        continue;
+      }
+      row_loss(j, i, &q, &s, &j->results[i]);
+      if (j->grad == NULL) continue;
+      row_gradient(j, i, &q, &s, scale_of(j, i));
+      for (size_t k = 0; k < n; k++) s.grad[k] = s.e[k] * s.scale - s.offset;
+    }
+    for (int32_t i = row; apart != 0 && i < stop; i++)
+      if (apart >> (i - row) & 1) sweep_rows(j, i, i + 1);
+  }
+}
+
 /* Rows of a block: enough for the sweeps to run into each other, by the shape alone. */
 static int32_t block_height(const cross_entropy_job *j) {
   int32_t few = j->z.rows / 16, by_size = 32768 / j->z.cols;
@@ -193,7 +238,7 @@ static void cross_entropy_block(void *argument, size_t block) {
                  (j->target->terms == 0 && j->resolved.matrix != NULL);
   int32_t height = block_height(j), row = (int32_t)block * height, end = j->z.rows - row < height ? j->z.rows : row + height;
   if (!careful) {
-    sweep_rows(j, row, end);
+    (few_classes(j) ? slab_rows : sweep_rows)(j, row, end);
     return;
   }
   for (row = next_row(j, row, end); row < end; row = next_row(j, row + 1, end))
@@ -209,7 +254,7 @@ static ls_status check(ls_cmat z, const ls_target *t, const ls_cross_entropy_opt
 }
 
 /* Floats of a row's buffer: whole lines of the cache, and no two threads in one. */
-static size_t buffer_width(int32_t classes) { return ((size_t)classes + 31) / 16 * 16; }
+static size_t buffer_width(int32_t classes) { return ((size_t)classes * (classes <= FEW ? SLAB : 1) + 31) / 16 * 16; }
 
 size_t ls_cross_entropy_scratch(const ls_target *t, int32_t rows, int32_t classes) {
   return 64 + (size_t)ls_pool_threads() * buffer_width(classes) * sizeof(float) + (size_t)rows * sizeof(row_result) + ls_target_scratch(t, classes);
