@@ -155,11 +155,11 @@ static void compositions_keep_their_identities(void **state) {
   a = value_of(mat(z, n, k), &t, &o, NULL);
   t.softening = &same;
   assert_close(a, value_of(mat(z, n, k), &t, &o, NULL), 1e-14, 0);
-  /* one-hot given as rows */
+  /* one-hot given as rows: another path, whose exponentials and float sums differ by ulps */
   memset(dense, 0, sizeof dense);
   for (int i = 0; i < n; i++) dense[i * k + labels[i]] = 1;
   ls_target rows_target = {.rows = n, .dense = mat(dense, n, k)};
-  assert_close(value_of(mat(z, n, k), &rows_target, &o, NULL), plain, 1e-14, 0);
+  assert_close(value_of(mat(z, n, k), &rows_target, &o, NULL), plain, 1e-7, 0);
   /* shift of the logits, permutation of the classes */
   for (int i = 0; i < n * k; i++) other[i] = z[i] + 8.0f;
   t.softenings = 0;
