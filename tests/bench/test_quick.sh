@@ -12,8 +12,8 @@ verdict "the short form ends well" $?
 complete() { awk '/"work"/ { n++; if ($0 !~ /"seconds": [0-9.e-]+, "quartiles": \[[0-9.e-]+, [0-9.e-]+\], "of_copy": [0-9.]+, "times_peer"/ || $0 ~ /"seconds": 0,/) bad = 1 } END { exit n != 22 || bad }'; }
 echo "$json" | complete
 verdict "eleven items at each of two shapes, each with its time" $?
-echo "$json" | grep -v '"one-hot"' | complete && false
-verdict "a missing item is noticed" $((!$?))
+if echo "$json" | grep -v '"one-hot"' | complete; then noticed=1; else noticed=0; fi
+verdict "a missing item is noticed" $noticed
 text=$("$here/kernels" "$1" --quick --jsn 2>&1)
 [ $? = 2 ] && [ "${text#*unknown option}" != "$text" ]
 verdict "an unknown option is refused" $?
