@@ -75,12 +75,7 @@ static inline vec exp_below(vec d) {
   p = p * r + 0.041668389f;
   p = p * r + 0.166665211f;
   p = p * r + 0.49999994f;
-#if defined(__FMA__)
-  p = p * r + 1.0f;
-  vec e = p * r + 1.0f;
-#else
   vec e = (p * (r * r) + r) + 1.0f;
-#endif
   ivec kept = d >= all_lanes(-87.0f);
   return (vec)(((ivec)e + ((ivec)t << 23)) & kept);
 }

@@ -179,12 +179,13 @@ static void sweep_rows(const cross_entropy_job *j, int32_t row, int32_t end) {
   if (s.past_cache) kernels->fence();
 }
 
-/* Rows of few classes, SLAB at a time: exponentials of all their logits in one go, no maximum. A row with a logit beyond ±64 (its
- * sums would lose digits, or it has none) goes through the sweep by itself, so that no row's bits depend on its neighbours. */
+/* Rows of a few classes (of one the sweep gives the exact 0), SLAB at a time: exponentials of all their logits in one go, no
+ * maximum. A row with a logit beyond ±64 (its sums would lose digits, or it has none) goes through the sweep by itself, so that
+ * no row's bits depend on its neighbours. */
 enum { FEW = 32, SLAB = 16 };
 
 static bool few_classes(const cross_entropy_job *j) {
-  return j->z.cols <= FEW && j->z.stride == j->z.cols && j->target->terms > 0 && j->resolved.v == NULL && j->resolved.matrix == NULL;
+  return j->z.cols > 1 && j->z.cols <= FEW && j->z.stride == j->z.cols && j->target->terms > 0 && j->resolved.v == NULL && j->resolved.matrix == NULL;
 }
 
 static bool sums_of_few(size_t n, const float *z, const float *e, ls_sweep *s) {
