@@ -31,6 +31,7 @@ static struct {
           .done = PTHREAD_COND_INITIALIZER};
 
 static _Thread_local bool inside;
+static _Thread_local int index_here; /* workers from 1 */
 
 const char *ls_site_name(ls_site site) {
   static const char *const names[] = {
@@ -51,9 +52,9 @@ static void run_blocks(void) {
   inside = false;
 }
 
-static void *worker(void *unused) {
+static void *worker(void *at) {
   uint64_t seen = 0;
-  (void)unused;
+  index_here = (int)(intptr_t)at;
   pthread_mutex_lock(&pool.lock);
   for (;;) {
     while (pool.generation == seen && !pool.stop) pthread_cond_wait(&pool.wake, &pool.lock);
@@ -84,7 +85,7 @@ ls_status ls_pool_start(int threads, ls_err *err) {
   pool.stop = false;
   pool.generation = 0;
   for (pool.threads = 1; pool.threads < threads; pool.threads++) {
-    int code = pthread_create(&pool.workers[pool.threads], NULL, worker, NULL);
+    int code = pthread_create(&pool.workers[pool.threads], NULL, worker, (void *)(intptr_t)pool.threads);
     if (code != 0) {
       int made = pool.threads;
       ls_pool_stop();
@@ -104,6 +105,8 @@ void ls_pool_stop(void) {
 }
 
 int ls_pool_threads(void) { return pool.threads; }
+
+int ls_pool_index(void) { return index_here; }
 
 void ls_parallel(ls_site site, size_t blocks, ls_block_fn *fn, void *argument) {
   if (blocks > 1) atomic_fetch_add_explicit(&pool.counts[site], blocks, memory_order_relaxed);

@@ -7,6 +7,7 @@
 
 #include <lsengine/cpu.h>
 #include <lsengine/tensor.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #if defined(__x86_64__)
@@ -30,6 +31,27 @@ typedef struct ls_convolution_kernels {
 } ls_convolution_kernels;
 
 extern const ls_convolution_kernels ls_convolution_kernels_ref, ls_convolution_kernels_avx2, ls_convolution_kernels_avx512;
+
+/* One sweep of the fused cross-entropy over n classes. z == NULL: only the gradient; grad == NULL: no gradient. */
+typedef struct ls_sweep {
+  const float *next, *z, *v; /* the row whose maximum is wanted; this row; a row along which its shifted logits are summed, or NULL */
+  float shift;               /* this row's maximum */
+  float *e;                  /* in: the exponentials of the row before; out: this row's; room for n rounded up to 16 */
+  float *grad;               /* of the row before: e · scale - offset - grad_v · v_scale */
+  const float *grad_v;       /* given exactly where v is */
+  float scale, offset, v_scale;
+  bool past_cache;           /* gradients will not be read soon: stored around the cache where they are aligned */
+  float next_most;           /* out: maximum of next, NaN passed over */
+  double sum, shifted, along; /* out: sums of exp(z - shift), of z - shift, of v·(z - shift) */
+} ls_sweep;
+
+typedef struct ls_softmax_kernels {
+  void (*sweep)(size_t n, ls_sweep *s);
+  void (*exp)(size_t n, const float *z, float *e); /* exp(z) for -87 … 88, at most 2 ulp; 0 below */
+  void (*fence)(void); /* after sweeps past the cache, before another thread reads */
+} ls_softmax_kernels;
+
+extern const ls_softmax_kernels ls_softmax_kernels_ref, ls_softmax_kernels_avx2, ls_softmax_kernels_avx512;
 
 typedef struct ls_kernels {
   ls_unary_fn *unary[LS_UNARY_COUNT]; /* out may be x */
@@ -60,6 +82,7 @@ typedef struct ls_kernels {
   void (*halve_back)(size_t n, const float *upper, const float *lower, const float *dy, float *to_upper, float *to_lower);
 
   const ls_convolution_kernels *convolution;
+  const ls_softmax_kernels *softmax;
 
   /* Optimizer updates; the formulas stand in <lsengine/nn.h>. */
   void (*sgd)(size_t n, float *w, const float *g, float *velocity, float lr, float momentum, float weight_decay,

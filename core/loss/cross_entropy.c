@@ -1,7 +1,6 @@
 /* Cross-entropy of logits and any target, fused with its gradient. SPDX-License-Identifier: MIT
  *
- * A row takes three sweeps over cached memory: maximum; exponentials (written where the gradient goes) with their sum and
- * the sum of shifted logits; scaling. With M the row's mass and everything shifted by the maximum,
+ * With M the row's mass and everything shifted by the maximum,
  *   loss = M log sum_k e^(z_k) - sum_k q_k z_k,   d loss / d z_k = M p_k - q_k,
  * where q is a few labels, a constant, and maybe a shared vector, so that no target matrix is read or made.
  * Rows whose sums are not finite (masked classes, huge logits) and rows under PyTorch's weighting go through a careful path
@@ -11,10 +10,10 @@
 #include <lsengine/pool.h>
 
 #include "core/kernels/kernels.h"
-#include "core/loss/rows.h"
 #include "core/loss/target_row.h"
 
 #include <math.h>
+#include <string.h>
 
 typedef struct row_result {
   double loss, soft, weight; /* unweighted loss and its soft part; W_i (0 for an ignored row) */
@@ -29,7 +28,13 @@ typedef struct cross_entropy_job {
   row_result *results;
   const ls_mat *grad;
   double denominator;
+  float *buffers; /* (threads, width) */
+  size_t width;
+  bool past_cache;
 } cross_entropy_job;
+
+/* Gradients of more bytes than this go around the caches: nothing could keep them for whoever reads them next. */
+#define PAST_CACHE ((size_t)24 << 20)
 
 /* sum_k v_k (z_k - shift), in double: v may be small beside the offset of the logits. */
 static double shifted_dot(int32_t n, const float *v, const float *z, float shift) {
@@ -67,45 +72,164 @@ static void careful_row(const cross_entropy_job *j, int32_t row, row_result *out
   }
 }
 
-/* The usual row. False where its sums are not finite; grad may hold anything then. */
-static bool fast_row(const cross_entropy_job *j, int32_t row, row_result *out, float *grad, double scale) {
+/* What a row's target adds beside its labels, in the terms of ls_sweep's sums. */
+typedef struct row_target {
+  double mass, own, spread; /* M; the row's own uniform mass; uniform mass in all */
+} row_target;
+
+static row_target target_of(const cross_entropy_job *j, int32_t row) {
+  row_target q = {.mass = ls_target_mass(j->target, row), .own = ls_target_spread(j->target, row)};
+  q.spread = q.mass * j->resolved.u + q.own * j->resolved.a;
+  return q;
+}
+
+/* The loss of a row whose sums the sweep has taken; false where they are not finite. */
+static bool row_loss(const cross_entropy_job *j, int32_t row, const row_target *q, const ls_sweep *s, row_result *out) {
   const float *z = j->z.data + row * j->z.stride;
   const ls_target *t = j->target;
   const ls_resolved *r = &j->resolved;
-  const ls_kernels *kernels = j->kernels;
   size_t n = (size_t)j->z.cols;
-  float max = kernels->max(n, z);
-  double shifted, hard = 0.0, soft = 0.0, mass = ls_target_mass(t, row), own = ls_target_spread(t, row), spread = mass * r->u + own * r->a;
-  double logits[LS_TARGET_TERMS], sum;
-  for (int32_t i = 0; i < t->terms; i++) logits[i] = (double)(z[t->term[i].labels[row]] - max);
-  if (r->v != NULL) soft -= mass * shifted_dot(j->z.cols, r->v, z, max);
-  if (r->mean_row != NULL) soft -= own * shifted_dot(j->z.cols, r->mean_row, z, max);
+  double hard = 0.0, soft = 0.0, hard_mass = r->a * (q->mass - q->own), soft_mass = q->spread + q->mass * r->v_sum;
+  if (!isfinite(s->sum) || !isfinite(s->shifted)) return false;
+  if (t->terms == 0) hard = -r->a * (r->v == NULL ? s->along : shifted_dot(j->z.cols, t->dense.data + row * t->dense.stride, z, s->shift));
+  if (r->v != NULL) soft = -q->mass * s->along;
+  if (r->mean_row != NULL) soft -= q->own * shifted_dot(j->z.cols, r->mean_row, z, s->shift);
   for (int32_t i = 0; i < t->terms; i++) {
+    size_t y = (size_t)t->term[i].labels[row];
     double w = ls_term_weight(&t->term[i], row);
-    hard -= r->a * w * logits[i];
-    if (r->matrix != NULL) soft -= w * shifted_dot(j->z.cols, r->matrix + (size_t)t->term[i].labels[row] * n, z, max);
+    hard -= r->a * w * (double)(z[y] - s->shift);
+    if (r->matrix != NULL) soft -= w * shifted_dot(j->z.cols, r->matrix + y * n, z, s->shift);
   }
-  if (t->terms == 0) hard -= r->a * shifted_dot(j->z.cols, t->dense.data + row * t->dense.stride, z, max);
-  sum = kernels->exp_sum(n, z, max, grad, &shifted);
-  if (!isfinite(sum) || !isfinite(shifted)) return false;
-  soft -= spread / (double)n * shifted;
-
-  double log_sum = log(sum), hard_mass = r->a * (mass - own), soft_mass = spread + mass * r->v_sum;
-  if (r->matrix != NULL) soft_mass = mass - hard_mass;
-  double total = hard_mass + soft_mass;
+  soft -= q->spread / (double)n * s->shifted;
+  if (r->matrix != NULL) soft_mass = q->mass - hard_mass;
+  double log_sum = log(s->sum);
   out->soft = soft + soft_mass * log_sum;
   out->loss = hard + hard_mass * log_sum + out->soft;
-  if (grad == NULL) return true;
-  kernels->scale_subtract(n, (float)(scale * total / sum), (float)(scale * spread / (double)n), grad);
-  if (r->v != NULL) kernels->axpy(n, (float)(-scale * mass), r->v, grad);
-  if (r->mean_row != NULL) kernels->axpy(n, (float)(-scale * own), r->mean_row, grad);
-  if (t->terms == 0) kernels->axpy(n, (float)(-scale * r->a), t->dense.data + row * t->dense.stride, grad);
-  for (int32_t i = 0; i < t->terms; i++) {
-    double w = scale * ls_term_weight(&t->term[i], row);
-    if (r->matrix != NULL) kernels->axpy(n, (float)-w, r->matrix + (size_t)t->term[i].labels[row] * n, grad);
-    grad[t->term[i].labels[row]] -= (float)(r->a * w);
-  }
   return true;
+}
+
+/* Makes the next sweep write this row's gradient: scale (M e / sum - spread/n - v's part), the labels' part taken off e beforehand. */
+static void row_gradient(const cross_entropy_job *j, int32_t row, const row_target *q, ls_sweep *s, double scale) {
+  const ls_target *t = j->target;
+  const ls_resolved *r = &j->resolved;
+  double total = r->a * (q->mass - q->own) + q->spread + q->mass * r->v_sum;
+  if (r->matrix != NULL) total = q->mass;
+  s->grad = j->grad->data + row * j->grad->stride;
+  s->scale = (float)(scale * total / s->sum);
+  s->offset = (float)(scale * q->spread / (double)j->z.cols);
+  s->grad_v = s->v;
+  s->v_scale = (float)(scale * (r->v != NULL ? q->mass : r->a));
+  for (int32_t i = 0; i < t->terms; i++) s->e[t->term[i].labels[row]] -= (float)(r->a * ls_term_weight(&t->term[i], row) * s->sum / total);
+}
+
+/* What a sweep has no place for: dense rows beside a prior, and matrices. After the row's gradient is written. */
+static void row_additions(const cross_entropy_job *j, int32_t row, double scale, float *grad) {
+  const ls_target *t = j->target;
+  const ls_resolved *r = &j->resolved;
+  size_t n = (size_t)j->z.cols;
+  if (t->terms == 0 && r->v != NULL) j->kernels->axpy(n, (float)(-scale * r->a), t->dense.data + row * t->dense.stride, grad);
+  if (r->mean_row != NULL) j->kernels->axpy(n, (float)(-scale * ls_target_spread(t, row)), r->mean_row, grad);
+  for (int32_t i = 0; i < t->terms && r->matrix != NULL; i++)
+    j->kernels->axpy(n, (float)(-scale * ls_term_weight(&t->term[i], row)), r->matrix + (size_t)t->term[i].labels[row] * n, grad);
+}
+
+static double scale_of(const cross_entropy_job *j, int32_t row) {
+  return (j->options->pytorch_weighting ? 1.0 : j->results[row].weight) / j->denominator;
+}
+
+/* From `row` on, the first that is not ignored; ignored ones are finished on the way. */
+static int32_t next_row(const cross_entropy_job *j, int32_t row, int32_t end) {
+  for (; row < end; row++) {
+    if (!ls_target_ignored(j->target, j->options->ignore, row) && j->denominator > 0.0) break;
+    j->results[row].loss = j->results[row].soft = 0.0;
+    if (j->grad != NULL) memset(j->grad->data + row * j->grad->stride, 0, (size_t)j->z.cols * sizeof(float));
+  }
+  return row;
+}
+
+static void sweep_rows(const cross_entropy_job *j, int32_t row, int32_t end) {
+  const ls_softmax_kernels *kernels = j->kernels->softmax;
+  const ls_target *t = j->target;
+  size_t n = (size_t)j->z.cols;
+  bool additions = j->resolved.matrix != NULL || (t->terms == 0 && j->resolved.v != NULL);
+  ls_sweep s = {.e = j->buffers + (size_t)ls_pool_index() * j->width, .v = j->resolved.v, .past_cache = j->past_cache && !additions};
+  int32_t before = row; /* whose gradient is due */
+  row = next_row(j, row, end);
+  if (row < end) s.next_most = j->kernels->max(n, j->z.data + row * j->z.stride);
+  while (row < end) {
+    int32_t next = next_row(j, row + 1, end);
+    s.z = j->z.data + row * j->z.stride;
+    s.next = next < end ? j->z.data + next * j->z.stride : s.z;
+    s.shift = s.next_most;
+    if (t->terms == 0 && j->resolved.v == NULL) s.v = t->dense.data + row * t->dense.stride;
+    kernels->sweep(n, &s);
+    if (s.grad != NULL && additions) row_additions(j, before, scale_of(j, before), s.grad);
+    row_target q = target_of(j, row);
+    s.grad = NULL;
+    if (!row_loss(j, row, &q, &s, &j->results[row]))
+      careful_row(j, row, &j->results[row], j->grad == NULL ? NULL : j->grad->data + row * j->grad->stride, scale_of(j, row));
+    else if (j->grad != NULL)
+      row_gradient(j, row, &q, &s, scale_of(j, row));
+    before = row;
+    row = next;
+  }
+  s.z = NULL;
+  if (s.grad != NULL) kernels->sweep(n, &s);
+  if (s.grad != NULL && additions) row_additions(j, before, scale_of(j, before), s.grad);
+  if (s.past_cache) kernels->fence();
+}
+
+/* Rows of a few classes (of one the sweep gives the exact 0), SLAB at a time: exponentials of all their logits in one go, no
+ * maximum. A row with a logit beyond ±64 (its sums would lose digits, or it has none) goes through the sweep by itself, so that
+ * no row's bits depend on its neighbours. */
+enum { FEW = 32, SLAB = 16 };
+
+static bool few_classes(const cross_entropy_job *j) {
+  return j->z.cols > 1 && j->z.cols <= FEW && j->z.stride == j->z.cols && j->target->terms > 0 && j->resolved.v == NULL && j->resolved.matrix == NULL;
+}
+
+static bool sums_of_few(size_t n, const float *z, const float *e, ls_sweep *s) {
+  bool within = true;
+  double sum = 0.0, shifted = 0.0;
+  for (size_t k = 0; k < n; k++) {
+    within &= fabsf(z[k]) <= 64.0f;
+    sum += (double)e[k];
+    shifted += (double)z[k];
+  }
+  s->sum = sum;
+  s->shifted = shifted;
+  return within;
+}
+
+static void slab_rows(const cross_entropy_job *j, int32_t row, int32_t end) {
+  size_t n = (size_t)j->z.cols;
+  float *e = j->buffers + (size_t)ls_pool_index() * j->width;
+  for (; row < end; row += SLAB) {
+    int32_t stop = end - row < SLAB ? end : row + SLAB;
+    unsigned apart = 0;
+    j->kernels->softmax->exp((size_t)(stop - row) * n, j->z.data + row * j->z.stride, e);
+    for (int32_t i = next_row(j, row, stop); i < stop; i = next_row(j, i + 1, stop)) {
+      ls_sweep s = {.e = e + (size_t)(i - row) * n};
+      row_target q = target_of(j, i);
+      if (!sums_of_few(n, j->z.data + i * j->z.stride, s.e, &s)) {
+        apart |= 1u << (i - row);
+        continue;
+      }
+      row_loss(j, i, &q, &s, &j->results[i]);
+      if (j->grad == NULL) continue;
+      row_gradient(j, i, &q, &s, scale_of(j, i));
+      for (size_t k = 0; k < n; k++) s.grad[k] = s.e[k] * s.scale - s.offset;
+    }
+    for (int32_t i = row; apart != 0 && i < stop; i++)
+      if (apart >> (i - row) & 1) sweep_rows(j, i, i + 1);
+  }
+}
+
+/* Rows of a block: enough for the sweeps to run into each other, by the shape alone. */
+static int32_t block_height(const cross_entropy_job *j) {
+  int32_t few = j->z.rows / 16, by_size = 32768 / j->z.cols;
+  few = few < 1 ? 1 : few > 16 ? 16 : few;
+  return by_size > few ? by_size : few;
 }
 
 static void cross_entropy_block(void *argument, size_t block) {
@@ -113,17 +237,13 @@ static void cross_entropy_block(void *argument, size_t block) {
   /* dense rows with a matrix need a product of each row with it, weights that bend the target a product with every class */
   bool careful = (j->options->pytorch_weighting && j->options->class_weights != NULL) ||
                  (j->target->terms == 0 && j->resolved.matrix != NULL);
-  for (ls_row_range r = ls_rows_of(block, j->z.rows, j->z.cols); r.row < r.end; r.row++) {
-    row_result *out = &j->results[r.row];
-    float *grad = j->grad == NULL ? NULL : j->grad->data + r.row * j->grad->stride;
-    double scale = (j->options->pytorch_weighting ? 1.0 : out->weight) / j->denominator;
-    if (ls_target_ignored(j->target, j->options->ignore, r.row) || !(j->denominator > 0.0)) {
-      out->loss = out->soft = 0.0;
-      for (int32_t k = 0; grad != NULL && k < j->z.cols; k++) grad[k] = 0.0f;
-    } else if (careful || !fast_row(j, r.row, out, grad, scale)) {
-      careful_row(j, r.row, out, grad, scale);
-    }
+  int32_t height = block_height(j), row = (int32_t)block * height, end = j->z.rows - row < height ? j->z.rows : row + height;
+  if (!careful) {
+    (few_classes(j) ? slab_rows : sweep_rows)(j, row, end);
+    return;
   }
+  for (row = next_row(j, row, end); row < end; row = next_row(j, row + 1, end))
+    careful_row(j, row, &j->results[row], j->grad == NULL ? NULL : j->grad->data + row * j->grad->stride, scale_of(j, row));
 }
 
 static ls_status check(ls_cmat z, const ls_target *t, const ls_cross_entropy_options *o, const ls_mat *grad, ls_err *err) {
@@ -136,16 +256,22 @@ static ls_status check(ls_cmat z, const ls_target *t, const ls_cross_entropy_opt
   return ls_class_weights_check(o->class_weights, z.cols, err);
 }
 
+/* Floats of a row's buffer: whole lines of the cache, and no two threads in one. */
+static size_t buffer_width(int32_t classes) { return ((size_t)classes * (classes <= FEW ? SLAB : 1) + 31) / 16 * 16; }
+
 size_t ls_cross_entropy_scratch(const ls_target *t, int32_t rows, int32_t classes) {
-  return (size_t)rows * sizeof(row_result) + ls_target_scratch(t, classes);
+  return 64 + (size_t)ls_pool_threads() * buffer_width(classes) * sizeof(float) + (size_t)rows * sizeof(row_result) + ls_target_scratch(t, classes);
 }
 
 ls_status ls_cross_entropy(ls_cmat z, const ls_target *t, const ls_cross_entropy_options *o, void *scratch,
                            ls_cross_entropy_result *result, const ls_mat *grad, float *rows, ls_err *err) {
-  cross_entropy_job j = {.kernels = ls_kernels_now(), .z = z, .target = t, .options = o, .results = scratch, .grad = grad};
+  cross_entropy_job j = {.kernels = ls_kernels_now(), .z = z, .target = t, .options = o, .grad = grad, .width = buffer_width(z.cols)};
   ls_cross_entropy_result sum = {0};
   ls_status status = check(z, t, o, grad, err);
-  void *rest = (char *)scratch + (size_t)z.rows * sizeof(row_result);
+  j.buffers = (float *)(((uintptr_t)scratch + 63) / 64 * 64);
+  j.results = (row_result *)(j.buffers + (size_t)ls_pool_threads() * j.width);
+  j.past_cache = (size_t)z.rows * (size_t)z.cols * sizeof(float) > PAST_CACHE;
+  void *rest = j.results + z.rows;
   if (status == LS_OK) status = ls_target_resolve(t, z.cols, o->ignore, rest, &j.resolved, err);
   if (status != LS_OK) return status;
 
@@ -159,7 +285,8 @@ ls_status ls_cross_entropy(ls_cmat z, const ls_target *t, const ls_cross_entropy
     sum.weight += o->pytorch_weighting && t->terms != 1 && !ignored ? 1.0 : j.results[i].weight;
   }
   j.denominator = o->reduction == LS_LOSS_MEAN ? sum.weight : o->reduction == LS_LOSS_ROWS ? sum.kept : 1.0;
-  ls_parallel(LS_SITE_CROSS_ENTROPY, ls_row_blocks(z.rows, z.cols), cross_entropy_block, &j);
+  int32_t height = block_height(&j);
+  ls_parallel(LS_SITE_CROSS_ENTROPY, ((size_t)z.rows + (size_t)height - 1) / (size_t)height, cross_entropy_block, &j);
 
   for (int32_t i = 0; i < z.rows; i++) {
     const row_result *r = &j.results[i];

@@ -53,6 +53,10 @@ void ls_pool_stop(void);
 
 int ls_pool_threads(void);
 
+/* The calling thread's number in the pool, below ls_pool_threads(): which part of a scratch with one part a thread a block may use.
+ * 0 for threads that are none of the pool's. What a part holds must make no difference to a result. */
+int ls_pool_index(void);
+
 /* Processors that this process may run on, at least 1. */
 int ls_pool_processors(void);
 

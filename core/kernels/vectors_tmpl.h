@@ -1,0 +1,83 @@
+/* Vectors of the instruction set's own width, and exp in them. SPDX-License-Identifier: MIT
+ *
+ * gcc's vector types: gcc 12 turns wider ones than the set has into traffic through memory. Intrinsics only for what the types
+ * cannot say (larger of two, stores past the cache). */
+#ifndef LS_KERNELS_VECTORS_TMPL_H
+#define LS_KERNELS_VECTORS_TMPL_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#define LS_PASTE_(a, b) a##b
+#define LS_PASTE(a, b) LS_PASTE_(a, b)
+
+#if defined(__AVX512F__)
+enum { WIDTH = 16 };
+#elif defined(__AVX2__)
+enum { WIDTH = 8 };
+#else
+enum { WIDTH = 4 };
+#endif
+enum { LANES = 16, PARTS = LANES / WIDTH };
+
+typedef float vec __attribute__((vector_size(WIDTH * 4)));
+typedef int32_t ivec __attribute__((vector_size(WIDTH * 4)));
+typedef float loose_vec __attribute__((vector_size(WIDTH * 4), aligned(4), may_alias));
+
+static inline vec load(const float *x) { return *(const loose_vec *)x; }
+static inline void store(float *x, vec v) { *(loose_vec *)x = v; }
+static inline vec all_lanes(float x) { return (vec){0} + x; }
+
+/* a where a > b, else b: b where a is NaN. */
+static inline vec larger_of(vec a, vec b) {
+#if defined(__AVX512F__)
+  return _mm512_max_ps(a, b);
+#elif defined(__AVX2__)
+  return _mm256_max_ps(a, b);
+#elif defined(__x86_64__)
+  return _mm_max_ps(a, b);
+#else
+  ivec above = a > b;
+  return (vec)(((ivec)a & above) | ((ivec)b & ~above));
+#endif
+}
+
+static inline void store_past_cache(float *x, vec v) {
+#if defined(__AVX512F__)
+  _mm512_stream_ps(x, v);
+#elif defined(__AVX2__)
+  _mm256_stream_ps(x, v);
+#elif defined(__x86_64__)
+  _mm_stream_ps(x, v);
+#else
+  store(x, v);
+#endif
+}
+
+/* After stores past the cache, before another thread reads. */
+static inline void fence(void) {
+#if defined(__x86_64__)
+  _mm_sfence();
+#endif
+}
+
+/* exp for d <= 0 (small positive numbers, too); 0 below -87, where what is left is under 2e-38. NaN gives any number. */
+static inline vec exp_below(vec d) {
+  vec c = larger_of(d, all_lanes(-87.0f));
+  vec t = c * 1.44269504f + 12582912.0f, n = t - 12582912.0f;
+  vec r = (c - n * 0.693145752f) - n * 1.42860677e-06f;
+  vec p = r * 0.00138146023f + 0.00836871192f;
+  p = p * r + 0.041668389f;
+  p = p * r + 0.166665211f;
+  p = p * r + 0.49999994f;
+  vec e = (p * (r * r) + r) + 1.0f;
+  ivec kept = d >= all_lanes(-87.0f);
+  return (vec)(((ivec)e + ((ivec)t << 23)) & kept);
+}
+
+#endif
