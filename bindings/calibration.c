@@ -24,7 +24,7 @@ static bool flag(lua_State *L, int table, const char *key) {
 /* { bins =, kind =, edges =, rounding =, ties =, drop_zero =, one_apart = } */
 static ls_binning check_binning(lua_State *L, int index) {
   static const char *const kinds[] = {"equal_width", "equal_mass", NULL}, *const edges[] = {"left", "right", NULL},
-                           *const roundings[] = {"product", "linspace", "float32", NULL}, *const ties[] = {"shared", "rows", "quantiles", NULL};
+                           *const roundings[] = {"product", "quotient", "linspace", "float32", NULL}, *const ties[] = {"shared", "rows", "quantiles", NULL};
   ls_binning b = {0};
   if (lua_type(L, index) != LUA_TTABLE) lsb_type_error(L, index, name, "the binning", "a table");
   lua_settop(L, index);
@@ -196,6 +196,7 @@ static int classwise(lua_State *L) {
   lsb_set_number(L, "uncertainty", r.uncertainty);
   lsb_set_number(L, "within_variance", r.within_variance);
   lsb_set_number(L, "within_covariance", r.within_covariance);
+  lsb_set_number(L, "nll", r.nll);
   lua_createtable(L, p.z.cols, 1);
   for (int32_t k = 0; k < p.z.cols; k++) {
     lua_createtable(L, 0, 5);

@@ -143,10 +143,56 @@ static int apply_bins(lua_State *L) {
   return 1;
 }
 
+/* top(p (N×K), labels or nil): the largest entry of each row (N), where it is (labels from 0), and, given labels, 1 where it is at the label, else 0. */
+static int top(lua_State *L) {
+  lua_settop(L, 2);
+  ls_cmat p = lsb_check_matrix(L, 1, name, "probabilities");
+  lsb_labels *labels = lua_isnil(L, 2) ? NULL : lsb_check_labels(L, 2, name, "labels");
+  if (p.cols < 1) return lsb_fail(L, name, "probabilities have no class");
+  if (labels != NULL && labels->count != (size_t)p.rows) return lsb_fail(L, name, "there are %zu labels for %d rows", labels->count, p.rows);
+  lsb_tensor *c = lsb_new_tensor(L, name, 1, &p.rows);
+  lsb_labels *predicted = lsb_new_labels(L, name, (size_t)p.rows), *right = labels == NULL ? NULL : lsb_new_labels(L, name, (size_t)p.rows);
+  for (int32_t i = 0; i < p.rows; i++) {
+    const float *row = p.data + i * p.stride;
+    int32_t best = 0;
+    for (int32_t k = 1; k < p.cols; k++)
+      if (row[k] > row[best]) best = k;
+    c->view.data[i] = row[best];
+    predicted->values[i] = best;
+    if (right != NULL) right->values[i] = labels->values[i] == best;
+  }
+  return labels == NULL ? 2 : 3;
+}
+
+/* replace_top(p (N×K), predicted, c (N)): a copy with c at the predicted class; the others share 1 - c as before, evenly where they had nothing. */
+static int replace_top(lua_State *L) {
+  char text[128];
+  lua_settop(L, 3);
+  ls_cmat p = lsb_check_matrix(L, 1, name, "probabilities");
+  lsb_labels *predicted = lsb_check_labels(L, 2, name, "predictions");
+  lsb_tensor *c = lsb_check_contiguous(L, 3, name, "confidences");
+  if (predicted->count != (size_t)p.rows || c->view.rank != 1 || c->view.shape[0] != p.rows)
+    return lsb_fail(L, name, "there are %zu predictions and confidences of shape %s for %d rows", predicted->count, ls_shape_text(&c->view, text, sizeof text), p.rows);
+  for (int32_t i = 0; i < p.rows; i++)
+    if (predicted->values[i] < 0 || predicted->values[i] >= p.cols) return lsb_fail(L, name, "prediction %d is %lld", i + 1, (long long)predicted->values[i]);
+  ls_mat out = lsb_as_matrix(lsb_new_matrix(L, name, p.rows, p.cols));
+  for (int32_t i = 0; i < p.rows; i++) {
+    const float *row = p.data + i * p.stride;
+    double others = 0.0, rest = 1.0 - (double)c->view.data[i];
+    for (int32_t k = 0; k < p.cols; k++) others += k == predicted->values[i] ? 0.0 : (double)row[k];
+    for (int32_t k = 0; k < p.cols; k++) {
+      double value = others > 0.0 ? (double)row[k] * rest / others : rest / (p.cols - 1);
+      out.data[i * out.stride + k] = p.cols == 1 ? 1.0f : k == predicted->values[i] ? c->view.data[i] : (float)value;
+    }
+  }
+  return 1;
+}
+
 int lsb_open_calibrators(lua_State *L) {
   static const luaL_Reg functions[] = {{"fit_temperature", fit_temperature}, {"fit_affine", fit_affine},         {"apply_affine", apply_affine},
                                        {"fit_isotonic", fit_isotonic},       {"apply_isotonic", apply_isotonic}, {"fit_bins", fit_bins},
-                                       {"apply_bins", apply_bins},           {NULL, NULL}};
+                                       {"apply_bins", apply_bins},           {"top", top},                       {"replace_top", replace_top},
+                                       {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -21,10 +21,10 @@ void ls_bin_edges_of(const ls_binning *b, double *edges);
 /* The bin of c given its edges, -1 for none. */
 int32_t ls_bin_by_edges(const ls_binning *b, const double *edges, double c);
 
-/* The bin of c among those of equal width, -1 for none; `edges` is not looked at for LS_ROUND_PRODUCT. */
+/* The bin of c among those of equal width, -1 for none; `edges` is looked at from LS_ROUND_LINSPACE on. */
 static inline int32_t ls_bin_of(const ls_binning *b, const double *edges, double c) {
-  if (b->rounding != LS_ROUND_PRODUCT) return ls_bin_by_edges(b, edges, c);
-  double place = c * b->bins;
+  if (b->rounding >= LS_ROUND_LINSPACE) return ls_bin_by_edges(b, edges, c);
+  double place = b->rounding == LS_ROUND_PRODUCT ? c * b->bins : c / (1.0 / b->bins);
   if (b->edges == LS_EDGES_RIGHT) return c > 0.0 ? (int32_t)ceil(place) - 1 : b->drop_zero ? -1 : 0;
   if (c >= 1.0) return b->one_apart ? b->bins : b->bins - 1;
   int32_t bin = (int32_t)place;

@@ -10,7 +10,7 @@ typedef struct classwise_job {
   const ls_binning *binning;
   const double *edges;
   ls_bin_sums *sums; /* (chunks, K, bins) */
-  double *brier;     /* (chunks) */
+  double *scores;    /* (chunks, 2): brier, nll */
   int32_t bins;
 } classwise_job;
 
@@ -24,14 +24,14 @@ static size_t chunks_of(const ls_predictions *p, const ls_binning *b) {
 
 size_t ls_classwise_scratch(const ls_predictions *p, const ls_binning *b) {
   size_t chunks = chunks_of(p, b);
-  return chunks * (sums_of_chunk(p, b) * sizeof(ls_bin_sums) + sizeof(double)) + ((size_t)(b->bins > 0 ? b->bins : 0) + 2) * sizeof(double) +
+  return chunks * (sums_of_chunk(p, b) * sizeof(ls_bin_sums) + 2 * sizeof(double)) + ((size_t)(b->bins > 0 ? b->bins : 0) + 2) * sizeof(double) +
          ls_sweep_scratch(p, chunks);
 }
 
 static void take(void *context, const ls_predictions *p, const ls_sweep_part *part) {
   const classwise_job *j = context;
   ls_bin_sums *sums = j->sums + part->chunk * (size_t)part->classes * (size_t)j->bins;
-  double brier = 0.0;
+  double brier = 0.0, nll = 0.0;
   (void)p;
   for (int32_t i = 0; i < part->count; i++) {
     const double *row = part->p + (size_t)i * (size_t)part->classes;
@@ -51,8 +51,10 @@ static void take(void *context, const ls_predictions *p, const ls_sweep_part *pa
       at->products += row[y];
     }
     brier += part->brier[i];
+    nll += part->nll[i];
   }
-  j->brier[part->chunk] += brier;
+  j->scores[2 * part->chunk] += brier;
+  j->scores[2 * part->chunk + 1] += nll;
 }
 
 static void sum_up(const ls_bin_sums *sums, int32_t bins, int32_t classes, double n, ls_classwise *out, ls_class_calibration *each) {
@@ -94,17 +96,18 @@ ls_status ls_classwise_calibration(const ls_predictions *p, const ls_binning *bi
   int32_t bins = ls_bins_of(binning);
   size_t chunks = chunks_of(p, binning), each = (size_t)p->z.cols * (size_t)bins;
   classwise_job j = {.binning = binning, .sums = scratch, .bins = bins};
-  j.brier = (double *)(j.sums + chunks * each);
-  double *edges = j.brier + chunks;
+  j.scores = (double *)(j.sums + chunks * each);
+  double *edges = j.scores + 2 * chunks;
   j.edges = edges;
   ls_bin_edges_of(binning, edges);
-  memset(scratch, 0, chunks * (each * sizeof *j.sums + sizeof *j.brier));
+  memset(scratch, 0, chunks * (each * sizeof *j.sums + 2 * sizeof *j.scores));
   status = ls_sweep(p, chunks, true, edges + binning->bins + 2, take, &j, err);
   if (status != LS_OK) return status;
 
   ls_classwise r = {0};
-  for (size_t k = 0; k < chunks; k++) r.brier += j.brier[k];
+  for (size_t k = 0; k < chunks; k++) r.brier += j.scores[2 * k], r.nll += j.scores[2 * k + 1];
   r.brier /= (double)kept;
+  r.nll /= (double)kept;
   for (size_t k = 1; k < chunks; k++)
     for (size_t i = 0; i < each; i++) {
       ls_bin_sums *to = &j.sums[i], *from = &j.sums[k * each + i];

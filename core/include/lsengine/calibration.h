@@ -18,9 +18,9 @@ typedef enum ls_bin_kind { LS_BINS_EQUAL_WIDTH, LS_BINS_EQUAL_MASS } ls_bin_kind
 /* To which bin a number on an edge belongs: [a, b) with the last closed, or (a, b] (Guo et al. 2017). */
 typedef enum ls_bin_edges { LS_EDGES_LEFT, LS_EDGES_RIGHT } ls_bin_edges;
 
-/* How edges of equal width are rounded. PRODUCT: the bin of c is floor(c·B) (right: ceil(c·B) - 1) in double. LINSPACE: c is compared with
- * i·(1/B), as numpy.linspace gives it. FLOAT32: both are float32, edges as torch.linspace gives them. */
-typedef enum ls_bin_rounding { LS_ROUND_PRODUCT, LS_ROUND_LINSPACE, LS_ROUND_FLOAT32 } ls_bin_rounding;
+/* How edges of equal width are rounded. PRODUCT: the bin of c is floor(c·B) (right: ceil(c·B) - 1) in double. QUOTIENT: the same of c / (1/B).
+ * LINSPACE: c is compared with i·(1/B), as numpy.linspace gives it. FLOAT32: both are float32, edges as torch.linspace gives them. */
+typedef enum ls_bin_rounding { LS_ROUND_PRODUCT, LS_ROUND_QUOTIENT, LS_ROUND_LINSPACE, LS_ROUND_FLOAT32 } ls_bin_rounding;
 
 /* Equal confidences where bins of equal mass are cut. SHARED: each bin gets its share of them, so that the order of rows does not matter. ROWS: in
  * the order of the rows (numpy.array_split after a stable sort). QUANTILES: edges are numpy.quantile's, equal confidences stay together. */
@@ -88,6 +88,7 @@ typedef struct ls_classwise {
   double null;        /* mean of the classes' */
   double debiased_l2; /* sqrt(max(0, mean over classes of sum n_b/n (g_b² - y_b(1-y_b)/(n_b-1)))): Kumar et al. 2019's marginal error */
   double brier, reliability, resolution, uncertainty, within_variance, within_covariance; /* sums over classes: of the Brier score 0 … 2 */
+  double nll;         /* mean of -log p_y */
 } ls_classwise;
 
 /* Bins of equal width. `classes` receives K. O(nK); scratch 40·K·bins bytes for each of at most 64 parts of the rows. */
