@@ -52,9 +52,16 @@ static double normalised(const float *z, int32_t n, double top) {
   return square > 0.0 ? (top - mean) / sqrt(square) : 0.0;
 }
 
+/* Of probabilities as given: 1 - c, so that equal numbers are ties; where c is so near 1 that float32 has rounded it, what the others have. */
+static double doubt_of_probability(double confidence, double others) {
+  const double near = 0x1p-10;
+  return 1.0 - confidence > near ? 1.0 - confidence : fmin(others, near);
+}
+
 static double doubt_of(ls_score score, const ls_predictions *p, const ls_sweep_part *part, int32_t i) {
   const float *z = p->z.data + part->row[i] * p->z.stride;
   double inverse = 1.0 / p->temperature, others = part->others[i], top = part->top[i], second = part->second[i], sum;
+  if (p->probabilities) others = doubt_of_probability(part->confidence[i], others);
   switch (score) {
   case LS_SCORE_MARGIN:
     sum = others + (p->probabilities ? second : exp((second - top) * inverse) * part->confidence[i]);

@@ -58,8 +58,8 @@ have no order: every number is the expectation over their orders. The result is 
 
 Scores, the larger the surer: "max_probability"; "margin" (p₁ - p₂); "entropy" (-H(p)); "logit_margin" (z₁ - z₂); of logits alone "max_logit", "energy" (log Σ eᶻ; Liu et
 al. 2020), "normalised_logit" (max z' / |z'|, z' = z - mean z: Cattelan & Silva 2023); or a tensor of N numbers of one's own. All in double; maximum probability, margin
-and entropy are taken from what the other classes have left, so that sure rows do not become ties at 1. Probabilities in float32 can hide doubt below 6e-8 only where
-they have been computed as 1 - …: give logits. O(N·K).]],
+and entropy are taken from what the other classes have left, so that sure rows do not become ties at 1 (of probabilities where c > 1 - 2⁻¹⁰; below, equal numbers are ties).
+A float64 file's probabilities are rounded to float32 when read; the small ones keep their digits, which is where the doubt is read. O(N·K).]],
   errors = "as of ls.eval.calibration; a score of logits with probabilities; a NaN in one's own score",
   returns = "table, shown by print", example = 'local s = ls.eval.selective(logits, labels, { score = "entropy" })\nprint(s.aurc, s.auroc, s.coverage_at_risk[0.05])',
   predictions.logits, predictions.labels,

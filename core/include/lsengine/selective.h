@@ -12,7 +12,8 @@ extern "C" {
 #endif
 
 typedef enum ls_score {
-  LS_SCORE_MAX_PROBABILITY,  /* doubt 1 - max p: the others' sum, so that it does not saturate; below 1e-290 its logarithm takes over */
+  LS_SCORE_MAX_PROBABILITY,  /* doubt 1 - max p: the others' sum, so that it does not saturate; below 1e-290 its logarithm takes over. Of
+                                probabilities 1 - c as given, the others' sum where that is below 2^-10 */
   LS_SCORE_MARGIN,           /* 1 - (p_1 - p_2), in the same way */
   LS_SCORE_ENTROPY,          /* -sum p log p */
   LS_SCORE_LOGIT_MARGIN,     /* z_2 - z_1; of probabilities, of their logarithms */
