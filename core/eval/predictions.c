@@ -1,6 +1,6 @@
 /* The sweep over logits or probabilities that every measure is made from. SPDX-License-Identifier: MIT
  *
- * Few classes: the kernel that takes eight rows side by side. Many: a row at a time. Doubt is kept apart from confidence (the sum of the
+ * Few classes: the kernel that takes many rows side by side. Many: a row at a time. Doubt is kept apart from confidence (the sum of the
  * others, not 1 - c), so that nothing saturates. */
 #include "core/eval/predictions.h"
 
@@ -30,8 +30,8 @@ typedef struct sweep_job {
 static bool ignored(const ls_predictions *p, int32_t i) { return p->ignore.active && p->labels[i] == p->ignore.label; }
 
 static int32_t rows_of_part(int32_t classes) {
-  int32_t rows = PART_NUMBERS / classes / 8 * 8;
-  return rows > LS_SWEEP_ROWS ? LS_SWEEP_ROWS : rows < 8 ? 1 : rows;
+  int32_t rows = PART_NUMBERS / classes / LS_JUDGED_ROWS * LS_JUDGED_ROWS;
+  return rows > LS_SWEEP_ROWS ? LS_SWEEP_ROWS : rows < LS_JUDGED_ROWS ? 1 : rows;
 }
 
 size_t ls_sweep_chunks(const ls_predictions *p, size_t most) {
@@ -135,7 +135,7 @@ static bool judge_logits(const sweep_job *j, ls_sweep_part *part, const float **
   raw_rows raw;
   double inverse = 1.0 / j->p->temperature, logs[LS_SWEEP_ROWS];
   if (part->classes <= LS_JUDGED_CLASSES) {
-    int32_t padded = (part->count + 7) / 8 * 8;
+    int32_t padded = (part->count + LS_JUDGED_ROWS - 1) / LS_JUDGED_ROWS * LS_JUDGED_ROWS;
     for (int32_t i = part->count; i < padded; i++) row[i] = row[0], part->label[i] = part->label[0];
     ls_judged_rows out = {raw.top, raw.second, raw.rest, raw.squares, raw.own, part->predicted, j->all ? numbers : NULL};
     j->kernels->evaluation->judge((size_t)padded, part->classes, row, inverse, part->label, &out);

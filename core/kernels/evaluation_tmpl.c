@@ -1,7 +1,7 @@
 /* Softmax of rows in double, summed up for the measures; compiled once for each instruction set (LS_ISA names it).
  * SPDX-License-Identifier: MIT
  *
- * Plain C with 8 fixed lanes. Contraction into FMA is on here, as in the convolution: without it the polynomials take a third longer. So the
+ * Plain C with 32 fixed lanes (with 8, gcc unrolls the inner loops before it could make vectors of them). Contraction into FMA is on here, as in the convolution: without it the polynomials take a third longer. So the
  * sets differ in the last bits; tests/core/test_predictions.c holds each to its error in ulps. What comes out for a row does not depend
  * on its place among the rows. */
 #include "core/kernels/kernels.h"
@@ -13,7 +13,7 @@
 #define LS_PASTE_(a, b) a##b
 #define LS_PASTE(a, b) LS_PASTE_(a, b)
 
-enum { LANES = 8 };
+enum { LANES = LS_JUDGED_ROWS };
 
 static inline uint64_t bits_of(double x) {
   uint64_t u;
@@ -51,6 +51,26 @@ static inline double exp_d(double x) {
   return e * double_of(a << 52) * double_of(b << 52);
 }
 
+/* The same for x <= 0, a third cheaper: what would be below 3.3e-308 is 0, so that one shift scales; NaN stays. */
+static inline double exp_down(double x) {
+  const double magic = 6755399441055744.0, least = -708.0;
+  double c = least > x ? least : x;
+  double t = c * 1.4426950408889634 + magic, n = t - magic;
+  double r = (c - n * 0.69314718036912382) - n * 1.9082149292705877e-10;
+  double p = 2.510038549551032e-08;
+  p = p * r + 2.7620088445409746e-07;
+  p = p * r + 2.7557268459997064e-06;
+  p = p * r + 2.4801521295954376e-05;
+  p = p * r + 0.00019841269863053618;
+  p = p * r + 0.0013888888917213717;
+  p = p * r + 0.008333333333330062;
+  p = p * r + 0.04166666666662413;
+  p = p * r + 0.16666666666666669;
+  p = p * r + 0.5000000000000001;
+  double e = (p * (r * r) + r) + 1.0, scaled = double_of(bits_of(e) + (bits_of(t) << 52));
+  return x < least ? 0.0 : scaled;
+}
+
 /* log(1 + x) for x >= 0, at most 3 ulp: log by fdlibm's expansion (Sun Microsystems 1993: s = f/(2+f), log(1+f) = 2s + s·R(s²)), corrected for
  * the rounding of 1 + x. log1p(inf) = inf, NaN stays. */
 static inline double log1p_d(double x) {
@@ -79,11 +99,11 @@ static void log1p_kernel(size_t n, const double *x, double *out) {
   for (size_t i = 0; i < n; i++) out[i] = log1p_d(x[i]);
 }
 
-/* Eight rows side by side: columns of 8 numbers, so that rows of few classes fill the lanes, too. */
-static void judge_eight(int32_t classes, const float *const row[LANES], double inverse, const int32_t *label, const ls_judged_rows *out, size_t at,
-                        double *exponentials) {
+/* Rows side by side: columns of LANES numbers, so that rows of few classes fill the vectors, too. */
+static void judge_rows(int32_t classes, const float *const row[LANES], double inverse, const int32_t *label, const ls_judged_rows *out, size_t at,
+                       double *e) {
   float z[LS_JUDGED_CLASSES][LANES], top[LANES], second[LANES], best[LANES];
-  double rest[LANES] = {0}, squares[LANES] = {0}, own[LANES] = {0}, place[LANES], high[LANES], wanted[LANES];
+  double rest[LANES], squares[LANES], high[LANES];
   for (int l = 0; l < LANES; l++) {
     const float *from = row[l];
     for (int32_t k = 0; k < classes; k++) z[k][l] = from[k];
@@ -98,32 +118,36 @@ static void judge_eight(int32_t classes, const float *const row[LANES], double i
       second[l] = lower > second[l] ? lower : second[l];
     }
   }
-  for (int l = 0; l < LANES; l++) place[l] = (double)best[l], high[l] = (double)top[l], wanted[l] = (double)label[at + (size_t)l];
-  for (int32_t k = 0; k < classes; k++) {
-    double index = (double)k;
+  for (int l = 0; l < LANES; l++) high[l] = (double)top[l];
+  for (int32_t k = 0; k < classes; k++)
+    for (int l = 0; l < LANES; l++) e[k * LANES + l] = exp_down(((double)z[k][l] - high[l]) * inverse);
+  for (int l = 0; l < LANES; l++) { /* the largest is left out of the sums and put back */
+    int32_t place = (int32_t)best[l];
+    out->predicted[at + (size_t)l] = place;
+    out->own[at + (size_t)l] = e[label[at + (size_t)l] * LANES + l];
+    e[place * LANES + l] = 0.0;
+  }
+  for (int l = 0; l < LANES; l++) rest[l] = e[l], squares[l] = e[l] * e[l];
+  for (int32_t k = 1; k < classes; k++)
     for (int l = 0; l < LANES; l++) {
-      double e = exp_d(((double)z[k][l] - high[l]) * inverse), other = place[l] == index ? 0.0 : e;
+      double other = e[k * LANES + l];
       rest[l] += other;
       squares[l] += other * other;
-      own[l] = wanted[l] == index ? e : own[l];
-      if (exponentials != NULL) exponentials[k * LANES + l] = e;
     }
-  }
   for (int l = 0; l < LANES; l++) {
     size_t i = at + (size_t)l;
+    e[(int32_t)best[l] * LANES + l] = 1.0;
     out->top[i] = high[l];
     out->second[i] = (double)second[l];
     out->rest[i] = rest[l];
     out->squares[i] = squares[l];
-    out->own[i] = own[l];
-    out->predicted[i] = (int32_t)best[l];
   }
 }
 
 static void judge_kernel(size_t rows, int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out) {
   double exponentials[LS_JUDGED_CLASSES * LANES];
   for (size_t i = 0; i < rows; i += LANES) {
-    judge_eight(classes, row + i, inverse, label, out, i, out->p != NULL ? exponentials : NULL);
+    judge_rows(classes, row + i, inverse, label, out, i, exponentials);
     if (out->p == NULL) continue;
     for (int l = 0; l < LANES; l++) {
       double *p = out->p + (i + (size_t)l) * (size_t)classes, scale = 1.0 / (1.0 + out->rest[i + (size_t)l]);

@@ -33,6 +33,7 @@ extern const ls_convolution_kernels ls_convolution_kernels_ref, ls_convolution_k
 
 /* Softmax in double for the measures of predictions (the sets differ in the last bits: FMA). */
 #define LS_JUDGED_CLASSES 64
+#define LS_JUDGED_ROWS 32
 
 /* Columns of one number a row, but for p. */
 typedef struct ls_judged_rows {
@@ -46,7 +47,7 @@ typedef struct ls_judged_rows {
 typedef struct ls_evaluation_kernels {
   void (*exp)(size_t n, double *x);                        /* in place, at most 2 ulp */
   void (*log1p)(size_t n, const double *x, double *out);   /* x >= 0, at most 3 ulp; out may be x */
-  /* Rows of at most LS_JUDGED_CLASSES classes, rows a multiple of 8. NaN in a row comes out in rest, or in top where there is one class. */
+  /* Rows of at most LS_JUDGED_CLASSES classes, rows a multiple of LS_JUDGED_ROWS. NaN in a row comes out in rest, or in top where there is one class. */
   void (*judge)(size_t rows, int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out);
 } ls_evaluation_kernels;
 
