@@ -8,7 +8,7 @@
 #include <lsengine/random.h>
 #include <lsengine/statistics.h>
 
-#include "core/eval/sort.h"
+#include "core/eval/radix_sort.h"
 #include "core/kernels/kernels.h"
 #include "tests/golden/evaluation.inc"
 

@@ -1,5 +1,5 @@
 /* Radix sort. SPDX-License-Identifier: MIT */
-#include "core/eval/sort.h"
+#include "core/eval/radix_sort.h"
 
 #include <stdbool.h>
 
@@ -46,7 +46,8 @@ static void insert(uint64_t *x, size_t n, int words, int low_bit) {
   for (size_t i = 1; i < n; i++) {
     uint64_t item[2] = {x[i * (size_t)words], words == 2 ? x[2 * i + 1] : 0};
     size_t at = i;
-    for (; at > 0 && x[(at - 1) * (size_t)words] >> low_bit > item[0] >> low_bit; at--) memcpy(x + at * (size_t)words, x + (at - 1) * (size_t)words, (size_t)words * sizeof *x);
+    for (; at > 0 && x[(at - 1) * (size_t)words] >> low_bit > item[0] >> low_bit; at--)
+      memcpy(x + at * (size_t)words, x + (at - 1) * (size_t)words, (size_t)words * sizeof *x);
     memcpy(x + at * (size_t)words, item, (size_t)words * sizeof *x);
   }
 }
