@@ -33,7 +33,7 @@ typedef struct ls_convolution_kernels {
 extern const ls_convolution_kernels ls_convolution_kernels_ref, ls_convolution_kernels_avx2, ls_convolution_kernels_avx512;
 
 /* One sweep of the fused cross-entropy over n classes. z == NULL: only the gradient; grad == NULL: no gradient. */
-typedef struct ls_sweep {
+typedef struct ls_softmax_sweep {
   const float *next, *z, *v; /* the row whose maximum is wanted; this row; a row along which its shifted logits are summed, or NULL */
   float shift;               /* this row's maximum */
   float *e;                  /* in: the exponentials of the row before; out: this row's; room for n rounded up to 16 */
@@ -43,15 +43,37 @@ typedef struct ls_sweep {
   bool past_cache;           /* gradients will not be read soon: stored around the cache where they are aligned */
   float next_most;           /* out: maximum of next, NaN passed over */
   double sum, shifted, along; /* out: sums of exp(z - shift), of z - shift, of v·(z - shift) */
-} ls_sweep;
+} ls_softmax_sweep;
 
 typedef struct ls_softmax_kernels {
-  void (*sweep)(size_t n, ls_sweep *s);
+  void (*sweep)(size_t n, ls_softmax_sweep *s);
   void (*exp)(size_t n, const float *z, float *e); /* exp(z) for -87 … 88, at most 2 ulp; 0 below */
   void (*fence)(void); /* after sweeps past the cache, before another thread reads */
 } ls_softmax_kernels;
 
 extern const ls_softmax_kernels ls_softmax_kernels_ref, ls_softmax_kernels_avx2, ls_softmax_kernels_avx512;
+
+/* Softmax in double for the measures of predictions (the sets differ in the last bits: FMA). */
+#define LS_JUDGED_CLASSES 64
+#define LS_JUDGED_ROWS 32
+
+/* Columns of one number a row, but for p; what they are is said in core/eval/predictions.h. NaN and +inf in a row come out in top or others; nll is inf
+ * where the label is masked. */
+typedef struct ls_judged_rows {
+  double *top, *second; /* unscaled; second is -inf for one class */
+  double *confidence, *others, *nll, *brier;
+  int32_t *predicted;
+  double *p; /* (rows, classes): softmax; or NULL */
+} ls_judged_rows;
+
+typedef struct ls_evaluation_kernels {
+  void (*exp)(size_t n, double *x);                        /* in place, at most 2 ulp */
+  void (*log1p)(size_t n, const double *x, double *out);   /* x >= 0, at most 3 ulp; out may be x */
+  /* Softmax of z · inverse for rows of at most LS_JUDGED_CLASSES classes, rows a multiple of LS_JUDGED_ROWS. */
+  void (*judge)(size_t rows, int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out);
+} ls_evaluation_kernels;
+
+extern const ls_evaluation_kernels ls_evaluation_kernels_ref, ls_evaluation_kernels_avx2, ls_evaluation_kernels_avx512;
 
 typedef struct ls_kernels {
   ls_unary_fn *unary[LS_UNARY_COUNT]; /* out may be x */
@@ -83,6 +105,7 @@ typedef struct ls_kernels {
 
   const ls_convolution_kernels *convolution;
   const ls_softmax_kernels *softmax;
+  const ls_evaluation_kernels *evaluation;
 
   /* Optimizer updates; the formulas stand in <lsengine/nn.h>. */
   void (*sgd)(size_t n, float *w, const float *g, float *velocity, float lr, float momentum, float weight_decay,

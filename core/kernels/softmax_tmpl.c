@@ -54,7 +54,7 @@ static ALWAYS void copy_few(float *to, const float *from, size_t n) {
 }
 
 /* The row's last numbers, fewer than LANES: padded with what changes no sum. */
-static ALWAYS void last_step(ls_sweep *s, sums *t, size_t at, size_t left, vec shift, vec scale, vec offset, vec v_scale, const int vectors, const int exps,
+static ALWAYS void last_step(ls_softmax_sweep *s, sums *t, size_t at, size_t left, vec shift, vec scale, vec offset, vec v_scale, const int vectors, const int exps,
                              const int grads) {
   float next[LANES], z[LANES], v[LANES] = {0}, grad[LANES], grad_v[LANES] = {0};
   if (exps) {
@@ -76,7 +76,7 @@ static ALWAYS void last_step(ls_sweep *s, sums *t, size_t at, size_t left, vec s
   if (grads) copy_few(s->grad + at, grad, left);
 }
 
-static ALWAYS void sweep(size_t n, ls_sweep *s, const int vectors, const int exps, const int grads, const int stream) {
+static ALWAYS void sweep(size_t n, ls_softmax_sweep *s, const int vectors, const int exps, const int grads, const int stream) {
   sums t;
   vec zero = all_lanes(0.0f), shift = all_lanes(s->shift), scale = all_lanes(s->scale), offset = all_lanes(s->offset), v_scale = all_lanes(s->v_scale);
   double sum = 0.0, shifted = 0.0, along = 0.0;
@@ -109,7 +109,7 @@ static ALWAYS void sweep(size_t n, ls_sweep *s, const int vectors, const int exp
 }
 
 #define SWEEP(name, exps, grads, stream)                                                                                 \
-  static void name(size_t n, ls_sweep *s) {                                                                              \
+  static void name(size_t n, ls_softmax_sweep *s) {                                                                              \
     if (s->v != NULL)                                                                                                    \
       sweep(n, s, 1, exps, grads, stream);                                                                               \
     else                                                                                                                 \
@@ -121,7 +121,7 @@ SWEEP(last, 0, 1, 0)
 SWEEP(whole_past_cache, 1, 1, 1)
 SWEEP(last_past_cache, 0, 1, 1)
 
-static void sweep_kernel(size_t n, ls_sweep *s) {
+static void sweep_kernel(size_t n, ls_softmax_sweep *s) {
   bool stream = s->past_cache && (uintptr_t)s->grad % (WIDTH * sizeof(float)) == 0;
   if (s->grad == NULL)
     first(n, s);

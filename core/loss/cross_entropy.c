@@ -72,7 +72,7 @@ static void careful_row(const cross_entropy_job *j, int32_t row, row_result *out
   }
 }
 
-/* What a row's target adds beside its labels, in the terms of ls_sweep's sums. */
+/* What a row's target adds beside its labels, in the terms of ls_softmax_sweep's sums. */
 typedef struct row_target {
   double mass, own, spread; /* M; the row's own uniform mass; uniform mass in all */
 } row_target;
@@ -84,7 +84,7 @@ static row_target target_of(const cross_entropy_job *j, int32_t row) {
 }
 
 /* The loss of a row whose sums the sweep has taken; false where they are not finite. */
-static bool row_loss(const cross_entropy_job *j, int32_t row, const row_target *q, const ls_sweep *s, row_result *out) {
+static bool row_loss(const cross_entropy_job *j, int32_t row, const row_target *q, const ls_softmax_sweep *s, row_result *out) {
   const float *z = j->z.data + row * j->z.stride;
   const ls_target *t = j->target;
   const ls_resolved *r = &j->resolved;
@@ -109,7 +109,7 @@ static bool row_loss(const cross_entropy_job *j, int32_t row, const row_target *
 }
 
 /* Makes the next sweep write this row's gradient: scale (M e / sum - spread/n - v's part), the labels' part taken off e beforehand. */
-static void row_gradient(const cross_entropy_job *j, int32_t row, const row_target *q, ls_sweep *s, double scale) {
+static void row_gradient(const cross_entropy_job *j, int32_t row, const row_target *q, ls_softmax_sweep *s, double scale) {
   const ls_target *t = j->target;
   const ls_resolved *r = &j->resolved;
   double total = r->a * (q->mass - q->own) + q->spread + q->mass * r->v_sum;
@@ -152,7 +152,7 @@ static void sweep_rows(const cross_entropy_job *j, int32_t row, int32_t end) {
   const ls_target *t = j->target;
   size_t n = (size_t)j->z.cols;
   bool additions = j->resolved.matrix != NULL || (t->terms == 0 && j->resolved.v != NULL);
-  ls_sweep s = {.e = j->buffers + (size_t)ls_pool_index() * j->width, .v = j->resolved.v, .past_cache = j->past_cache && !additions};
+  ls_softmax_sweep s = {.e = j->buffers + (size_t)ls_pool_index() * j->width, .v = j->resolved.v, .past_cache = j->past_cache && !additions};
   int32_t before = row; /* whose gradient is due */
   row = next_row(j, row, end);
   if (row < end) s.next_most = j->kernels->max(n, j->z.data + row * j->z.stride);
@@ -188,7 +188,7 @@ static bool few_classes(const cross_entropy_job *j) {
   return j->z.cols > 1 && j->z.cols <= FEW && j->z.stride == j->z.cols && j->target->terms > 0 && j->resolved.v == NULL && j->resolved.matrix == NULL;
 }
 
-static bool sums_of_few(size_t n, const float *z, const float *e, ls_sweep *s) {
+static bool sums_of_few(size_t n, const float *z, const float *e, ls_softmax_sweep *s) {
   bool within = true;
   double sum = 0.0, shifted = 0.0;
   for (size_t k = 0; k < n; k++) {
@@ -209,7 +209,7 @@ static void slab_rows(const cross_entropy_job *j, int32_t row, int32_t end) {
     unsigned apart = 0;
     j->kernels->softmax->exp((size_t)(stop - row) * n, j->z.data + row * j->z.stride, e);
     for (int32_t i = next_row(j, row, stop); i < stop; i = next_row(j, i + 1, stop)) {
-      ls_sweep s = {.e = e + (size_t)(i - row) * n};
+      ls_softmax_sweep s = {.e = e + (size_t)(i - row) * n};
       row_target q = target_of(j, i);
       if (!sums_of_few(n, j->z.data + i * j->z.stride, s.e, &s)) {
         apart |= 1u << (i - row);

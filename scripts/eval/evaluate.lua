@@ -1,5 +1,9 @@
 -- Judging a model on a data set. SPDX-License-Identifier: MIT
-local c        = require "lsengine.c.eval"
+local calibration = require "lsengine.c.calibration"
+local calibrators = require "lsengine.c.calibrators"
+local classification = require "lsengine.c.classification"
+local regression = require "lsengine.c.eval".regression
+local selective = require "lsengine.c.selective"
 local raw      = require "lsengine.c.tensor"
 local autograd = require "lsengine.autograd"
 local pitfalls = require "lsengine.pitfalls"
@@ -23,6 +27,19 @@ local function predict(model, dataset)
   return #parts == 1 and parts[1] or raw.cat(parts, 1)
 end
 
+-- The measures that ls.eval's functions make, in one flat table.
+local function judge(logits, labels, temperature, o)
+  local function binning(kind) return { bins = o.bins, kind = kind, edges = "left", rounding = "product", ties = "shared" } end
+  local right, _, top = classification.classify(logits, labels, false, temperature, nil, { o.top_k }, false, "evaluate")
+  local lists = calibration.calibrate(logits, labels, false, temperature, nil, { binning "equal_width", binning "equal_mass" }, {})
+  local b, mass = lists[1], lists[2]
+  local order = selective.select(logits, labels, false, temperature, nil, "max_probability", 0, 0, {}, {})
+  return {
+    accuracy = right.accuracy, top_k = top[1], nll = right.nll, brier = right.brier, confidence = b.confidence, confidence_gap = b.gap, ece = b.l1, ece_null = b.null,
+    ece_debiased = b.debiased, ece_debiased_l2 = mass.debiased_l2, mce = b.max, aurc = order.aurc,
+  }
+end
+
 -- Rows that the best epoch was chosen on are no rows to judge the model on.
 local function check_chosen(model, dataset)
   local entry = provenance.of_model(model)
@@ -42,7 +59,7 @@ local function check_temperature(model, dataset, fitted_on, fitting, result, tem
     pitfalls.raise("temperature-on-used-rows", ("the temperature, %.3f, is fitted on the %d rows that are judged: what it repairs there it has seen"):format(temperature, #dataset.y))
   else
     pitfalls.raise("temperature-on-used-rows", ("the temperature, %.3f, is fitted on rows that the model was trained on: it is right on %.3f of these and on %.3f of those that are judged"):format(
-      temperature, c.evaluate(fitting, fitted_on.y, 1, 15, 5).accuracy, result.accuracy))
+      temperature, classification.classify(fitting, fitted_on.y, false, 1, nil, {}, false, "evaluate").accuracy, result.accuracy))
   end
 end
 
@@ -66,7 +83,7 @@ On a data set for regression: rmse and mae, in the unit of y, and r2, the share 
 }, function(model, dataset, o)
   if raw.is_tensor(dataset.y) then
     if o.temperature_on then public.raise("evaluate", "temperature_on scales logits of classes, and the data set is one of regression") end
-    local result = c.regression(predict(model, dataset), dataset.y)
+    local result = regression(predict(model, dataset), dataset.y)
     tuning.judged(model, dataset.x, result)
     return result
   end
@@ -74,14 +91,13 @@ On a data set for regression: rmse and mae, in the unit of y, and r2, the share 
     public.raise("evaluate", "temperature_on is a data set of regression, one of labels is required")
   end
   local logits = predict(model, dataset)
-  local result = c.evaluate(logits, dataset.y, 1, o.bins, o.top_k)
-  result.rows = nil
+  local result = judge(logits, dataset.y, 1, o)
   tuning.judged(model, dataset.x, result)
   check_chosen(model, dataset)
   if o.temperature_on then
     local fitting = predict(model, o.temperature_on)
-    local temperature, _, _, at_bound = c.fit_temperature(fitting, o.temperature_on.y)
-    local after = c.evaluate(logits, dataset.y, temperature, o.bins, o.top_k)
+    local temperature, _, _, at_bound = calibrators.fit_temperature(fitting, o.temperature_on.y, false)
+    local after = judge(logits, dataset.y, temperature, o)
     check_temperature(model, dataset, o.temperature_on, fitting, result, temperature)
     for _, name in ipairs(scaled) do result[name .. "_ts"] = after[name] end
     result.temperature, result.temperature_at_bound = temperature, at_bound and 1 or 0

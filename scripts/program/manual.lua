@@ -15,6 +15,11 @@ An experiment runs every arm with the same seeds and compares arms pair by pair.
 [statistics](../statistics.md).]], { "experiment", "claims", "script_options", "pitfalls" } },
   { "training", "Training and judging", { "ls.train", "ls.evaluate", "history:" }, [[
 Both check the model, the data and every option before they begin.]], { "train", "evaluate", "history" } },
+  { "judging", "Judging predictions", { "calibrator:" }, [[
+Predictions of any framework, saved as `.npy` or `.npz`, or of a model of this one: logits (N×K, -inf for masked classes) or probabilities, and
+labels 0 … K-1. Every choice on which packages disagree is named in the result, and another package's choice can be asked for by name. How the printed intervals
+were tested is told in [intervals](../intervals.md), which measure agrees with which package to how many digits in [peers](../peers.md).]],
+    { "classification", "calibration", "calibrators", "selective" } },
   { "augmentation", "Augmentation", { "ls.augment.", "augmentation:" }, [[
 Augmentations change images (N×C×H×W) at random: `augment = ls.augment.shift{ pixels = 2 }` in `ls.train`, or a table of several, which act one after
 the other, before mixing and before labels are softened. Each has a stream of its own, so that an arm without it sees the same batches in the same order. All are O(elements).]], { "augment" } },
