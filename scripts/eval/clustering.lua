@@ -74,6 +74,6 @@ ari, homogeneity, completeness and v_measure, with its inertia and converged (1 
   result.mutual_information, result.entropy_a, result.entropy_b = nil, nil, nil
   result.class_separation, result.within, result.between, result.total = g.class_separation, g.within, g.between, g.total
   result.silhouette = c.silhouette(some, some_labels, o.metric)
-  result.inertia, result.converged, result.classes, result.clusters = inertia, converged and 1 or 0, g.classes, clusters
+  result.inertia, result.converged, result.classes, result.clusters = inertia, converged and 1 or 0, math.tointeger(g.classes), clusters
   return result
 end)

@@ -50,6 +50,7 @@ O(N·D² + D³ + sample²·D).]],
   y = clabels.from(y)
   local result = c.scatter(x, y)
   local sampled = geometry.sample(x, nil, o.sample, geometry.stream(o.rng, "geometry"))
+  result.classes = math.tointeger(result.classes)
   result.uniformity = c.uniformity(sampled, 2)
   result.effective_rank, result.effective_rank_centred, result.participation_ratio = c.effective_rank(x)
   return result
@@ -87,7 +88,11 @@ O(N·D·K).]],
     weight = { type = "tensor", doc = "K×D, row k for class k; labels are then 0 … K-1" },
     bias   = { type = "tensor", doc = "K numbers that are added to the logits, for nc4" },
   },
-}, function(x, y, o) return c.neural_collapse(x, y, o.weight, o.bias) end)
+}, function(x, y, o)
+  local result = c.neural_collapse(x, y, o.weight, o.bias)
+  result.rank, result.classes = math.tointeger(result.rank), math.tointeger(result.classes)
+  return result
+end)
 
 public("ls.eval.cka", {
   page = "representation",

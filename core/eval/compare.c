@@ -1,0 +1,206 @@
+/* Two models on the same rows: paired bootstrap and paired tests. SPDX-License-Identifier: MIT
+ *
+ * The debiased calibration error is a sum over bins of T_b = 2|R - C| - n_b E|N(acc - conf, acc(1-acc)/n_b)|, over n, with R and C the sums of what is right and of
+ * the confidences: a replicate needs the sums alone, and leaving out one row changes one bin. */
+#include <lsengine/compare.h>
+#include <lsengine/pool.h>
+
+#include "core/eval/predictions.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { NLL, BRIER, CORRECT, MEASURES, ECE = MEASURES, STATISTICS, REPLICATES = 16 };
+
+typedef struct row_of_model {
+  double confidence, value[MEASURES];
+  int32_t bin;
+} row_of_model;
+
+typedef struct paired_row {
+  row_of_model of[2];
+} paired_row;
+
+typedef struct bin_sum {
+  double count, right, confidence;
+} bin_sum;
+
+static row_of_model judge(const float *z, int32_t classes, int64_t y, int32_t bins) {
+  int32_t best = 0;
+  double sum = 0.0, brier = 0.0;
+  for (int32_t k = 1; k < classes; k++)
+    if (z[k] > z[best]) best = k;
+  for (int32_t k = 0; k < classes; k++)
+    if (k != best) sum += exp((double)z[k] - (double)z[best]);
+  for (int32_t k = 0; k < classes; k++) {
+    double p = exp((double)z[k] - (double)z[best]) / (1.0 + sum) - (k == y ? 1.0 : 0.0);
+    brier += p * p;
+  }
+  row_of_model r = {1.0 / (1.0 + sum), {[NLL] = log1p(sum) - ((double)z[y] - (double)z[best]), [BRIER] = brier, [CORRECT] = best == y ? 1.0 : 0.0}, 0};
+  double place = floor(r.confidence * bins);
+  r.bin = place >= bins ? bins - 1 : (int32_t)place;
+  return r;
+}
+
+typedef struct compare_job {
+  ls_cmat z[2];
+  const int64_t *labels;
+  const ls_compare_options *options;
+  const ls_rng *rng;
+  paired_row *rows;
+  double *replicates; /* (STATISTICS, resamples) */
+} compare_job;
+
+static void judge_block(void *argument, size_t block) {
+  const compare_job *j = argument;
+  int32_t n = j->z[0].rows, i = (int32_t)block * LS_EVALUATE_ROWS, end = n - i < LS_EVALUATE_ROWS ? n : i + LS_EVALUATE_ROWS;
+  for (; i < end; i++)
+    for (int m = 0; m < 2; m++) j->rows[i].of[m] = judge(j->z[m].data + i * j->z[m].stride, j->z[m].cols, j->labels[i], j->options->bins);
+}
+
+static double folded_normal(double mean, double deviation) {
+  if (deviation == 0.0) return fabs(mean);
+  double r = mean / deviation;
+  return deviation * sqrt(2.0 / 3.14159265358979323846) * exp(-0.5 * r * r) + mean * erf(r / sqrt(2.0));
+}
+
+/* T_b of the head of this file. */
+static double term(bin_sum s) {
+  if (s.count < 0.5) return 0.0;
+  double accuracy = fmin(1.0, fmax(0.0, s.right / s.count)), gap = accuracy - s.confidence / s.count;
+  return s.count * (2.0 * fabs(gap) - folded_normal(gap, sqrt(accuracy * (1.0 - accuracy) / s.count)));
+}
+
+static void add_row(bin_sum *bins, const row_of_model *r, double times) {
+  bins[r->bin].count += times;
+  bins[r->bin].right += times * r->value[CORRECT];
+  bins[r->bin].confidence += times * r->confidence;
+}
+
+static double sum_of_terms(const bin_sum *bins, int32_t count) {
+  double sum = 0.0;
+  for (int32_t b = 0; b < count; b++) sum += term(bins[b]);
+  return sum;
+}
+
+static void draw_replicates(void *argument, size_t block) {
+  const compare_job *j = argument;
+  size_t most = j->options->resamples, end = (block + 1) * REPLICATES < most ? (block + 1) * REPLICATES : most;
+  int32_t n = j->z[0].rows, bins = j->options->bins;
+  for (size_t r = block * REPLICATES; r < end; r++) {
+    bin_sum of[2][LS_COMPARE_MOST_BINS] = {0};
+    double sum[MEASURES] = {0};
+    ls_rng stream;
+    ls_rng_spawn(j->rng, "replicate", 9, r, &stream);
+    for (int32_t i = 0; i < n; i++) {
+      const paired_row *row = &j->rows[ls_rng_integer(&stream, 0, n - 1)];
+      for (int v = 0; v < MEASURES; v++) sum[v] += row->of[0].value[v] - row->of[1].value[v];
+      add_row(of[0], &row->of[0], 1.0);
+      add_row(of[1], &row->of[1], 1.0);
+    }
+    for (int v = 0; v < MEASURES; v++) j->replicates[(size_t)v * most + r] = sum[v] / n;
+    j->replicates[ECE * most + r] = (sum_of_terms(of[0], bins) - sum_of_terms(of[1], bins)) / n;
+  }
+}
+
+/* rows, replicates and spare, jackknife, differences, Wilcoxon's */
+size_t ls_compare_scratch(int32_t rows, const ls_compare_options *o) {
+  size_t n = (size_t)rows;
+  return n * sizeof(paired_row) + ((STATISTICS + 1) * o->resamples + 2 * n) * sizeof(double) + ls_wilcoxon_scratch(n);
+}
+
+static ls_status check(ls_cmat a, ls_cmat b, const int64_t *labels, const ls_compare_options *o, ls_err *err) {
+  int64_t kept;
+  if (a.rows != b.rows || a.cols != b.cols)
+    return ls_fail(err, LS_ESHAPE, "logits of a are %dx%d but those of b are %dx%d: they must be of the same rows and classes", a.rows, a.cols, b.rows, b.cols);
+  if (o->bins < 1 || o->bins > LS_COMPARE_MOST_BINS) return ls_fail(err, LS_ERANGE, "bins is %d, allowed is 1 to %d", o->bins, LS_COMPARE_MOST_BINS);
+  if (o->resamples < 2) return ls_fail(err, LS_ERANGE, "resamples is %zu, at least 2 is allowed", o->resamples);
+  if (!(o->level > 0.0 && o->level < 1.0)) return ls_fail(err, LS_ERANGE, "level is %g, allowed is above 0 and below 1", o->level);
+  ls_status status = ls_check_predictions(a, labels, (ls_ignore){0}, &kept, err);
+  if (status == LS_OK) status = ls_check_predictions(b, labels, (ls_ignore){0}, &kept, err);
+  if (status == LS_OK && a.rows < 2) return ls_fail(err, LS_ERANGE, "one row was given, a comparison needs at least 2");
+  return status;
+}
+
+/* What the measures that are means have: t interval, effect, Wilcoxon; the jackknife of the mean. */
+static void compare_means(const compare_job *j, int measure, double *difference, double *jackknife, void *wilcoxon, ls_compared *out, ls_err *err) {
+  int32_t n = j->z[0].rows;
+  double mean, deviation;
+  for (int32_t i = 0; i < n; i++) {
+    double a = j->rows[i].of[0].value[measure], b = j->rows[i].of[1].value[measure];
+    difference[i] = a - b;
+    out->a += a;
+    out->b += b;
+  }
+  out->a /= n;
+  out->b /= n;
+  ls_mean_deviation((size_t)n, difference, &mean, &deviation);
+  out->difference = mean;
+  for (int32_t i = 0; i < n; i++) jackknife[i] = mean + (mean - difference[i]) / (n - 1);
+  double half = ls_t_quantile(0.5 + 0.5 * j->options->level, n - 1) * deviation / sqrt((double)n);
+  out->t_low = mean - half;
+  out->t_high = mean + half;
+  out->p = mean == 0.0 ? 1.0 : deviation == 0.0 ? 0.0 : 2.0 * ls_t_survival(fabs(mean) * sqrt((double)n) / deviation, n - 1);
+  ls_effect_size((size_t)n, difference, &out->effect);
+  (void)ls_wilcoxon_test((size_t)n, difference, LS_ZEROS_WILCOX, LS_TWO_SIDED, wilcoxon, &out->wilcoxon, err);
+}
+
+static void compare_calibration(const compare_job *j, double *jackknife, ls_compared *out) {
+  int32_t n = j->z[0].rows, bins = j->options->bins;
+  bin_sum of[2][LS_COMPARE_MOST_BINS] = {0};
+  double sum[2];
+  for (int32_t i = 0; i < n; i++)
+    for (int m = 0; m < 2; m++) add_row(of[m], &j->rows[i].of[m], 1.0);
+  for (int m = 0; m < 2; m++) sum[m] = sum_of_terms(of[m], bins);
+  for (int32_t i = 0; i < n; i++) {
+    double left[2];
+    for (int m = 0; m < 2; m++) {
+      const row_of_model *r = &j->rows[i].of[m];
+      bin_sum s = of[m][r->bin];
+      double before = term(s);
+      s.count -= 1.0;
+      s.right -= r->value[CORRECT];
+      s.confidence -= r->confidence;
+      left[m] = sum[m] - before + term(s);
+    }
+    jackknife[i] = (left[0] - left[1]) / (n - 1);
+  }
+  out->a = sum[0] / n;
+  out->b = sum[1] / n;
+  out->difference = (sum[0] - sum[1]) / n;
+  out->p = NAN;
+}
+
+ls_status ls_compare(ls_cmat z_a, ls_cmat z_b, const int64_t *labels, const ls_compare_options *o, const ls_rng *rng, void *scratch, ls_comparison *out, ls_err *err) {
+  ls_status status = check(z_a, z_b, labels, o, err);
+  if (status != LS_OK) return status;
+  size_t n = (size_t)z_a.rows;
+  compare_job job = {{z_a, z_b}, labels, o, rng, scratch, NULL};
+  job.replicates = (double *)(job.rows + n);
+  double *spare = job.replicates + STATISTICS * o->resamples, *jackknife = spare + o->resamples, *difference = jackknife + n;
+  ls_comparison c = {.rows = z_a.rows};
+  ls_compared *each[] = {[NLL] = &c.nll, [BRIER] = &c.brier, [CORRECT] = &c.accuracy, [ECE] = &c.ece_debiased};
+
+  ls_parallel(LS_SITE_EVALUATE, (n + LS_EVALUATE_ROWS - 1) / LS_EVALUATE_ROWS, judge_block, &job);
+  ls_parallel(LS_SITE_EVALUATE, (o->resamples + REPLICATES - 1) / REPLICATES, draw_replicates, &job);
+  for (size_t i = 0; i < n; i++) {
+    double a = job.rows[i].of[0].value[CORRECT], b = job.rows[i].of[1].value[CORRECT];
+    c.only_a += a > b;
+    c.only_b += b > a;
+  }
+  ls_mcnemar(c.only_a, c.only_b, &c.mcnemar, &c.mcnemar_mid);
+  for (int v = 0; v < STATISTICS; v++) {
+    ls_interval interval;
+    if (v == ECE)
+      compare_calibration(&job, jackknife, each[v]);
+    else
+      compare_means(&job, v, difference, jackknife, difference + n, each[v], err);
+    ls_bootstrap_interval(o->resamples, job.replicates + (size_t)v * o->resamples, spare, each[v]->difference, n, jackknife, o->level, LS_BCA, &interval);
+    each[v]->low = interval.low;
+    each[v]->high = interval.high;
+    each[v]->error = interval.error;
+  }
+  c.accuracy.p = c.mcnemar_mid;
+  *out = c;
+  return LS_OK;
+}
