@@ -12,6 +12,13 @@ local values = { "values", type = "table", doc = "numbers" }
 local level = { type = "number", default = 0.95, above = 0, below = 1, doc = "the share of such intervals that hold the truth" }
 local alternative = { type = "string", default = "two_sided", choices = { "two_sided", "greater", "less" }, doc = "what speaks against the hypothesis: values that differ, are greater, or less" }
 
+local LEAST = 50 -- values, for intervals of numbers of any distribution: docs/statistics.md has the measured coverage
+
+local function binary(x)
+  for i = 1, rawlen(x) do if x[i] ~= 0 and x[i] ~= 1 then return false end end
+  return true
+end
+
 -- x, or x - y, pair by pair.
 local function differences(who, x, y)
   if y == nil then return x end
@@ -28,12 +35,18 @@ end
 local other = { "others", type = "table", optional = true, doc = "as many numbers: then values - others, pair by pair" }
 
 public("ls.stats.t_interval", {
-  doc = "Student's t interval of the mean: mean ± t·s/√n. Holds for values that are not far from normal: how far it may be trusted is measured in [statistics](../statistics.md). O(n)",
-  errors = "fewer than 2 values, a NaN or infinite one", returns = "a table: mean, deviation (n - 1), low, high, n", example = "local r = ls.stats.t_interval{ 0.91, 0.92, 0.90, 0.93 }\nprint(r.low, r.high)",
-  values, other, options = { level = level },
+  doc = [[Student's t interval of the mean: mean ± t·s/√n. With few values it holds the truth often enough only where they are near normal, as paired differences of training runs are and losses of
+rows are not: below 50 that must be said, by `normal = true`. Of zeros and ones it holds too seldom: `ls.stats.proportion_interval` serves. The measured coverage is in [statistics](../statistics.md). O(n)]],
+  errors = "fewer than 2 values, fewer than 50 without normal, values that are 0 and 1 alone, a NaN or infinite one", returns = "a table: mean, deviation (n - 1), low, high, n", example = "local r = ls.stats.t_interval({ 0.91, 0.92, 0.90, 0.93 }, nil, { normal = true })\nprint(r.low, r.high)",
+  values, other, options = { level = level, normal = { type = "boolean", default = false, doc = "the values are near normal: then 2 are enough" } },
 }, function(x, y, o)
   local d = differences("t_interval", x, y)
-  if rawlen(d) < 2 then public.raise("t_interval", ("%d values were given, at least 2 are required"):format(rawlen(d))) end
+  local n = rawlen(d)
+  if n < 2 then public.raise("t_interval", ("%d values were given, at least 2 are required"):format(n)) end
+  if n < LEAST and not o.normal then
+    public.raise("t_interval", ("%d values were given: below %d the interval holds for near-normal values only, which normal = true says they are"):format(n, LEAST))
+  end
+  if binary(d) then public.raise("t_interval", "the values are 0 and 1 alone: proportion_interval is right for them") end
   local mean, deviation, half = ceval.describe(d, o.level)
   return { mean = mean, deviation = deviation, low = mean - half, high = mean + half, n = rawlen(d) }
 end)
