@@ -15,8 +15,8 @@ static void push_wilcoxon(lua_State *L, const ls_wilcoxon *w) {
 
 /* Sets measure `name` of the table on top. */
 static void set_compared(lua_State *L, const char *name, const ls_compared *c, bool mean) {
-  const lsb_field fields[] = {{"a", c->a}, {"b", c->b}, {"difference", c->difference}, {"low", c->low}, {"high", c->high}, {"error", c->error}};
-  const lsb_field of_means[] = {{"t_low", c->t_low}, {"t_high", c->t_high}, {"p", c->p}, {"effect_size", c->effect.d}, {"superiority", c->effect.superiority}};
+  const lsb_field fields[] = {{"a", c->a}, {"b", c->b}, {"difference", c->difference}, {"error", c->error}, {"low", c->low}, {"high", c->high}};
+  const lsb_field of_means[] = {{"bca_low", c->bca_low}, {"bca_high", c->bca_high}, {"p", c->p}, {"effect_size", c->effect.d}, {"superiority", c->effect.superiority}};
   LSB_PUSH_FIELDS(L, fields);
   for (size_t i = 0; mean && i < sizeof of_means / sizeof *of_means; i++) {
     lua_pushnumber(L, of_means[i].value);

@@ -1,7 +1,8 @@
 /* Two models on the same rows: paired bootstrap and paired tests. SPDX-License-Identifier: MIT
  *
  * The debiased calibration error is a sum over bins of T_b = 2|R - C| - n_b E|N(acc - conf, acc(1-acc)/n_b)|, over n, with R and C the sums of what is right and of
- * the confidences: a replicate needs the sums alone, and leaving out one row changes one bin. */
+ * the confidences: leaving out one row changes one bin, so that the jackknife costs O(n). Its interval is conservative (it held the truth 93 to 100 times in a
+ * hundred); a bootstrap resamples the noise of the bins once more and is biased by it: BCa held the truth 67 to 94 times. */
 #include <lsengine/compare.h>
 #include <lsengine/pool.h>
 
@@ -10,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { NLL, BRIER, CORRECT, MEASURES, ECE = MEASURES, STATISTICS, REPLICATES = 16 };
+enum { NLL, BRIER, CORRECT, MEASURES, REPLICATES = 16 };
 
 typedef struct row_of_model {
   double confidence, value[MEASURES];
@@ -48,7 +49,7 @@ typedef struct compare_job {
   const ls_compare_options *options;
   const ls_rng *rng;
   paired_row *rows;
-  double *replicates; /* (STATISTICS, resamples) */
+  double *replicates; /* (MEASURES, resamples) */
 } compare_job;
 
 static void judge_block(void *argument, size_t block) {
@@ -71,10 +72,10 @@ static double term(bin_sum s) {
   return s.count * (2.0 * fabs(gap) - folded_normal(gap, sqrt(accuracy * (1.0 - accuracy) / s.count)));
 }
 
-static void add_row(bin_sum *bins, const row_of_model *r, double times) {
-  bins[r->bin].count += times;
-  bins[r->bin].right += times * r->value[CORRECT];
-  bins[r->bin].confidence += times * r->confidence;
+static void add_row(bin_sum *bins, const row_of_model *r) {
+  bins[r->bin].count += 1.0;
+  bins[r->bin].right += r->value[CORRECT];
+  bins[r->bin].confidence += r->confidence;
 }
 
 static double sum_of_terms(const bin_sum *bins, int32_t count) {
@@ -86,27 +87,23 @@ static double sum_of_terms(const bin_sum *bins, int32_t count) {
 static void draw_replicates(void *argument, size_t block) {
   const compare_job *j = argument;
   size_t most = j->options->resamples, end = (block + 1) * REPLICATES < most ? (block + 1) * REPLICATES : most;
-  int32_t n = j->z[0].rows, bins = j->options->bins;
+  int32_t n = j->z[0].rows;
   for (size_t r = block * REPLICATES; r < end; r++) {
-    bin_sum of[2][LS_COMPARE_MOST_BINS] = {0};
     double sum[MEASURES] = {0};
     ls_rng stream;
     ls_rng_spawn(j->rng, "replicate", 9, r, &stream);
     for (int32_t i = 0; i < n; i++) {
       const paired_row *row = &j->rows[ls_rng_integer(&stream, 0, n - 1)];
       for (int v = 0; v < MEASURES; v++) sum[v] += row->of[0].value[v] - row->of[1].value[v];
-      add_row(of[0], &row->of[0], 1.0);
-      add_row(of[1], &row->of[1], 1.0);
     }
     for (int v = 0; v < MEASURES; v++) j->replicates[(size_t)v * most + r] = sum[v] / n;
-    j->replicates[ECE * most + r] = (sum_of_terms(of[0], bins) - sum_of_terms(of[1], bins)) / n;
   }
 }
 
 /* rows, replicates and spare, jackknife, differences, Wilcoxon's */
 size_t ls_compare_scratch(int32_t rows, const ls_compare_options *o) {
   size_t n = (size_t)rows;
-  return n * sizeof(paired_row) + ((STATISTICS + 1) * o->resamples + 2 * n) * sizeof(double) + ls_wilcoxon_scratch(n);
+  return n * sizeof(paired_row) + ((MEASURES + 1) * o->resamples + 2 * n) * sizeof(double) + ls_wilcoxon_scratch(n);
 }
 
 static ls_status check(ls_cmat a, ls_cmat b, const int64_t *labels, const ls_compare_options *o, ls_err *err) {
@@ -138,8 +135,8 @@ static void compare_means(const compare_job *j, int measure, double *difference,
   out->difference = mean;
   for (int32_t i = 0; i < n; i++) jackknife[i] = mean + (mean - difference[i]) / (n - 1);
   double half = ls_t_quantile(0.5 + 0.5 * j->options->level, n - 1) * deviation / sqrt((double)n);
-  out->t_low = mean - half;
-  out->t_high = mean + half;
+  out->low = mean - half;
+  out->high = mean + half;
   out->p = mean == 0.0 ? 1.0 : deviation == 0.0 ? 0.0 : 2.0 * ls_t_survival(fabs(mean) * sqrt((double)n) / deviation, n - 1);
   ls_effect_size((size_t)n, difference, &out->effect);
   (void)ls_wilcoxon_test((size_t)n, difference, LS_ZEROS_WILCOX, LS_TWO_SIDED, wilcoxon, &out->wilcoxon, err);
@@ -148,9 +145,9 @@ static void compare_means(const compare_job *j, int measure, double *difference,
 static void compare_calibration(const compare_job *j, double *jackknife, ls_compared *out) {
   int32_t n = j->z[0].rows, bins = j->options->bins;
   bin_sum of[2][LS_COMPARE_MOST_BINS] = {0};
-  double sum[2];
+  double sum[2], mean, deviation;
   for (int32_t i = 0; i < n; i++)
-    for (int m = 0; m < 2; m++) add_row(of[m], &j->rows[i].of[m], 1.0);
+    for (int m = 0; m < 2; m++) add_row(of[m], &j->rows[i].of[m]);
   for (int m = 0; m < 2; m++) sum[m] = sum_of_terms(of[m], bins);
   for (int32_t i = 0; i < n; i++) {
     double left[2];
@@ -168,7 +165,12 @@ static void compare_calibration(const compare_job *j, double *jackknife, ls_comp
   out->a = sum[0] / n;
   out->b = sum[1] / n;
   out->difference = (sum[0] - sum[1]) / n;
-  out->p = NAN;
+  out->p = out->bca_low = out->bca_high = NAN;
+  ls_mean_deviation((size_t)n, jackknife, &mean, &deviation);
+  out->error = deviation * (n - 1) / sqrt((double)n);
+  double half = ls_t_quantile(0.5 + 0.5 * j->options->level, n - 1) * out->error;
+  out->low = out->difference - half;
+  out->high = out->difference + half;
 }
 
 ls_status ls_compare(ls_cmat z_a, ls_cmat z_b, const int64_t *labels, const ls_compare_options *o, const ls_rng *rng, void *scratch, ls_comparison *out, ls_err *err) {
@@ -177,9 +179,9 @@ ls_status ls_compare(ls_cmat z_a, ls_cmat z_b, const int64_t *labels, const ls_c
   size_t n = (size_t)z_a.rows;
   compare_job job = {{z_a, z_b}, labels, o, rng, scratch, NULL};
   job.replicates = (double *)(job.rows + n);
-  double *spare = job.replicates + STATISTICS * o->resamples, *jackknife = spare + o->resamples, *difference = jackknife + n;
+  double *spare = job.replicates + MEASURES * o->resamples, *jackknife = spare + o->resamples, *difference = jackknife + n;
   ls_comparison c = {.rows = z_a.rows};
-  ls_compared *each[] = {[NLL] = &c.nll, [BRIER] = &c.brier, [CORRECT] = &c.accuracy, [ECE] = &c.ece_debiased};
+  ls_compared *each[] = {[NLL] = &c.nll, [BRIER] = &c.brier, [CORRECT] = &c.accuracy};
 
   ls_parallel(LS_SITE_EVALUATE, (n + LS_EVALUATE_ROWS - 1) / LS_EVALUATE_ROWS, judge_block, &job);
   ls_parallel(LS_SITE_EVALUATE, (o->resamples + REPLICATES - 1) / REPLICATES, draw_replicates, &job);
@@ -189,15 +191,13 @@ ls_status ls_compare(ls_cmat z_a, ls_cmat z_b, const int64_t *labels, const ls_c
     c.only_b += b > a;
   }
   ls_mcnemar(c.only_a, c.only_b, &c.mcnemar, &c.mcnemar_mid);
-  for (int v = 0; v < STATISTICS; v++) {
+  compare_calibration(&job, jackknife, &c.ece_debiased);
+  for (int v = 0; v < MEASURES; v++) {
     ls_interval interval;
-    if (v == ECE)
-      compare_calibration(&job, jackknife, each[v]);
-    else
-      compare_means(&job, v, difference, jackknife, difference + n, each[v], err);
+    compare_means(&job, v, difference, jackknife, difference + n, each[v], err);
     ls_bootstrap_interval(o->resamples, job.replicates + (size_t)v * o->resamples, spare, each[v]->difference, n, jackknife, o->level, LS_BCA, &interval);
-    each[v]->low = interval.low;
-    each[v]->high = interval.high;
+    each[v]->bca_low = interval.low;
+    each[v]->bca_high = interval.high;
     each[v]->error = interval.error;
   }
   c.accuracy.p = c.mcnemar_mid;

@@ -75,11 +75,11 @@ local function of_function(x, f, o, stream)
 end
 
 public("ls.stats.bootstrap", {
-  doc = [[Bootstrap interval of a statistic of n values: bca (bias-corrected and accelerated, Efron 1987), percentile or basic. Below 20 values BCa holds the truth too rarely: it is an error, and
-`t_interval` serves. Each resample has a stream of its own, so that threads make no difference. O(resamples·n).]],
-  errors = "fewer than 2 values, of bca fewer than 20, of bca of a median, a deviation or an interquartile mean more than 10000 (percentile has no limit), a NaN or infinite one",
+  doc = [[Bootstrap interval of a statistic of n values: bca (bias-corrected and accelerated, Efron 1987), percentile or basic. Below 50 values it holds the truth too seldom: that is an error.
+For near-normal values `t_interval` serves. Each resample has a stream of its own, so that threads make no difference. O(resamples·n).]],
+  errors = "fewer than 50 values, of bca of a median, a deviation or an interquartile mean more than 10000 (percentile has no limit), a NaN or infinite one",
   returns = "a table: estimate, low, high, error (the standard error), n, method, resamples",
-  example = "local x = {}\nfor i = 1, 40 do x[i] = rng:normal() end\nlocal r = ls.stats.bootstrap(x, { statistic = \"median\", resamples = 1999 })\nprint(r.estimate, r.low, r.high)",
+  example = "local x = {}\nfor i = 1, 60 do x[i] = rng:normal() end\nlocal r = ls.stats.bootstrap(x, { statistic = \"median\", resamples = 1999 })\nprint(r.estimate, r.low, r.high)",
   values,
   options = {
     statistic = { type = "string|callable", default = "mean", choices = { "mean", "median", "deviation", "interquartile_mean" }, doc = "deviation: the standard deviation (n - 1); interquartile_mean: of the values less a quarter at each end; or a function of a table of numbers" },
@@ -89,7 +89,7 @@ public("ls.stats.bootstrap", {
   },
 }, function(x, o)
   local n, stream = rawlen(x), random.spawn(o.rng or random.seed(0), "bootstrap")
-  if o.method == "bca" and n < 20 then public.raise("bootstrap", ("%d values were given, bca needs at least 20 (t_interval needs 2)"):format(n)) end
+  if n < LEAST then public.raise("bootstrap", ("%d values were given, at least %d are required: with fewer the interval misses too often (of near-normal values t_interval serves)"):format(n, LEAST)) end
   if o.method == "bca" and n > 10000 and o.statistic ~= "mean" and type(o.statistic) == "string" then
     public.raise("bootstrap", ("bca of the %s takes at most 10000 values, %d were given: percentile takes them"):format(o.statistic, n))
   end
@@ -97,7 +97,6 @@ public("ls.stats.bootstrap", {
   if type(o.statistic) == "string" then
     estimate, low, high, err = c.bootstrap(x, o.statistic, o.resamples, o.level, o.method, stream)
   else
-    if n < 2 then public.raise("bootstrap", ("%d values were given, at least 2 are required"):format(n)) end
     estimate, low, high, err = of_function(x, o.statistic, o, stream)
   end
   return { estimate = estimate, low = low, high = high, error = err, n = n, method = o.method, resamples = o.resamples }

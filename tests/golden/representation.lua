@@ -83,6 +83,7 @@ return {
   ["offset/probe/scikit-learn"] = { l2 = 0.1, accuracy = 1.0, nll = 0.18248300386045355, weight = 0.8784904693149308 },
   ["wide/probe/scikit-learn"] = { l2 = 0.5, accuracy = 1.0, nll = 0.21674985895855375, weight = 0.111953283862533 },
   ["duplicates/probe/scikit-learn"] = { l2 = 0.001, accuracy = 0.5833333333333334, nll = 0.893402356065899, weight = 1.700738896176976 },
+  ["two/probe/scikit-learn"] = { l2 = 0.02, accuracy = 0.5555555555555556, nll = 0.7926207229845327, weight = 0.4093513175148218 },
   ["logits/logits/NumPy"] = { norm = 7.275483392086281, centred_norm = 6.492571727539296, true_gap = 0.10190256919401385, top_gap = 3.9132535724497086, margin = -3.202648647930473, top_margin = 2.0360456325858833, deviation = 2.46011534653263 },
   ["draws/mutual_information/NumPy"] = { value = 0.3237795495453547 },
 }

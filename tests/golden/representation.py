@@ -111,11 +111,12 @@ for name in ("gaussian", "wide", "offset", "huge", "tiny", "two"):
     put(f"{name}/cka/NumPy", {"cka": cka(x, other)})
 
 # the probe: scikit-learn's C is 1/(n l2); its standardisation apart
-for name, l2 in (("gaussian", 0.01), ("offset", 0.1), ("wide", 0.5), ("duplicates", 0.001)):
+for name, l2 in (("gaussian", 0.01), ("offset", 0.1), ("wide", 0.5), ("duplicates", 0.001), ("two", 0.02)):
     x, y = cases[name]; x = x.astype(np.float64); half = np.arange(len(y)) % 7 != 0
     m, s = x[half].mean(0), x[half].std(0); s[s == 0] = 1; p = (x - m) / s
-    lr = LogisticRegression(C=1 / (l2 * half.sum()), tol=1e-12, max_iter=100000, solver="newton-cg").fit(p[half], y[half])
-    put(f"{name}/probe/scikit-learn", {"l2": l2, "accuracy": lr.score(p[~half], y[~half]), "nll": sk.log_loss(y[~half], lr.predict_proba(p[~half]), labels=lr.classes_), "weight": np.abs(lr.coef_ / s).max()})
+    two = 2 if len(np.unique(y)) == 2 else 1 # one row of weights for two classes: w where we have w/2 and -w/2
+    lr = LogisticRegression(C=two / (l2 * half.sum()), tol=1e-12, max_iter=100000, solver="newton-cg").fit(p[half], y[half])
+    put(f"{name}/probe/scikit-learn", {"l2": l2, "accuracy": lr.score(p[~half], y[~half]), "nll": sk.log_loss(y[~half], lr.predict_proba(p[~half]), labels=lr.classes_), "weight": np.abs(lr.coef_ / s).max() / two})
 
 # logits and Müller's plane
 z = f32(rng.normal(size=(50, 6)) * 3); zy = rng.integers(0, 6, 50); arrays["logits"], arrays["logits_y"] = z, zy

@@ -19,8 +19,8 @@ typedef struct ls_compare_options {
 
 typedef struct ls_compared {
   double a, b, difference; /* the measure of each model, a - b */
-  double low, high, error; /* BCa interval of the difference over rows, standard deviation of its replicates */
-  double t_low, t_high;    /* t interval of the mean difference; not of ece_debiased, which is no mean */
+  double low, high;        /* Student's t interval of the difference over rows; of ece_debiased, which is no mean, from its jackknife */
+  double bca_low, bca_high, error; /* BCa interval from the paired bootstrap (NaN for ece_debiased); standard error: of the replicates, of ece_debiased of the jackknife */
   double p;                /* two-sided, that the mean difference is 0: Student's t; of accuracy McNemar's mid-p; NaN for ece_debiased */
   ls_effect effect;        /* of the rows' differences; not of ece_debiased */
   ls_wilcoxon wilcoxon;    /* likewise: that they are symmetric around 0 */
@@ -31,6 +31,11 @@ typedef struct ls_comparison {
   double mcnemar, mcnemar_mid;  /* two-sided */
   ls_compared accuracy, nll, brier, ece_debiased; /* as ls_evaluation's */
 } ls_comparison;
+
+/* How many rows each interval needs to hold the truth 90 times in a hundred and more at level .95, whatever the models: measured by tools/coverage.lua, shown in docs/statistics.md. The caller leaves out
+ * what has fewer. */
+#define LS_COMPARE_LEAST_T 100
+#define LS_COMPARE_LEAST_BCA 200
 
 /* z_a and z_b (n,K) logits, labels 0 … K-1. Each replicate draws n rows, the same for both models and all measures, from a stream of its own ("replicate" and its number). The intervals speak of
  * other rows of this kind, never of other trainings. n >= 2. Errors as eval.h. O(nK + resamples n). */

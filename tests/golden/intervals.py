@@ -1,5 +1,5 @@
 # Paired tests and intervals of scipy. SPDX-License-Identifier: MIT
-# python tests/golden/statistics.py > tests/golden/statistics.lua
+# python tests/golden/intervals.py > tests/golden/intervals.lua
 import numpy as np, scipy, scipy.stats as st
 rng = np.random.default_rng(11)
 np.set_printoptions(legacy="1.25")
@@ -34,7 +34,7 @@ for name, x in samples.items():
                     boots.append(f'{{ "{stat}", "{method.lower()}", {level}, {float(ci.low)!r}, {float(ci.high)!r}, {float(f(x))!r}, {T(res.bootstrap_distribution) if method == "BCa" and level == .95 else "false"}, {T(jack) if method == "BCa" and level == .95 else "false"} }}')
     ti = st.t.interval(.9, len(x) - 1, x.mean(), x.std(ddof=1) / np.sqrt(len(x))) if len(x) > 1 else (0, 0)
     out.append(f'  {name} = {{ x = {T(x)}, wilcoxon = {{ {", ".join(rows)} }}, t = {T(ti)},\n    bootstrap = {{ {", ".join(boots)} }} }},')
-print(f"-- numpy {np.__version__}, scipy {scipy.__version__}; made by statistics.py")
+print(f"-- numpy {np.__version__}, scipy {scipy.__version__}; made by intervals.py")
 print("return { samples = {\n" + "\n".join(out) + "\n},")
 rows = []
 for k, n, p in ((3, 15, .1), (0, 10, .5), (10, 10, .5), (7, 20, .5), (10, 20, .5), (51, 235, 1 / 6), (1, 1000, .002), (500300, 1000000, .5), (4, 9, 0.), (9, 9, 1.), (12, 100, .1), (20, 30, .9), (1, 2, .5), (300, 1000, .31)):
