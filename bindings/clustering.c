@@ -38,8 +38,9 @@ static int silhouette(lua_State *L) {
   return 1;
 }
 
-/* kmeans(features, clusters, metric, restarts, iterations, rng, starts or nil): clusters of the rows (from 0), centres, inertia, iterations, whether it converged.
- * Each restart has a stream of its own; the first of the least inertia is kept. Centres of "euclidean" lie in the space of the features, of "cosine" in that of unit vectors. */
+/* kmeans(features, clusters, metric, restarts, iterations, rng, starts or nil): clusters of the rows (from 0), centres, inertia, iterations, whether it
+ * converged. Each restart has a stream of its own; the first of the least inertia is kept. Centres of "euclidean" lie in the space of the features, of
+ * "cosine" in that of unit vectors. */
 static int kmeans(lua_State *L) {
   ls_err err;
   ls_kmeans best = {.inertia = INFINITY}, run;

@@ -66,9 +66,26 @@ static void add_tried(lua_State *L, int index, int at, double l2, const ls_probe
   lua_rawseti(L, index, at);
 }
 
-/* probe(train, labels, test, labels, validation or nil, labels or nil, grid, standardise, tolerance, iterations, by accuracy):
- * a table (accuracy, nll, l2, …), what was tried (one row for each l2, in the order of the grid), logits of the test rows, classes (their columns), weight, bias (in the features' own units).
- * Each l2 starts where the one before has ended. */
+/* Pushes weight (K,D) and bias (1,K) for the features as they are, and the classes. */
+static void push_weights(lua_State *L, const lsb_groups *train, int32_t d, const double *best, const double *mean, const double *scale) {
+  int32_t k = train->count;
+  lsb_tensor *weight = lsb_new_matrix(L, "probe", k, d), *bias = lsb_new_matrix(L, "probe", 1, k);
+  lsb_labels *classes = lsb_new_labels(L, "probe", (size_t)k);
+  for (int32_t c = 0; c < k; c++) {
+    const double *w = best + (size_t)c * ((size_t)d + 1);
+    double offset = w[d];
+    for (int32_t j = 0; j < d; j++) {
+      weight->view.data[(size_t)c * (size_t)d + (size_t)j] = (float)(w[j] * scale[j]);
+      offset -= w[j] * scale[j] * mean[j];
+    }
+    bias->view.data[c] = (float)offset;
+    classes->values[c] = train->names[c];
+  }
+}
+
+/* probe(train, labels, test, labels, validation or nil, labels or nil, grid, standardise, tolerance, iterations, by accuracy): a table (accuracy, nll, l2,
+ * …), what was tried (one row for each l2, in the order of the grid), logits of the test rows, classes (their columns), weight, bias (in the features' own
+ * units). Each l2 starts where the one before has ended. */
 static int probe(lua_State *L) {
   enum { TRAIN = 1, TEST = 3, VALIDATION = 5, GRID = 7, STANDARDISE, TOLERANCE, ITERATIONS, BY_ACCURACY };
   ls_err err;
@@ -111,25 +128,15 @@ static int probe(lua_State *L) {
     kept = fit;
     memcpy(best, weights, size * sizeof *best);
   }
-  lsb_tensor *logits = lsb_new_matrix(L, "probe", test.rows, k), *weight = lsb_new_matrix(L, "probe", k, d), *bias = lsb_new_matrix(L, "probe", 1, k);
-  lsb_labels *classes = lsb_new_labels(L, "probe", (size_t)k);
-  int first_answer = lua_gettop(L) - 3;
+  lsb_tensor *logits = lsb_new_matrix(L, "probe", test.rows, k);
   ls_probe_judge(test.rows, d, test.points, test.group, k, best, judging, lsb_as_matrix(logits), &accuracy, &nll);
-  for (int32_t c = 0; c < k; c++) {
-    const double *w = best + (size_t)c * ((size_t)d + 1);
-    double offset = w[d];
-    for (int32_t j = 0; j < d; j++) {
-      weight->view.data[(size_t)c * (size_t)d + (size_t)j] = (float)(w[j] * scale[j]);
-      offset -= w[j] * scale[j] * mean[j];
-    }
-    bias->view.data[c] = (float)offset;
-    classes->values[c] = train.names[c];
-  }
   const lsb_field fields[] = {{"accuracy", accuracy}, {"nll", nll}, {"l2", chosen}, {"objective", kept.objective}, {"gradient", kept.gradient},
                               {"iterations", kept.iterations}, {"converged", kept.converged}, {"classes", k}};
   LSB_PUSH_FIELDS(L, fields);
+  lua_insert(L, -2); /* before the logits */
   lua_pushvalue(L, tried);
-  for (int i = 0; i < 4; i++) lua_pushvalue(L, first_answer + i);
+  lua_insert(L, -2);
+  push_weights(L, &train, d, best, mean, scale);
   return 6;
 }
 

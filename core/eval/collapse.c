@@ -17,7 +17,8 @@ enum { PANEL = 4096 }; /* rows that are made double at a time */
 
 static int32_t panel_rows(ls_cmat x) { return x.rows < PANEL ? x.rows : PANEL; }
 
-/* means (K,d), centred means or weights (2K,d), right vectors (r,d), singular values (r), centre (d), norms (K), panel (P,d), products (P,max(K,r)), sizes (K), LAPACK's */
+/* means (K,d), centred means or weights (2K,d), right vectors (r,d), singular values (r), centre (d), norms (K), panel (P,d), products (P,max(K,r)), sizes
+ * (K), LAPACK's */
 size_t ls_collapse_scratch(ls_cmat x, int32_t classes) {
   size_t d = (size_t)x.cols, k = (size_t)classes, r = k < d ? k : d, p = (size_t)panel_rows(x);
   if (80.0 * (double)k * (double)d > 0x1p46) return LS_TOO_MUCH;

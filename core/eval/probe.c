@@ -130,63 +130,75 @@ size_t ls_probe_scratch(int32_t n, int32_t d, int32_t classes) {
   return ((4 + 2 * PAIRS) * size + (size_t)n * ((size_t)classes + 1)) * sizeof(double);
 }
 
+typedef struct point {
+  double *weights, *gradient, value;
+} point;
+
+/* From `at` along the direction to a point of the weak Wolfe conditions, in `tried`: by doubling, then by bisection. False where rounding leaves none. */
+static bool search(const problem *p, const point *at, const double *direction, double slope, double step, int32_t size, point *tried, int32_t *sweeps) {
+  double low = 0.0, high = INFINITY;
+  for (int halving = 0; halving < MOST_HALVINGS; halving++) {
+    for (int32_t i = 0; i < size; i++) tried->weights[i] = at->weights[i] + step * direction[i];
+    tried->value = objective(p, tried->weights, tried->gradient);
+    ++*sweeps;
+    if (!(tried->value <= at->value + 1e-4 * step * slope + 1e-15 * fabs(at->value)))
+      high = step;
+    else if (ls_dot(tried->gradient, direction, size) < 0.9 * slope)
+      low = step;
+    else
+      return true;
+    step = isinf(high) ? 2.0 * low : 0.5 * (low + high);
+  }
+  return false;
+}
+
+/* Keeps the pair of a step, where it bends upwards. */
+static void remember(history *h, const point *from, const point *to, int32_t size) {
+  double *step = h->step[h->next], *change = h->change[h->next];
+  for (int32_t i = 0; i < size; i++) {
+    step[i] = to->weights[i] - from->weights[i];
+    change[i] = to->gradient[i] - from->gradient[i];
+  }
+  double product = ls_dot(step, change, size);
+  if (!(product > 0.0)) return;
+  h->inverse[h->next] = 1.0 / product;
+  h->next = (h->next + 1) % PAIRS;
+  if (h->count < PAIRS) h->count++;
+}
+
 ls_status ls_probe_fit(int32_t n, int32_t d, const double *points, const int32_t *group, int32_t classes, const ls_probe_options *o, void *scratch, double *weights,
                        ls_probe *out, ls_err *err) {
   if (!(o->l2 >= 0.0) || isinf(o->l2)) return ls_fail(err, LS_ERANGE, "l2 is %g, allowed is any finite number from 0", o->l2);
   if (!(o->tolerance > 0.0)) return ls_fail(err, LS_ERANGE, "tolerance is %g, allowed is above 0", o->tolerance);
   if ((double)classes * (d + 1.0) > INT32_MAX) return ls_fail(err, LS_ESHAPE, "%d classes of %d columns are too many weights", classes, d);
   int32_t size = classes * (d + 1);
-  double *gradient = scratch, *direction = gradient + size, *tried = direction + size, *tried_gradient = tried + size, *room = tried_gradient + size;
+  double *gradient = scratch, *direction = gradient + size, *room = direction + 3 * (size_t)size, *logits = room + (size_t)(2 * PAIRS) * (size_t)size;
+  point at = {weights, gradient, 0.0}, tried = {direction + size, direction + 2 * (size_t)size, 0.0};
   history h = {.count = 0};
   for (int i = 0; i < PAIRS; i++) {
     h.step[i] = room + (size_t)(2 * i) * (size_t)size;
     h.change[i] = h.step[i] + size;
   }
-  double *logits = room + (size_t)(2 * PAIRS) * (size_t)size;
   problem p = {n, d, classes, points, group, o->l2, logits, logits + (size_t)n * (size_t)classes};
   ls_probe r = {.sweeps = 1};
-  double value = objective(&p, weights, gradient);
+  at.value = objective(&p, at.weights, at.gradient);
 
-  while (!(r.converged = largest(gradient, size) <= o->tolerance) && r.iterations < o->iterations) {
-    direction_of(&h, gradient, size, direction);
-    double slope = ls_dot(direction, gradient, size), low = 0.0, high = INFINITY, step = h.count > 0 ? 1.0 : fmin(1.0, 1.0 / sqrt(ls_dot(gradient, gradient, size)));
-    if (!(slope < 0.0)) { /* rounding has spoilt the pairs: begin again with the gradient */
-      if (h.count == 0) break;
+  while (!(r.converged = largest(at.gradient, size) <= o->tolerance) && r.iterations < o->iterations) {
+    direction_of(&h, at.gradient, size, direction);
+    double slope = ls_dot(direction, at.gradient, size), step = h.count > 0 ? 1.0 : fmin(1.0, 1.0 / sqrt(ls_dot(at.gradient, at.gradient, size)));
+    if (!(slope < 0.0) && h.count > 0) { /* rounding has spoilt the pairs: begin again with the gradient */
       h.count = h.next = 0;
       continue;
     }
-    double tried_value = value;
-    bool found = false;
-    for (int halving = 0; halving < MOST_HALVINGS && !found; halving++) {
-      for (int32_t i = 0; i < size; i++) tried[i] = weights[i] + step * direction[i];
-      tried_value = objective(&p, tried, tried_gradient);
-      r.sweeps++;
-      if (!(tried_value <= value + 1e-4 * step * slope + 1e-15 * fabs(value)))
-        high = step;
-      else if (ls_dot(tried_gradient, direction, size) < 0.9 * slope)
-        low = step;
-      else
-        found = true;
-      if (!found) step = isinf(high) ? 2.0 * low : 0.5 * (low + high);
-    }
-    if (!found) break;
+    if (!(slope < 0.0) || !search(&p, &at, direction, slope, step, size, &tried, &r.sweeps)) break;
     r.iterations++;
-    double product = 0.0;
-    for (int32_t i = 0; i < size; i++) {
-      h.step[h.next][i] = tried[i] - weights[i];
-      h.change[h.next][i] = tried_gradient[i] - gradient[i];
-      product += h.step[h.next][i] * h.change[h.next][i];
-    }
-    memcpy(weights, tried, (size_t)size * sizeof *weights);
-    memcpy(gradient, tried_gradient, (size_t)size * sizeof *gradient);
-    value = tried_value;
-    if (!(product > 0.0)) continue;
-    h.inverse[h.next] = 1.0 / product;
-    h.next = (h.next + 1) % PAIRS;
-    if (h.count < PAIRS) h.count++;
+    remember(&h, &at, &tried, size);
+    memcpy(at.weights, tried.weights, (size_t)size * sizeof *weights);
+    memcpy(at.gradient, tried.gradient, (size_t)size * sizeof *gradient);
+    at.value = tried.value;
   }
-  r.objective = value;
-  r.gradient = largest(gradient, size);
+  r.objective = at.value;
+  r.gradient = largest(at.gradient, size);
   *out = r;
   return LS_OK;
 }

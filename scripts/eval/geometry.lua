@@ -26,19 +26,20 @@ end
 geometry.geometry = public("ls.eval.geometry", {
   page = "representation",
   doc = [[How the rows of each class lie, by cosine and by Euclid:
-- class_separation (R²), within, between, total: of cosine distances 1 - cos, classes with equal weight, pairs of a row with itself included: within is the mean
-distance of two rows of a class, between that of rows of two different classes, total that over all pairs of classes, and R² = 1 - within/total, 0 … 1 (Kornblith et al. 2021);
-- within_trace, between_trace, trace_ratio: tr Sw = mean |x - mu_y|², tr Sb = mean over classes |mu_k - mu|², mu the mean of the class means, and their ratio. Traces are in the
-square of the features' unit: never compare them between models, compare the ratio;
+- class_separation (R²), within, between, total: of cosine distances 1 - cos, classes with equal weight, pairs of a row with itself included: within is the
+mean distance of two rows of a class, between that of rows of two different classes, total that over all pairs of classes, and R² = 1 - within/total, 0 … 1
+(Kornblith et al. 2021);
+- within_trace, between_trace, trace_ratio: tr Sw = mean |x - mu_y|², tr Sb = mean over classes |mu_k - mu|², mu the mean of the class means, and their ratio.
+Traces are in the square of the features' unit: never compare them between models, compare the ratio;
 - cdnv: mean over pairs of classes of (v_k + v_l)/(2|mu_k - mu_l|²), v the variance of a class (Galanti et al. 2022);
-- alignment: mean squared distance of two different rows of a class at unit length; uniformity: log of the mean of exp(-2|u_i - u_j|²) over all pairs of rows at unit length
-(Wang and Isola 2020), of at most `sample` rows; both fall when the representation gets better;
-- effective_rank: exp of the entropy of the singular values over their sum (Roy and Vetterli 2007), of the features as they are; effective_rank_centred: of the features less their mean;
-participation_ratio: (sum s²)²/sum s⁴ of these, s² the variances along the axes;
+- alignment: mean squared distance of two different rows of a class at unit length; uniformity: log of the mean of exp(-2|u_i - u_j|²) over all pairs of rows
+at unit length (Wang and Isola 2020), of at most `sample` rows; both fall when the representation gets better;
+- effective_rank: exp of the entropy of the singular values over their sum (Roy and Vetterli 2007), of the features as they are; effective_rank_centred: of
+the features less their mean; participation_ratio: (sum s²)²/sum s⁴ of these, s² the variances along the axes;
 - norm: mean length of a row; classes: how many occur.
 
-Features of equal direction have R² 0; with one class R², between and cdnv are 0; where class means coincide trace_ratio and cdnv are infinite (0 where nothing spreads).
-O(N·D² + D³ + sample²·D).]],
+Features of equal direction have R² 0; with one class R², between and cdnv are 0; where class means coincide trace_ratio and cdnv are infinite (0 where
+nothing spreads). O(N·D² + D³ + sample²·D).]],
   errors = "a row of zeros (it has no direction), a NaN or infinite number, fewer than 2 rows", returns = "a flat table of numbers",
   example = "local g = ls.eval.geometry(embeddings, embedding_labels)\nprint(g.class_separation, g.trace_ratio, g.effective_rank)",
   features, labels,
@@ -58,7 +59,8 @@ end)
 
 public("ls.eval.uniformity", {
   page = "representation",
-  doc = "log of the mean over pairs of different rows of exp(-t |u_i - u_j|²), u the rows at unit length: 0 where all point the same way, lower the more evenly they cover the sphere (Wang and Isola 2020). O(N²·D)",
+  doc = [[log of the mean over pairs of different rows of exp(-t |u_i - u_j|²), u the rows at unit length: 0 where all point the same way, lower the more evenly they
+cover the sphere (Wang and Isola 2020). O(N²·D)]],
   errors = "a row of zeros, a NaN or infinite number, fewer than 2 rows", returns = "a number",
   example = "print(ls.eval.uniformity(embeddings, { t = 2 }))", features,
   options = { t = { type = "number", default = 2, above = 0, below = math.huge, doc = "how far a pair reaches" } },
@@ -76,8 +78,7 @@ public("ls.eval.neural_collapse", {
   page = "representation",
   doc = [[The four measures of neural collapse (Papyan, Han and Donoho 2020), each 0 where it is complete. c_k are the class means less the mean of the class means:
 - nc1: tr(Sw pinv(Sb))/K, the pseudo-inverse over the rank of Sb, at most K-1 (`rank`);
-- nc2_norms: standard deviation over mean of |c_k|; nc2_angles: mean over pairs of |cos(c_k, c_l) + 1/(K-1)|;
-with `weight`, the last layer's, also
+- nc2_norms: standard deviation over mean of |c_k|; nc2_angles: mean over pairs of |cos(c_k, c_l) + 1/(K-1)|; with `weight`, the last layer's, also
 - nc2_weight_norms, nc2_weight_angles: the same of its rows; nc3: |W/|W| - M/|M||², M the c_k as rows, Frobenius norms, 0 … 4;
 - nc4: share of rows whose largest logit is at another class than the nearest class mean (ties to the lower class).
 
@@ -96,8 +97,9 @@ end)
 
 public("ls.eval.cka", {
   page = "representation",
-  doc = [[Linear centred kernel alignment of two representations of the same rows (Kornblith et al. 2019): |B'A|²/(|A'A|·|B'B|), columns centred, Frobenius norms. 1 where they are equal up to
-rotation and one factor, 0 where no direction of one follows one of the other; with few rows it is far above 0 for unrelated features, too: compare with a second seed. O(N·D²)]],
+  doc = [[Linear centred kernel alignment of two representations of the same rows (Kornblith et al. 2019): |B'A|²/(|A'A|·|B'B|), columns centred, Frobenius norms. 1
+where they are equal up to rotation and one factor, 0 where no direction of one follows one of the other; with few rows it is far above 0 for unrelated
+features, too: compare with a second seed. O(N·D²)]],
   errors = "numbers of rows that differ, features that are constant, a NaN or infinite number", returns = "a number, 0 … 1",
   example = "print(ls.eval.cka(embeddings, embeddings * 3))   -- 1",
   { "a", type = "tensor", doc = "N×D" }, { "b", type = "tensor", doc = "N×E, row i of the same example" },
@@ -105,8 +107,8 @@ rotation and one factor, 0 where no direction of one follows one of the other; w
 
 public("ls.eval.projection", {
   page = "representation",
-  doc = [[The plane of Müller et al. 2019: through the last layer's weights of three classes, at which the rows of these classes are shown. The first axis leads from the first to the second
-template. Its figures need the rows of training and test set side by side. O(N·D)]],
+  doc = [[The plane of Müller et al. 2019: through the last layer's weights of three classes, at which the rows of these classes are shown. The first axis leads from
+the first to the second template. Its figures need the rows of training and test set side by side. O(N·D)]],
   errors = "classes that are not three different ones of the weight, weights on one line, none of the rows of these classes, a NaN or infinite number",
   returns = "a table: points (a tensor M×2), labels (M), rows (their positions from 1), templates (3×2), classes",
   example = "local shown = ls.eval.projection(embeddings, embedding_labels, model[#model].weight, { 0, 1, 2 })\nprint(shown.points:shape()[1], shown.templates)",
@@ -129,9 +131,9 @@ end)
 
 public("ls.eval.mutual_information", {
   page = "representation",
-  doc = [[How much a number that a model computes from an augmented image (the difference of two logits) tells of which image it was, in nats (Müller et al. 2019, §4): each image's numbers are
-taken as normal around their mean, with one variance for all. Row i holds the numbers of image i under each augmentation. At most log N. With few draws the estimate is
-biased and can be below 0 (-0.14 for five draws that tell nothing): give all 25 shifts by up to two pixels. O(N²·L)]],
+  doc = [[How much a number that a model computes from an augmented image (the difference of two logits) tells of which image it was, in nats (Müller et al. 2019, §4):
+each image's numbers are taken as normal around their mean, with one variance for all. Row i holds the numbers of image i under each augmentation. At most log
+N. With few draws the estimate is biased and can be below 0 (-0.14 for five draws that tell nothing): give all 25 shifts by up to two pixels. O(N²·L)]],
   errors = "a NaN or infinite number, fresh draws of another number of rows", returns = "a number, nats",
   example = "print(ls.eval.mutual_information(ls.tensor.randn(20, 25, { rng = rng })))   -- near 0",
   { "draws", type = "tensor", doc = "N×L" },
@@ -140,9 +142,9 @@ biased and can be below 0 (-0.14 for five draws that tell nothing): give all 25 
 
 public("ls.eval.logits", {
   page = "representation",
-  doc = [[What logits look like, as means over rows: norm |z|, centred_norm |z - mean z|, true_gap z_y - mean z (what smoothing pulls together), top_gap max z - mean z (what MaxSup pulls together), margin
-z_y - max of the others (below 0 where the row is wrong), top_margin largest less second largest, deviation: standard deviation of the wrong classes' logits (near 0 under
-smoothing). Masked classes (-inf) are left out. O(N·K)]],
+  doc = [[What logits look like, as means over rows: norm |z|, centred_norm |z - mean z|, true_gap z_y - mean z (what smoothing pulls together), top_gap max z - mean z
+(what MaxSup pulls together), margin z_y - max of the others (below 0 where the row is wrong), top_margin largest less second largest, deviation: standard
+deviation of the wrong classes' logits (near 0 under smoothing). Masked classes (-inf) are left out. O(N·K)]],
   errors = "a label that is no class, a NaN or +inf logit, fewer than 2 classes in a row", returns = "a flat table of numbers",
   example = "local l = ls.eval.logits(logits, labels)\nprint(l.true_gap, l.margin)",
   { "logits", type = "tensor", doc = "N×K" }, { "labels", type = "labels", doc = "N classes, 0 … K-1" },

@@ -49,15 +49,18 @@ end
 
 return public("ls.eval.probe", {
   page = "representation",
-  doc = [[The linear probe: multinomial logistic regression from features to classes, judged on other rows; what a linear layer can read from a representation that is not trained further. Features of the same data
-set tell of the classes trained on, those of another of transfer.
+  doc = [[The linear probe: multinomial logistic regression from features to classes, judged on other rows; what a linear layer can read from a representation that is
+not trained further. Features of the same data set tell of the classes trained on, those of another of transfer.
 
-The objective is the mean of -log p_y plus l2/2·|W|², intercepts free (scikit-learn's C is 1/(N·l2)), minimised in double by L-BFGS until the gradient's largest entry is below `tolerance`. Features are standardised by
-the mean and standard deviation of the training rows. Of several l2 the one that is best on the validation rows is taken: by accuracy (ties by nll, then the stronger), or by nll. A share as `validation` is taken
-from the training rows by class, and the chosen l2 is fitted again on all of them; without validation l2 must be one number. Deterministic. O(N·D·K) a sweep.]],
-  errors = "features of other widths, a label in test or validation of which no row was trained on, fewer than 2 classes, a NaN or infinite number, several l2 without validation",
-  returns = [[a table: accuracy and nll on the test rows, l2, iterations, converged, gradient (its largest entry), objective, classes (labels, in the order of the columns), logits (a tensor, test rows × classes), weight and
-bias (in the features' own units), tried (for each l2: l2, accuracy and nll on validation, iterations, converged)]],
+The objective is the mean of -log p_y plus l2/2·|W|², intercepts free (scikit-learn's C is 1/(N·l2)), minimised in double by L-BFGS until the gradient's
+largest entry is below `tolerance`. Features are standardised by the mean and standard deviation of the training rows. Of several l2 the one that is best on
+the validation rows is taken: by accuracy (ties by nll, then the stronger), or by nll. A share as `validation` is taken from the training rows by class, and
+the chosen l2 is fitted again on all of them; without validation l2 must be one number. Deterministic. O(N·D·K) a sweep.]],
+  errors = [[features of other widths, a label in test or validation of which no row was trained on, fewer than 2 classes, a NaN or infinite number, several l2 without
+validation]],
+  returns = [[a table: accuracy and nll on the test rows, l2, iterations, converged, gradient (its largest entry), objective, classes (labels, in the order of the columns),
+logits (a tensor, test rows × classes), weight and bias (in the features' own units), tried (for each l2: l2, accuracy and nll on validation, iterations,
+converged)]],
   example = [[local r = ls.eval.probe(model:features(data.train.x), data.train.y, model:features(data.test.x), data.test.y, { validation = 0.25 })
 print(r.accuracy, r.l2, r.converged)]],
   { "train_features", type = "tensor", doc = "N×D" }, { "train_labels", type = "labels", doc = "N classes, any integers" },

@@ -35,9 +35,12 @@ end
 local other = { "others", type = "table", optional = true, doc = "as many numbers: then values - others, pair by pair" }
 
 public("ls.stats.t_interval", {
-  doc = [[Student's t interval of the mean: mean ± t·s/√n. With few values it holds the truth often enough only where they are near normal, as paired differences of training runs are and losses of
-rows are not: below 50 that must be said, by `normal = true`. Of zeros and ones it holds too seldom: `ls.stats.proportion_interval` serves. The measured coverage is in [statistics](../statistics.md). O(n)]],
-  errors = "fewer than 2 values, fewer than 50 without normal, values that are 0 and 1 alone, a NaN or infinite one", returns = "a table: mean, deviation (n - 1), low, high, n", example = "local r = ls.stats.t_interval({ 0.91, 0.92, 0.90, 0.93 }, nil, { normal = true })\nprint(r.low, r.high)",
+  doc = [[Student's t interval of the mean: mean ± t·s/√n. With few values it holds the truth often enough only where they are near normal, as paired differences of
+training runs are and losses of rows are not: below 50 that must be said, by `normal = true`. Of zeros and ones it holds too seldom:
+`ls.stats.proportion_interval` serves. The measured coverage is in [statistics](../statistics.md). O(n)]],
+  errors = "fewer than 2 values, fewer than 50 without normal, values that are 0 and 1 alone, a NaN or infinite one",
+  returns = "a table: mean, deviation (n - 1), low, high, n",
+  example = "local r = ls.stats.t_interval({ 0.91, 0.92, 0.90, 0.93 }, nil, { normal = true })\nprint(r.low, r.high)",
   values, other, options = { level = level, normal = { type = "boolean", default = false, doc = "the values are near normal: then 2 are enough" } },
 }, function(x, y, o)
   local d = differences("t_interval", x, y)
@@ -75,8 +78,9 @@ local function of_function(x, f, o, stream)
 end
 
 public("ls.stats.bootstrap", {
-  doc = [[Bootstrap interval of a statistic of n values: bca (bias-corrected and accelerated, Efron 1987), percentile or basic. Below 50 values it holds the truth too seldom: that is an error.
-For near-normal values `t_interval` serves. Each resample has a stream of its own, so that threads make no difference. O(resamples·n).]],
+  doc = [[Bootstrap interval of a statistic of n values: bca (bias-corrected and accelerated, Efron 1987), percentile or basic. Below 50 values it holds the truth too
+seldom: that is an error. For near-normal values `t_interval` serves. Each resample has a stream of its own, so that threads make no difference.
+O(resamples·n).]],
   errors = "fewer than 50 values, of bca of a median, a deviation or an interquartile mean more than 10000 (percentile has no limit), a NaN or infinite one",
   returns = "a table: estimate, low, high, error (the standard error), n, method, resamples",
   example = "local x = {}\nfor i = 1, 60 do x[i] = rng:normal() end\nlocal r = ls.stats.bootstrap(x, { statistic = \"median\", resamples = 1999 })\nprint(r.estimate, r.low, r.high)",
@@ -103,16 +107,18 @@ For near-normal values `t_interval` serves. Each resample has a stream of its ow
 end)
 
 public("ls.stats.wilcoxon", {
-  doc = [[Wilcoxon's signed-rank test that differences are symmetric around 0. Up to 100 ranked differences the p value is exact, ties included; above, the normal approximation with the variance that ties
-leave, without correction for continuity (scipy's).]],
+  doc = [[Wilcoxon's signed-rank test that differences are symmetric around 0. Up to 100 ranked differences the p value is exact, ties included; above, the normal
+approximation with the variance that ties leave, without correction for continuity (scipy's).]],
   errors = "no value, numbers of values that differ, a NaN or infinite one",
-  returns = "a table: p, positive and negative (the rank sums), statistic (the smaller), z, rank_biserial ((positive - negative)/(positive + negative)), used (differences that are not 0), exact",
+  returns = [[a table: p, positive and negative (the rank sums), statistic (the smaller), z, rank_biserial ((positive - negative)/(positive + negative)), used (differences
+that are not 0), exact]],
   example = "print(ls.stats.wilcoxon({ 125, 115, 130, 140 }, { 110, 122, 125, 120 }).p)", values, other,
   options = { alternative = alternative, zero_method = { type = "string", default = "wilcox", choices = { "wilcox", "pratt" }, doc = "differences of 0 are dropped, or ranked and then dropped" } },
 }, function(x, y, o) return c.wilcoxon(differences("wilcoxon", x, y), o.zero_method, o.alternative) end)
 
 public("ls.stats.mcnemar", {
-  doc = "McNemar's test of two classifiers on the same rows, from how many rows only the one and only the other has right: the exact binomial p value and the mid-p value, which is not conservative (Fagerland et al. 2013). Two-sided; 1 where the counts are equal.",
+  doc = [[McNemar's test of two classifiers on the same rows, from how many rows only the one and only the other has right: the exact binomial p value and the mid-p
+value, which is not conservative (Fagerland et al. 2013). Two-sided; 1 where the counts are equal.]],
   errors = "a count below 0", returns = "a table: p, mid_p", example = "print(ls.stats.mcnemar(10, 25).mid_p)",
   { "only_a", type = "integer", min = 0, max = 2^40, doc = "rows that only the first has right" }, { "only_b", type = "integer", min = 0, max = 2^40, doc = "rows that only the second has right" },
 }, function(a, b)
@@ -138,7 +144,8 @@ public("ls.stats.proportion_interval", {
 end)
 
 public("ls.stats.effect_size", {
-  doc = "How large paired differences are: d, their mean over their standard deviation (paired Cohen's d), and superiority, the share above 0 plus half of those that are 0.",
+  doc = [[How large paired differences are: d, their mean over their standard deviation (paired Cohen's d), and superiority, the share above 0 plus half of those that
+are 0.]],
   errors = "fewer than 2 values, numbers of values that differ, a NaN or infinite one", returns = "a table: d, superiority",
   example = "print(ls.stats.effect_size({ 3, 4, 6 }, { 2, 4, 4 }).d)", values, other,
 }, function(x, y)
@@ -147,12 +154,14 @@ public("ls.stats.effect_size", {
 end)
 
 public("ls.stats.holm", {
-  doc = "p values adjusted for their number by Holm (1979): the chance of any false rejection is held.", returns = "a table of numbers in the same order", errors = "a number outside 0 … 1",
+  doc = "p values adjusted for their number by Holm (1979): the chance of any false rejection is held.",
+  returns = "a table of numbers in the same order", errors = "a number outside 0 … 1",
   example = "local p = ls.stats.holm{ 0.01, 0.04, 0.03 }   -- 0.03, 0.06, 0.06", { "p", type = "table", doc = "p values" },
 }, function(p) return c.holm(p) end)
 
 public("ls.stats.benjamini_hochberg", {
-  doc = "p values adjusted for their number by Benjamini and Hochberg (1995): the expected share of false ones among the rejections is held, where the tests are independent or positively dependent.",
+  doc = [[p values adjusted for their number by Benjamini and Hochberg (1995): the expected share of false ones among the rejections is held, where the tests are
+independent or positively dependent.]],
   returns = "a table of numbers in the same order", errors = "a number outside 0 … 1",
   example = "local p = ls.stats.benjamini_hochberg{ 0.01, 0.04, 0.03 }   -- 0.03, 0.04, 0.04", { "p", type = "table", doc = "p values" },
 }, function(p) return c.benjamini_hochberg(p) end)

@@ -37,9 +37,9 @@ typedef struct ls_kmeans {
   bool converged;     /* no row changed its cluster */
 } ls_kmeans;
 
-/* One run of Lloyd's algorithm from centres by greedy k-means++ (Arthur and Vassilvitskii 2007; of 2 + log K candidates the one that lowers the inertia most, as
- * scikit-learn), drawn from rng; starts (K,d) instead of them where not NULL. A cluster without rows takes the row farthest from its centre. centres (K,d), cluster (n).
- * O(n K d) each iteration. Restarts are the caller's: each with its own stream, the least inertia kept. */
+/* One run of Lloyd's algorithm from centres by greedy k-means++ (Arthur and Vassilvitskii 2007; of 2 + log K candidates the one that lowers the inertia most,
+ * as scikit-learn), drawn from rng; starts (K,d) instead of them where not NULL. A cluster without rows takes the row farthest from its centre. centres
+ * (K,d), cluster (n). O(n K d) each iteration. Restarts are the caller's: each with its own stream, the least inertia kept. */
 size_t ls_kmeans_scratch(int32_t n, int32_t d, int32_t clusters);
 ls_status ls_kmeans_run(int32_t n, int32_t d, const double *points, const ls_kmeans_options *o, const double *starts, ls_rng *rng, void *scratch, double *centres,
                         int32_t *cluster, ls_kmeans *out, ls_err *err);
@@ -51,8 +51,8 @@ typedef struct ls_agreement {
   double mutual_information, entropy_a, entropy_b; /* nats */
 } ls_agreement;
 
-/* a (n) in 0 … ca-1, b (n) in 0 … cb-1, every number used. Limits as scikit-learn: two trivial partitions (one part each, or n parts each) agree perfectly. O(n + ca cb + the expectation's
- * O(n min(ca,cb))). */
+/* a (n) in 0 … ca-1, b (n) in 0 … cb-1, every number used. Limits as scikit-learn: two trivial partitions (one part each, or n parts each) agree perfectly.
+ * O(n + ca cb + the expectation's O(n min(ca,cb))). */
 size_t ls_agreement_scratch(int32_t n, int32_t ca, int32_t cb);
 ls_status ls_agree(int32_t n, const int32_t *a, int32_t ca, const int32_t *b, int32_t cb, void *scratch, ls_agreement *out, ls_err *err);
 

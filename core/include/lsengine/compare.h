@@ -32,13 +32,9 @@ typedef struct ls_comparison {
   ls_compared accuracy, nll, brier, ece_debiased; /* as ls_evaluation's */
 } ls_comparison;
 
-/* How many rows each interval needs to hold the truth 90 times in a hundred and more at level .95, whatever the models: measured by tools/coverage.lua, shown in docs/statistics.md. The caller leaves out
- * what has fewer. */
-#define LS_COMPARE_LEAST_T 100
-#define LS_COMPARE_LEAST_BCA 200
-
-/* z_a and z_b (n,K) logits, labels 0 … K-1. Each replicate draws n rows, the same for both models and all measures, from a stream of its own ("replicate" and its number). The intervals speak of
- * other rows of this kind, never of other trainings. n >= 2. Errors as eval.h. O(nK + resamples n). */
+/* z_a and z_b (n,K) logits, labels 0 … K-1. Each replicate draws n rows, the same for both models and all measures, from a stream of its own ("replicate" and
+ * its number). The intervals speak of other rows of this kind, never of other trainings. n >= 2, but intervals hold the truth 90
+ * times in a hundred and more, whatever the models, from 100 rows on (BCa from 200): docs/statistics.md. Errors as eval.h. O(nK + resamples n). */
 size_t ls_compare_scratch(int32_t rows, const ls_compare_options *o);
 ls_status ls_compare(ls_cmat z_a, ls_cmat z_b, const int64_t *labels, const ls_compare_options *o, const ls_rng *rng, void *scratch, ls_comparison *out, ls_err *err);
 

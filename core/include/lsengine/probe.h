@@ -10,8 +10,8 @@
 extern "C" {
 #endif
 
-/* Mean and scale (d) of the training rows: scale is 1 over the standard deviation (of n), 1 for a constant column or where not `unit`. sizes: one int64_t of scratch. LS_EVALUE
- * for a number that is NaN or infinite. O(nd). */
+/* Mean and scale (d) of the training rows: scale is 1 over the standard deviation (of n), 1 for a constant column or where not `unit`. sizes: one int64_t of
+ * scratch. LS_EVALUE for a number that is NaN or infinite. O(nd). */
 ls_status ls_probe_scale(ls_cmat x, bool unit, double *mean, double *scale, int64_t *size, ls_err *err);
 void ls_probe_points(ls_cmat x, const double *mean, const double *scale, double *points);
 
@@ -27,8 +27,8 @@ typedef struct ls_probe {
   bool converged;
 } ls_probe;
 
-/* L-BFGS (Liu and Nocedal 1989; ten pairs), steps by bisection to the weak Wolfe conditions, all in double. weights (K, d+1), the intercept last, are the start and the result. group (n) in
- * 0 … K-1. O(ndK) a sweep. The bits do not depend on threads. */
+/* L-BFGS (Liu and Nocedal 1989; ten pairs), steps by bisection to the weak Wolfe conditions, all in double. weights (K, d+1), the intercept last, are the
+ * start and the result. group (n) in 0 … K-1. O(ndK) a sweep. The bits do not depend on threads. */
 size_t ls_probe_scratch(int32_t n, int32_t d, int32_t classes);
 ls_status ls_probe_fit(int32_t n, int32_t d, const double *points, const int32_t *group, int32_t classes, const ls_probe_options *o, void *scratch, double *weights,
                        ls_probe *out, ls_err *err);

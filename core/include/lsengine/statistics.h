@@ -39,7 +39,8 @@ ls_status ls_sign_flip_test(size_t n, const double *x, double margin, double *p,
 /* Holm's adjustment of n p values, in place: monotone, at most 1. `scratch` holds 2n size_t. O(n log n). */
 void ls_holm(size_t n, double *p, size_t *scratch);
 
-/* Benjamini and Hochberg's adjustment (1995), in place: the false discovery rate at which each would be called; monotone, at most 1. scratch: 2n size_t. O(n log n). */
+/* Benjamini and Hochberg's adjustment (1995), in place: the false discovery rate at which each would be called; monotone, at most 1. scratch: 2n size_t. O(n
+ * log n). */
 void ls_benjamini_hochberg(size_t n, double *p, size_t *scratch);
 
 /* Pairs that a one-sided paired t test at `level` needs to find a true effect of `effect` standard deviations (> 0) with the
@@ -107,15 +108,17 @@ typedef struct ls_interval {
   double estimate, low, high, error; /* error: standard deviation of the replicates */
 } ls_interval;
 
-/* From the replicates of a bootstrap (sorted in place; spare of the same size) and, for BCa, the n values of the jackknife (each with one row left out): Efron 1987. The acceleration is that of
- * the jackknife; quantiles by linear interpolation, as scipy. Where no replicate lies below (or above) the estimate the bias is taken from half a replicate. */
+/* From the replicates of a bootstrap (sorted in place; spare of the same size) and, for BCa, the n values of the jackknife (each with one row left out):
+ * Efron 1987. The acceleration is that of the jackknife; quantiles by linear interpolation, as scipy. Where no replicate lies below (or above) the estimate
+ * the bias is taken from half a replicate. */
 void ls_bootstrap_interval(size_t count, double *replicates, double *spare, double estimate, size_t n, const double *jackknife, double level, ls_bootstrap_method method,
                            ls_interval *out);
 
 /* The statistic of n values; spare (n) for those that sort. */
 double ls_statistic_of(size_t n, const double *x, ls_statistic statistic, double *spare);
 
-/* Replicate b draws n rows from a stream of its own, spawned from rng by "replicate" and b, so that threads make no difference. LS_ERANGE for n < 2 or fewer than 2 resamples. O(resamples n log n). */
+/* Replicate b draws n rows from a stream of its own, spawned from rng by "replicate" and b, so that threads make no difference. LS_ERANGE for n < 2 or fewer
+ * than 2 resamples. O(resamples n log n). */
 size_t ls_bootstrap_scratch(size_t n, size_t resamples);
 ls_status ls_bootstrap(size_t n, const double *x, ls_statistic statistic, size_t resamples, double level, ls_bootstrap_method method, const ls_rng *rng, void *scratch,
                        ls_interval *out, ls_err *err);
