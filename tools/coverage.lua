@@ -78,12 +78,12 @@ local function plain(title, sizes, interval, statistic)
 end
 
 if o.part == "all" or o.part == "plain" then
-  plain("t interval of a mean", { 5, 10, 20, 50, 200, 1000 }, function(x)
+  plain("t interval of a mean", { 5, 10, 20, 50, 100, 200, 1000 }, function(x)
     local mean, _, half = ceval.describe(x, 0.95)
     return { low = mean - half, high = mean + half }
   end, "mean")
-  local sizes = { 20, 50, 200, 1000 }
-  for _, statistic in ipairs{ "mean", "median", "deviation", "interquartile_mean" } do
+  local sizes = { 20, 50, 100, 200, 500 }
+  for _, statistic in ipairs{ "mean", "median", "interquartile_mean", "deviation" } do
     plain("BCa of the " .. statistic, sizes, bootstrap(statistic, "bca"), statistic)
     plain("percentile of the " .. statistic, sizes, bootstrap(statistic, "percentile"), statistic)
     plain("basic of the " .. statistic, sizes, bootstrap(statistic, "basic"), statistic)

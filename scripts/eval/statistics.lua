@@ -12,7 +12,7 @@ local values = { "values", type = "table", doc = "numbers" }
 local level = { type = "number", default = 0.95, above = 0, below = 1, doc = "the share of such intervals that hold the truth" }
 local alternative = { type = "string", default = "two_sided", choices = { "two_sided", "greater", "less" }, doc = "what speaks against the hypothesis: values that differ, are greater, or less" }
 
-local LEAST = 50 -- values, for intervals of numbers of any distribution: docs/statistics.md has the measured coverage
+local LEAST, LEAST_BOOTSTRAP = 50, 100 -- values, for intervals of numbers of any distribution: docs/statistics.md has the measured coverage
 
 local function binary(x)
   for i = 1, rawlen(x) do if x[i] ~= 0 and x[i] ~= 1 then return false end end
@@ -78,22 +78,24 @@ local function of_function(x, f, o, stream)
 end
 
 public("ls.stats.bootstrap", {
-  doc = [[Bootstrap interval of a statistic of n values: bca (bias-corrected and accelerated, Efron 1987), percentile or basic. Below 50 values it holds the truth too
-seldom: that is an error. For near-normal values `t_interval` serves. Each resample has a stream of its own, so that threads make no difference.
-O(resamples·n).]],
-  errors = "fewer than 50 values, of bca of a median, a deviation or an interquartile mean more than 10000 (percentile has no limit), a NaN or infinite one",
+  doc = [[Bootstrap interval of a statistic of n values: bca (bias-corrected and accelerated, Efron 1987) or percentile. Below 100 values it holds the truth too seldom:
+that is an error; for near-normal values `t_interval` serves. The standard deviation is not offered: with heavy tails its intervals miss far too often at any n. How often
+the interval of a function of one's own holds the truth is not known here. Each resample has a stream of its own, so that threads make no difference. O(resamples·n).]],
+  errors = "fewer than 100 values, of bca of a median or an interquartile mean more than 10000 (percentile has no limit), a NaN or infinite one",
   returns = "a table: estimate, low, high, error (the standard error), n, method, resamples",
-  example = "local x = {}\nfor i = 1, 60 do x[i] = rng:normal() end\nlocal r = ls.stats.bootstrap(x, { statistic = \"median\", resamples = 1999 })\nprint(r.estimate, r.low, r.high)",
+  example = "local x = {}\nfor i = 1, 120 do x[i] = rng:normal() end\nlocal r = ls.stats.bootstrap(x, { statistic = \"median\", resamples = 1999 })\nprint(r.estimate, r.low, r.high)",
   values,
   options = {
-    statistic = { type = "string|callable", default = "mean", choices = { "mean", "median", "deviation", "interquartile_mean" }, doc = "deviation: the standard deviation (n - 1); interquartile_mean: of the values less a quarter at each end; or a function of a table of numbers" },
+    statistic = { type = "string|callable", default = "mean", choices = { "mean", "median", "interquartile_mean" }, doc = "interquartile_mean: of the values less a quarter at each end; or a function of a table of numbers" },
     resamples = { type = "integer", default = 9999, min = 2, max = 10000000, doc = "how many" },
-    level = level, method = { type = "string", default = "bca", choices = { "bca", "percentile", "basic" }, doc = "how the interval is made" },
+    level = level, method = { type = "string", default = "bca", choices = { "bca", "percentile" }, doc = "how the interval is made" },
     rng = { type = "rng", doc = "its stream \"bootstrap\"; without it, that of seed 0" },
   },
 }, function(x, o)
   local n, stream = rawlen(x), random.spawn(o.rng or random.seed(0), "bootstrap")
-  if n < LEAST then public.raise("bootstrap", ("%d values were given, at least %d are required: with fewer the interval misses too often (of near-normal values t_interval serves)"):format(n, LEAST)) end
+  if n < LEAST_BOOTSTRAP then
+    public.raise("bootstrap", ("%d values were given, at least %d are required: with fewer the interval misses too often (of near-normal values t_interval serves)"):format(n, LEAST_BOOTSTRAP))
+  end
   if o.method == "bca" and n > 10000 and o.statistic ~= "mean" and type(o.statistic) == "string" then
     public.raise("bootstrap", ("bca of the %s takes at most 10000 values, %d were given: percentile takes them"):format(o.statistic, n))
   end
