@@ -21,7 +21,7 @@ Paired tests and intervals for numbers that belong together: rows that two model
   { "representation", "Representations: geometry, clustering, linear probe", {}, [[
 What the rows of a representation (N×D: the features of a model's penultimate layer, or embeddings of any other framework) show of their classes. Sums are taken in double and means
 subtracted first, so that an offset of the features costs no digits. Labels are any integers; the classes are those that occur. Numbers depend neither on threads nor on the order of the
-classes.]], { "geometry", "clustering", "probe" } },
+classes. How they compare with scikit-learn, torchmetrics and the definitions is [here](../peers-representation.md).]], { "geometry", "clustering", "probe" } },
   { "augmentation", "Augmentation", { "ls.augment.", "augmentation:" }, [[
 Augmentations change images (N×C×H×W) at random: `augment = ls.augment.shift{ pixels = 2 }` in `ls.train`, or a table of several, which act one after
 the other, before mixing and before labels are softened. Each has a stream of its own, so that an arm without it sees the same batches in the same order. All are O(elements).]], { "augment" } },
