@@ -175,3 +175,38 @@ if o.part == "all" or o.part == "compare" then
     end
   end
 end
+
+-- The difference of two accuracies: every table of who is right, weighed by its probability.
+if o.part == "all" or o.part == "accuracy" then
+  local sizes = { 20, 50, 100, 200, 500 }
+  local function log_factorials(n)
+    local list = { [0] = 0 }
+    for i = 1, n do list[i] = list[i - 1] + math.log(i) end
+    return list
+  end
+  local right, wrong = { 1, 0 }, { 0, 1 }
+  heading("Agresti-Min, difference of accuracy (exact, not simulated); shares that only a, only b has right", sizes)
+  for _, p in ipairs{ { .001, .001 }, { .005, .005 }, { .01, .02 }, { .002, .02 }, { .05, .08 }, { .1, .1 }, { .02, .2 } } do
+    local cells = { ("%g, %g"):format(p[1], p[2]) }
+    for _, n in ipairs(sizes) do
+      local f, total, truth_ = log_factorials(n), 0, p[1] - p[2]
+      local labels, limit = ls.labels((function() local y = {} for i = 1, n do y[i] = 0 end return y end)()), {}
+      for i = 1, 2 do limit[i] = math.min(n, math.ceil(n * p[i] + 6 * math.sqrt(n * p[i]) + 6)) end
+      for b = 0, limit[1] do
+        for k = 0, math.min(limit[2], n - b) do
+          local mass = math.exp(f[n] - f[b] - f[k] - f[n - b - k] + b * math.log(p[1]) + k * math.log(p[2]) + (n - b - k) * math.log(1 - p[1] - p[2]))
+          if mass > 1e-9 then
+            local z1, z2 = {}, {}
+            for i = 1, n do z1[i], z2[i] = (i <= b or i > b + k) and right or wrong, i <= b and wrong or right end
+            local r = ccompare.compare(ls.tensor(z1), ls.tensor(z2), labels, 15, 2, 0.95, ls.rng(1))
+            assert(r.mcnemar.only_a == b and r.mcnemar.only_b == k)
+            if r.accuracy.low <= truth_ and truth_ <= r.accuracy.high then total = total + mass end
+          end
+        end
+      end
+      cells[#cells + 1] = cell(total, 1)
+    end
+    row(table.unpack(cells))
+  end
+  print()
+end
