@@ -1,4 +1,5 @@
 /* The normal, beta and binomial distributions. SPDX-License-Identifier: MIT */
+#include <lsengine/beta.h>
 #include <lsengine/statistics.h>
 
 #include <math.h>

@@ -153,6 +153,8 @@ commands.run = { "run SCRIPT [options]", "runs a Lua script", run_options, funct
   arg = { [0] = rest[1] }
   restrict()
   script(rest[1])
+  local provenance = package.loaded["lsengine.provenance"]
+  if provenance then provenance.finish() end
   local unread = require "lsengine.script_options".unread()
   if unread then
     io.stderr:write(("lsengine: --set %s: the script declares no option with ls.options\n"):format(unread))
