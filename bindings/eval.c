@@ -59,7 +59,7 @@ static int sign_flip_test(lua_State *L) {
 static int holm(lua_State *L) {
   size_t n;
   double *p = check_numbers(L, 1, "holm", 0, &n);
-  size_t *order = lsb_new_scratch(L, "holm", n * sizeof *order);
+  size_t *order = lsb_new_scratch(L, "holm", 2 * n * sizeof *order);
   ls_holm(n, p, order);
   lua_createtable(L, (int)n, 0);
   for (size_t i = 0; i < n; i++) {

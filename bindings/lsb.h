@@ -132,19 +132,24 @@ int lsb_open_autograd(lua_State *L);
 int lsb_open_calibration(lua_State *L);
 int lsb_open_calibrators(lua_State *L);
 int lsb_open_classification(lua_State *L);
+int lsb_open_clustering(lua_State *L);
+int lsb_open_compare(lua_State *L);
 int lsb_open_data(lua_State *L);
 int lsb_open_checkpoint(lua_State *L);
 int lsb_open_eval(lua_State *L);
+int lsb_open_geometry(lua_State *L);
 int lsb_open_loss(lua_State *L);
 int lsb_open_files(lua_State *L);
 int lsb_open_mix(lua_State *L);
 int lsb_open_nn(lua_State *L);
 int lsb_open_json(lua_State *L);
 int lsb_open_penalties(lua_State *L);
+int lsb_open_probe(lua_State *L);
 int lsb_open_program(lua_State *L);
 int lsb_open_random(lua_State *L);
 int lsb_open_schemes(lua_State *L);
 int lsb_open_selective(lua_State *L);
+int lsb_open_statistics(lua_State *L);
 int lsb_open_system(lua_State *L);
 
 /* The list of all binding modules, by the name under which the library requires them ("lsengine.c.tensor"). */

@@ -94,6 +94,86 @@ void ls_gemm(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float bet
   ls_parallel(LS_SITE_MATMUL, blocks, gemm_block, &job);
 }
 
+/* ---- in double ---- */
+
+typedef struct double_job {
+  bool transpose_a, transpose_b, by_rows;
+  int32_t m, n, k, a_stride, b_stride, c_stride;
+  const double *a, *b;
+  double beta, *c;
+} double_job;
+
+enum { DOUBLE_BLOCK = 256 };
+
+static void double_block(void *argument, size_t block) {
+  const double_job *j = argument;
+  int32_t from = (int32_t)block * DOUBLE_BLOCK, whole = j->by_rows ? j->m : j->n, size = whole - from < DOUBLE_BLOCK ? whole - from : DOUBLE_BLOCK;
+  int32_t row = j->by_rows ? from : 0, col = j->by_rows ? 0 : from, m = j->by_rows ? size : j->m, n = j->by_rows ? j->n : size;
+  const double *a = j->a + (j->transpose_a ? row : (ptrdiff_t)row * j->a_stride), *b = j->b + (j->transpose_b ? (ptrdiff_t)col * j->b_stride : col);
+  cblas_dgemm(CblasRowMajor, j->transpose_a ? CblasTrans : CblasNoTrans, j->transpose_b ? CblasTrans : CblasNoTrans, m, n, j->k, 1.0, a, j->a_stride, b,
+              j->b_stride, j->beta, j->c + (ptrdiff_t)row * j->c_stride + col, j->c_stride);
+}
+
+void ls_gemm_double(bool transpose_a, bool transpose_b, int32_t m, int32_t n, int32_t k, const double *a, int32_t a_stride, const double *b, int32_t b_stride,
+                    double beta, double *c, int32_t c_stride) {
+  if (m == 0 || n == 0) return;
+  assert(k > 0);
+  ls_gemm_begin();
+  double_job job = {transpose_a, transpose_b, m >= n, m, n, k, a_stride, b_stride, c_stride, a, b, beta, c};
+  size_t blocks = (size_t)ceil_div(m >= n ? m : n, DOUBLE_BLOCK);
+  if ((double)m * n * k < 5e5) {
+    for (size_t block = 0; block < blocks; block++) double_block(&job, block);
+    return;
+  }
+  ls_parallel(LS_SITE_MATMUL, blocks, double_block, &job);
+}
+
+/* Fortran's LAPACK, which OpenBLAS holds: matrices by columns, so that our rows are its columns. The lengths of strings come last. */
+void dgesdd_(const char *job, const int *m, const int *n, double *a, const int *lda, double *s, double *u, const int *ldu, double *vt, const int *ldvt,
+             double *work, const int *lwork, int *iwork, int *info, size_t job_length);
+void dgelqf_(const int *m, const int *n, double *a, const int *lda, double *tau, double *work, const int *lwork, int *info);
+
+static size_t singular_work(int32_t m, int32_t n, bool vectors) {
+  size_t least = (size_t)(m < n ? m : n), most = (size_t)(m < n ? n : m);
+  return vectors ? 4 * least * least + 7 * least + (most > 64 * least ? most : 64 * least) + most * 64 : 3 * least + (most > 7 * least ? most : 7 * least) + 64 * (least + most);
+}
+
+size_t ls_singular_scratch(int32_t m, int32_t n, bool vectors) {
+  size_t least = (size_t)(m < n ? m : n);
+  return (singular_work(m, n, vectors) + (vectors ? least * (size_t)m : 0)) * sizeof(double) + 8 * least * sizeof(int);
+}
+
+ls_status ls_singular_values(int32_t m, int32_t n, double *a, double *s, double *right, void *scratch, ls_err *err) {
+  size_t work_size = singular_work(m, n, right != NULL);
+  int least = m < n ? m : n, rows = n, cols = m, lwork = (int)work_size, info = 0, one = 1;
+  double *work = scratch, *left = work + work_size;
+  int *iwork = (int *)(left + (right != NULL ? (size_t)least * (size_t)m : 0));
+  if (work_size > INT32_MAX) return ls_fail(err, LS_ESHAPE, "a matrix of %dx%d is too large to be decomposed", m, n);
+  if (least == 0) return LS_OK;
+  ls_gemm_begin();
+  /* Fortran sees the transpose (n,m): its left singular vectors are our right ones, column by column, which are rows here */
+  dgesdd_(right != NULL ? "S" : "N", &rows, &cols, a, &rows, s, right != NULL ? right : work, right != NULL ? &rows : &one, right != NULL ? left : work,
+          right != NULL ? &least : &one, work, &lwork, iwork, &info, 1);
+  return info == 0 ? LS_OK : ls_fail(err, LS_EVALUE, "the singular values of a %dx%d matrix did not converge", m, n);
+}
+
+size_t ls_fold_scratch(int32_t n, int32_t rows) {
+  (void)rows;
+  return (size_t)n * 65 * sizeof(double);
+}
+
+ls_status ls_fold_rows(int32_t n, int32_t rows, double *a, void *scratch, ls_err *err) {
+  int m = n, all = n + rows, info = 0;
+  double *tau = scratch, *work = tau + n;
+  if ((size_t)n * 64 > INT32_MAX) return ls_fail(err, LS_ESHAPE, "%d columns are too many to be decomposed", n);
+  int lwork = n * 64;
+  ls_gemm_begin();
+  dgelqf_(&m, &all, a, &m, tau, work, &lwork, &info);
+  if (info != 0) return ls_fail(err, LS_EVALUE, "a matrix of %dx%d could not be decomposed", all, n);
+  for (int32_t row = 1; row < n; row++) memset(a + (size_t)row * (size_t)n, 0, (size_t)row * sizeof(double));
+  return LS_OK;
+}
+
 const char *ls_blas_core(void) { return openblas_get_corename(); }
 
 const char *ls_blas_version(void) { return openblas_get_config(); }

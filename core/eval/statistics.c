@@ -1,8 +1,10 @@
-/* Student's t, paired tests, Holm, power. SPDX-License-Identifier: MIT
+/* Distributions, Student's t, paired tests, adjusted p values, power. SPDX-License-Identifier: MIT
  *
  * The t distribution through the incomplete beta function; quantiles by bisection on that. */
 #include <lsengine/beta.h>
 #include <lsengine/statistics.h>
+
+#include "core/eval/sort.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -79,17 +81,23 @@ ls_status ls_sign_flip_test(size_t n, const double *x, double margin, double *p,
   return LS_OK;
 }
 
-void ls_holm(size_t n, double *p, size_t *order) {
+void ls_holm(size_t n, double *p, size_t *scratch) {
+  size_t *order = ls_sort_places(n, p, scratch, scratch + n);
   double least = 0.0;
-  for (size_t i = 0; i < n; i++) {
-    size_t at = i;
-    for (; at > 0 && p[order[at - 1]] > p[i]; at--) order[at] = order[at - 1];
-    order[at] = i;
-  }
   for (size_t i = 0; i < n; i++) {
     double adjusted = fmin(1.0, p[order[i]] * (double)(n - i));
     if (adjusted < least) adjusted = least;
     least = p[order[i]] = adjusted;
+  }
+}
+
+void ls_benjamini_hochberg(size_t n, double *p, size_t *scratch) {
+  size_t *order = ls_sort_places(n, p, scratch, scratch + n);
+  double least = 1.0;
+  for (size_t i = n; i > 0; i--) {
+    double adjusted = p[order[i - 1]] * (double)n / (double)i;
+    if (adjusted < least) least = adjusted;
+    p[order[i - 1]] = least;
   }
 }
 

@@ -20,6 +20,13 @@ Predictions of any framework, saved as `.npy` or `.npz`, or of a model of this o
 labels 0 … K-1. Every choice on which packages disagree is named in the result, and another package's choice can be asked for by name. How the printed intervals
 were tested is told in [intervals](../intervals.md), which measure agrees with which package to how many digits in [peers](../peers.md).]],
     { "classification", "calibration", "calibrators", "selective" } },
+  { "comparing", "Comparing two models, and statistics", { "ls.stats." }, [[
+Paired tests and intervals for numbers that belong together: rows that two models have judged, seeds that two arms share. How often each interval holds the truth is measured in
+[statistics](../statistics.md). Random numbers come from streams with names of their own; without `rng` from seed 0, so that a repeated call gives the same digits.]], { "compare", "statistics" } },
+  { "representation", "Representations: geometry, clustering, linear probe", {}, [[
+What the rows of a representation (N×D: the features of a model's penultimate layer, or embeddings of any other framework) show of their classes. Sums are taken in double and means
+subtracted first, so that an offset of the features costs no digits. Labels are any integers; the classes are those that occur. Numbers depend neither on threads nor on the order of the
+classes. How they compare with scikit-learn, torchmetrics and the definitions is [here](../peers-representation.md).]], { "geometry", "clustering", "probe" } },
   { "augmentation", "Augmentation", { "ls.augment.", "augmentation:" }, [[
 Augmentations change images (N×C×H×W) at random: `augment = ls.augment.shift{ pixels = 2 }` in `ls.train`, or a table of several, which act one after
 the other, before mixing and before labels are softened. Each has a stream of its own, so that an arm without it sees the same batches in the same order. All are O(elements).]], { "augment" } },

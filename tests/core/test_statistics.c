@@ -33,7 +33,7 @@ static void paired_tests_are_scipys(void **state) {
 static void holm_steps_down(void **state) {
   (void)state;
   double p[] = {0.01, 0.04, 0.03, 0.005}, want[] = {0.03, 0.06, 0.06, 0.02};
-  size_t order[4];
+  size_t order[8];
   ls_holm(4, p, order);
   for (int i = 0; i < 4; i++) assert_close(p[i], want[i], 1e-12, 0);
   double large[] = {0.9, 0.8};

@@ -22,7 +22,7 @@ function t.tests.every_function_that_a_script_can_reach_has_an_entry()
       end
     end
   end
-  for _, part in ipairs{ "data", "eval", "target", "loss", "nn", "optim", "augment", "mix", "tensor", "autograd" } do all("ls." .. part .. ".", ls[part]) end
+  for _, part in ipairs{ "eval", "stats", "data", "target", "loss", "nn", "optim", "augment", "mix", "tensor", "autograd" } do all("ls." .. part .. ".", ls[part]) end
   all("tensor:", require "lsengine.tensor".methods)
   all("target:", getmetatable(ls.target.uniform(0.1)(ls.labels{ 0 })))
   all("history:", getmetatable(require "lsengine.history".new{}))
@@ -71,7 +71,7 @@ function t.tests.every_example_runs()
       local model = ls.nn.mlp({ 36, 8, 6 }, { rng = rng })
       local logits = ls.tensor.randn(4, 10, { rng = rng })
       local environment = setmetatable({
-        ls = ls, rng = rng, model = model, x = ls.tensor.randn(4, 36, { rng = rng }), labels = ls.labels{ 0, 3, 1, 9 }, other_labels = ls.labels{ 1, 1, 1, 1 },
+        ls = ls, rng = rng, embeddings = ls.tensor.randn(12, 8, { rng = rng }), embedding_labels = ls.labels{ 0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5 }, model = model, x = ls.tensor.randn(4, 36, { rng = rng }), labels = ls.labels{ 0, 3, 1, 9 }, other_labels = ls.labels{ 1, 1, 1, 1 },
         logits = logits:requires_grad(), teacher_logits = ls.tensor.randn(4, 10, { rng = rng }), folder = folder, print = function() end,
         data = { train = data.train:subset(rng:permutation(200)), test = data.test:subset(ls.labels{ 1, 2 }), validation = data.validation:subset(ls.labels{ 1, 2 }) },
       }, { __index = _G })

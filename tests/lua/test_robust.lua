@@ -24,7 +24,7 @@ math.randomseed(math.tointeger(tonumber(os.getenv "LSENGINE_SEED" or 7)))
 local random, unpack = math.random, table.unpack
 
 local modules = { "augment", "autograd", "calibration", "calibrators", "checkpoint", "classification", "data", "eval", "files", "json", "labels", "layers", "loss", "mix", "nn", "penalties", "program", "random",
-  "schemes", "selective", "system",
+  "schemes", "selective", "system", "clustering", "compare", "geometry", "probe", "statistics",
   "tensor" }
 
 -- What is not called, and why.
@@ -34,7 +34,7 @@ local left_out = {
 -- What writes files: gets only names that cannot be written.
 local function writes(name) return name:find "save" ~= nil or name:find "make_folder" ~= nil or name == "ls.train" end
 -- What takes as long as it is told to: gets no large number.
-local function lasts(name) return name == "ls.train" end
+local function lasts(name) return name == "ls.train" or name:find "bootstrap" ~= nil or name:find "compare" ~= nil or name:find "kmeans" ~= nil or name:find "clustering" ~= nil or name:find "probe" ~= nil end
 
 -- ---- values ----
 
