@@ -5,6 +5,8 @@
 #ifndef LS_KERNELS_KERNELS_H
 #define LS_KERNELS_KERNELS_H
 
+#include "core/kernels/knn.h"
+
 #include <lsengine/cpu.h>
 #include <lsengine/tensor.h>
 #include <stddef.h>
@@ -60,6 +62,7 @@ typedef struct ls_kernels {
   void (*halve_back)(size_t n, const float *upper, const float *lower, const float *dy, float *to_upper, float *to_lower);
 
   const ls_convolution_kernels *convolution;
+  const ls_knn_kernels *knn;
 
   /* Optimizer updates; the formulas stand in <lsengine/nn.h>. */
   void (*sgd)(size_t n, float *w, const float *g, float *velocity, float lr, float momentum, float weight_decay,
