@@ -134,12 +134,14 @@ int lsb_open_checkpoint(lua_State *L);
 int lsb_open_eval(lua_State *L);
 int lsb_open_loss(lua_State *L);
 int lsb_open_files(lua_State *L);
+int lsb_open_knn(lua_State *L);
 int lsb_open_mix(lua_State *L);
 int lsb_open_nn(lua_State *L);
 int lsb_open_json(lua_State *L);
 int lsb_open_penalties(lua_State *L);
 int lsb_open_program(lua_State *L);
 int lsb_open_random(lua_State *L);
+int lsb_open_retrieval(lua_State *L);
 int lsb_open_schemes(lua_State *L);
 int lsb_open_system(lua_State *L);
 

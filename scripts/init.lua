@@ -5,8 +5,8 @@ local system = require "lsengine.c.system"
 
 -- name → the modules that register what is below it; a part may be a function, too (ls.tensor{…}, ls.rng(1)).
 local parts = {
-  augment = { "augment" }, autograd = { "autograd" }, claim = { "claims" }, data = { "data", "data_classes", "data_files" }, evaluate = { "evaluate" },
-  experiment = { "experiment" }, labels = { "labels" }, loss = { "loss", "penalties" }, mix = { "mix" }, nn = { "nn" }, no_grad = { "autograd" }, optim = { "optim" }, options = { "script_options" },
+  augment = { "augment" }, autograd = { "autograd" }, claim = { "claims" }, data = { "data", "data_classes", "data_files" }, eval = { "retrieval" }, evaluate = { "evaluate" },
+  experiment = { "experiment" }, knn = { "knn" }, labels = { "labels" }, loss = { "loss", "penalties" }, mix = { "mix" }, nn = { "nn" }, no_grad = { "autograd" }, optim = { "optim" }, options = { "script_options" },
   rng = { "random" }, target = { "target" }, tensor = { "tensor", "random" }, train = { "train" },
 }
 

@@ -23,7 +23,7 @@ local trace = os.getenv "LSENGINE_TRACE_CALLS"
 math.randomseed(math.tointeger(tonumber(os.getenv "LSENGINE_SEED" or 7)))
 local random, unpack = math.random, table.unpack
 
-local modules = { "augment", "autograd", "checkpoint", "data", "eval", "files", "json", "labels", "layers", "loss", "mix", "nn", "penalties", "program", "random",
+local modules = { "augment", "autograd", "checkpoint", "data", "eval", "files", "json", "knn", "labels", "layers", "loss", "mix", "nn", "penalties", "program", "random", "retrieval",
   "schemes", "system",
   "tensor" }
 

@@ -63,6 +63,19 @@ size_t ls_knn_range_scratch(int64_t found);
 ls_status ls_knn_range(const ls_knn *index, ls_cmat queries, double radius, const int64_t *self, const int64_t *start, void *scratch, float *distances,
                        int64_t *rows, ls_err *err);
 
+typedef enum ls_vote_weights { LS_VOTE_UNIFORM, LS_VOTE_DISTANCE, LS_VOTE_TEMPERATURE } ls_vote_weights;
+
+typedef struct ls_vote_options {
+  ls_vote_weights weights; /* 1; 1/distance (where the nearest are at 0, these alone); exp(-distance / temperature) */
+  double temperature;      /* > 0 */
+  bool largest_first;      /* "distances" are similarities: exp(similarity / temperature) */
+  int32_t classes;
+} ls_vote_options;
+
+/* Shares of the k neighbours' votes: distances and labels (m, k), nearest first; probabilities (m, classes), each row sums to 1. LS_ESHAPE,
+ * LS_ERANGE for a label that is no class. O(m(k + classes)). */
+ls_status ls_knn_vote(ls_cmat distances, const int64_t *labels, const ls_vote_options *o, ls_mat probabilities, ls_err *err);
+
 #ifdef __cplusplus
 }
 #endif
