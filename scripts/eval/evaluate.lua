@@ -2,7 +2,10 @@
 local c        = require "lsengine.c.eval"
 local raw      = require "lsengine.c.tensor"
 local autograd = require "lsengine.autograd"
+local pitfalls = require "lsengine.pitfalls"
 local public   = require "lsengine.public"
+local provenance = require "lsengine.provenance"
+local tuning   = require "lsengine.tuning"
 require "lsengine.nn"
 require "lsengine.data"
 
@@ -18,6 +21,29 @@ local function predict(model, dataset)
   if was_training then model:train() end
   if #parts == 0 then public.raise("evaluate", "the data set has no rows") end
   return #parts == 1 and parts[1] or raw.cat(parts, 1)
+end
+
+-- Rows that the best epoch was chosen on are no rows to judge the model on.
+local function check_chosen(model, dataset)
+  local entry = provenance.of_model(model)
+  local chosen = entry and entry.used and entry.used.chosen
+  if chosen and chosen == dataset.x then
+    pitfalls.raise("selection-on-judged-rows", ("the model is judged on the %d rows that its epoch was chosen on: epoch %s is the best of %d there"):format(
+      #dataset.y, tostring(entry.best_epoch), entry.epochs))
+  end
+end
+
+-- Nor are rows that are judged, or trained on, rows to fit a temperature on.
+local function check_temperature(model, dataset, fitted_on, fitting, result, temperature)
+  local entry = provenance.of_model(model)
+  local trained = entry and entry.used and entry.used.rows == fitted_on.x
+  if fitted_on.x ~= dataset.x and not trained then return end
+  if fitted_on.x == dataset.x and not trained then
+    pitfalls.raise("temperature-on-used-rows", ("the temperature, %.3f, is fitted on the %d rows that are judged: what it repairs there it has seen"):format(temperature, #dataset.y))
+  else
+    pitfalls.raise("temperature-on-used-rows", ("the temperature, %.3f, is fitted on rows that the model was trained on: it is right on %.3f of these and on %.3f of those that are judged"):format(
+      temperature, c.evaluate(fitting, fitted_on.y, 1, 15, 5).accuracy, result.accuracy))
+  end
 end
 
 local scaled = { "nll", "brier", "ece", "ece_null", "ece_debiased", "ece_debiased_l2", "mce", "confidence", "confidence_gap", "aurc" }
@@ -40,7 +66,9 @@ On a data set for regression: rmse and mae, in the unit of y, and r2, the share 
 }, function(model, dataset, o)
   if raw.is_tensor(dataset.y) then
     if o.temperature_on then public.raise("evaluate", "temperature_on scales logits of classes, and the data set is one of regression") end
-    return c.regression(predict(model, dataset), dataset.y)
+    local result = c.regression(predict(model, dataset), dataset.y)
+    tuning.judged(model, dataset.x, result)
+    return result
   end
   if o.temperature_on and raw.is_tensor(o.temperature_on.y) then
     public.raise("evaluate", "temperature_on is a data set of regression, one of labels is required")
@@ -48,10 +76,13 @@ On a data set for regression: rmse and mae, in the unit of y, and r2, the share 
   local logits = predict(model, dataset)
   local result = c.evaluate(logits, dataset.y, 1, o.bins, o.top_k)
   result.rows = nil
+  tuning.judged(model, dataset.x, result)
+  check_chosen(model, dataset)
   if o.temperature_on then
     local fitting = predict(model, o.temperature_on)
     local temperature, _, _, at_bound = c.fit_temperature(fitting, o.temperature_on.y)
     local after = c.evaluate(logits, dataset.y, temperature, o.bins, o.top_k)
+    check_temperature(model, dataset, o.temperature_on, fitting, result, temperature)
     for _, name in ipairs(scaled) do result[name .. "_ts"] = after[name] end
     result.temperature, result.temperature_at_bound = temperature, at_bound and 1 or 0
   end
