@@ -307,13 +307,15 @@ static int load(lua_State *L) {
   return 1;
 }
 
-uint8_t *lsb_npy_bytes(lua_State *L, const char *who, int index, size_t *size) {
+/* Labels as a matrix of so many columns, unless that is 0. */
+static uint8_t *npy_bytes(lua_State *L, const char *who, int index, int32_t columns, size_t *size) {
   uint8_t header[LS_NPY_HEADER_SIZE];
   lsb_labels *labels = lsb_test_labels(L, index);
   if (labels != NULL) {
     if (labels->count > INT32_MAX) lsb_fail(L, who, "%zu labels are too many for one file", labels->count);
-    int32_t n = (int32_t)labels->count;
-    size_t length = ls_npy_header(LS_I64, 1, &n, header), body = labels->count * sizeof(int64_t);
+    int32_t n = (int32_t)labels->count, shape[] = {columns > 0 ? n / columns : n, columns};
+    if (columns > 0 && n % columns != 0) lsb_fail(L, who, "%d labels do not make rows of %d", n, columns);
+    size_t length = ls_npy_header(LS_I64, columns > 0 ? 2 : 1, shape, header), body = labels->count * sizeof(int64_t);
     uint8_t *bytes = lsb_new_scratch(L, who, length + body);
     memcpy(bytes, header, length);
     memcpy(bytes + length, labels->values, body);
@@ -342,6 +344,8 @@ uint8_t *lsb_npy_bytes(lua_State *L, const char *who, int index, size_t *size) {
   return bytes;
 }
 
+uint8_t *lsb_npy_bytes(lua_State *L, const char *who, int index, size_t *size) { return npy_bytes(L, who, index, 0, size); }
+
 /* No Lua between opening and closing: nothing can leak. Returns 0 or errno. */
 static int write_whole(const char *path, const char *temporary, const uint8_t *bytes, size_t size) {
   int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666), code = 0;
@@ -358,14 +362,15 @@ static int write_whole(const char *path, const char *temporary, const uint8_t *b
   return code;
 }
 
-/* save_npy(who, path, tensor | labels) */
+/* save_npy(who, path, tensor | labels, columns): labels as a matrix where columns are given */
 static int save_npy(lua_State *L) {
   size_t size;
-  lua_settop(L, 3);
+  lua_settop(L, 4);
   const char *who = luaL_checkstring(L, 1), *path = lsb_check_path(L, 2, who, "file");
   lsb_check_replaceable(L, who, path);
   const char *temporary = lua_pushfstring(L, "%s.%d.part", path, (int)getpid());
-  uint8_t *bytes = lsb_npy_bytes(L, who, 3, &size);
+  int32_t columns = lua_isnil(L, 4) ? 0 : lsb_check_int(L, 4, who, "columns", 1, INT32_MAX);
+  uint8_t *bytes = npy_bytes(L, who, 3, columns, &size);
   int code = write_whole(path, temporary, bytes, size);
   if (code != 0) return lsb_fail(L, who, "%s cannot be written: %s", path, strerror(code));
   return 0;

@@ -5,6 +5,8 @@
 #ifndef LS_KERNELS_KERNELS_H
 #define LS_KERNELS_KERNELS_H
 
+#include "core/kernels/knn.h"
+
 #include <lsengine/cpu.h>
 #include <lsengine/tensor.h>
 #include <stdbool.h>
@@ -106,6 +108,7 @@ typedef struct ls_kernels {
   const ls_convolution_kernels *convolution;
   const ls_softmax_kernels *softmax;
   const ls_evaluation_kernels *evaluation;
+  const ls_knn_kernels *knn;
 
   /* Optimizer updates; the formulas stand in <lsengine/nn.h>. */
   void (*sgd)(size_t n, float *w, const float *g, float *velocity, float lr, float momentum, float weight_decay,

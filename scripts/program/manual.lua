@@ -55,6 +55,9 @@ Penalties are means over rows, never over rows × classes. A class weight weighs
 `ls.loss.cross_entropy`. Ignored rows count nowhere. Masked classes (-inf logits) take no part: K and uniform distributions then count the classes
 left. Losses without a meaning for softened or mixed targets refuse them. Sums are taken in double, so that logits of ±10⁴ give finite losses
 and gradients. O(N·K).]], { "penalties", "distillation", "loss_own" } },
+  { "retrieval", "Nearest neighbours and retrieval", { "ls.knn.", "index:", "neighbours:", "ls.eval.retrieval" }, [[
+Searches are exact: candidates in float32 with a bound of their error, order in double, ties to the lower row. So the same rows come whatever the batch, the threads and the
+processor, and for data far from 0 as well. Retrieval ranks by these values; where rows tie, every measure is its expected value over their orders.]], { "knn", "retrieval" } },
   { "data", "Data sets", { "ls.data.", "data:" }, [[
 A data set has `x` (a tensor, a row for each example), `y` (labels; for regression a tensor N×1), `classes` (nil for regression), `name` and, where
 they are known, `class_names` (from [0]). A loaded one has the parts `.train`, `.test` and, after split, `.validation`. Data sets are never changed:

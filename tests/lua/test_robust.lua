@@ -24,7 +24,7 @@ math.randomseed(math.tointeger(tonumber(os.getenv "LSENGINE_SEED" or 7)))
 local random, unpack = math.random, table.unpack
 
 local modules = { "augment", "autograd", "calibration", "calibrators", "checkpoint", "classification", "data", "eval", "files", "json", "labels", "layers", "loss", "mix", "nn", "penalties", "program", "random",
-  "schemes", "selective", "system", "clustering", "compare", "geometry", "probe", "statistics",
+  "schemes", "selective", "system", "clustering", "compare", "geometry", "probe", "statistics", "knn", "retrieval",
   "tensor" }
 
 -- What is not called, and why.

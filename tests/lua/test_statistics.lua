@@ -163,9 +163,8 @@ function T.a_comparison_is_made_of_its_rows()
     end
     t.is_true(m.low < m.difference and m.difference < m.high)
   end
-  local whole = require "lsengine.c.eval"
-  t.close(r.ece_debiased.a, whole.evaluate(a, y, 1, 15, 1).ece_debiased, 1e-12)
-  t.close(r.ece_debiased.b, whole.evaluate(b, y, 1, 15, 1).ece_debiased, 1e-12)
+  t.close(r.ece_debiased.a, ls.eval.calibration(a, y).ece_debiased, 1e-12)
+  t.close(r.ece_debiased.b, ls.eval.calibration(b, y).ece_debiased, 1e-12)
   t.equals(r.accuracy.p, r.mcnemar.mid_p)
   local p = { r.accuracy.p, r.nll.p, r.brier.p }
   t.equals({ r.accuracy.p_holm, r.nll.p_holm, r.brier.p_holm }, S.holm(p))

@@ -32,6 +32,7 @@ extern "C" {
   SITE(CONVOLUTION, "convolution")                                                                                       \
   SITE(POOLING, "pooling")                                                                                               \
   SITE(NORMALISATION, "normalisation")                                                                                   \
+  SITE(NEIGHBOURS, "neighbours")                                                                                         \
   SITE(EVALUATE, "evaluate")
 
 typedef enum ls_site {

@@ -1,0 +1,103 @@
+/* The tile of the nearest-neighbour search, compiled once for each instruction set. SPDX-License-Identifier: MIT
+ *
+ * A tile of queries × rows stays in registers while the features are added; its numbers are compared with the queries' thresholds there, and only
+ * those that reach them are stored. With FMA (-ffp-contract=fast for this file alone): the sets differ in rounding, which the bound of the
+ * candidates covers; the answers do not. Features beyond STEPS go in parts, so that a panel of rows stays in the first cache. */
+#include "core/kernels/knn.h"
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#define LS_PASTE_(a, b) a##b
+#define LS_PASTE(a, b) LS_PASTE_(a, b)
+#define LS_KNN_NAME LS_PASTE(ls_knn_kernels_, LS_ISA)
+
+#if defined(__AVX512F__)
+enum { BYTES = 64, QUERIES = 14, VECTORS = 2 };
+#elif defined(__AVX2__)
+enum { BYTES = 32, QUERIES = 6, VECTORS = 2 };
+#else
+enum { BYTES = 16, QUERIES = 4, VECTORS = 2 };
+#endif
+enum { LANES = BYTES / 4, ROWS = VECTORS * LANES, STEPS = 256 };
+
+_Static_assert(QUERIES <= LS_KNN_MOST_QUERIES && ROWS <= LS_KNN_MOST_ROWS, "tiles fit the callers' buffers");
+
+typedef float vector __attribute__((vector_size(BYTES), aligned(4), may_alias));
+
+/* Bit r is set where v[r] >= threshold. */
+static inline uint32_t reached(vector v, float threshold) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_ps_mask((__m512)v, _mm512_set1_ps(threshold), _CMP_GE_OQ);
+#elif defined(__AVX2__)
+  return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps((__m256)v, _mm256_set1_ps(threshold), _CMP_GE_OQ));
+#else
+  uint32_t bits = 0;
+  for (int l = 0; l < LANES; l++) bits |= (uint32_t)(v[l] >= threshold) << l;
+  return bits;
+#endif
+}
+
+static void keep(const ls_knn_sweep *s, size_t query, int32_t first, vector tile[VECTORS], uint32_t bits) {
+  ls_knn_queue *q = &s->queue[query];
+  float score[ROWS];
+  for (int v = 0; v < VECTORS; v++) *(vector *)(score + v * LANES) = tile[v];
+  for (; bits != 0; bits &= bits - 1) {
+    int r = __builtin_ctz(bits);
+    q->score[q->count] = score[r];
+    q->row[q->count] = first + r;
+    q->count += first + r != q->self;
+  }
+  if (q->capacity - q->count < ROWS) s->full(s->context, query);
+}
+
+static inline void tile(const ls_knn_sweep *s, size_t panel, const float *b, const float *bias, int32_t first, size_t from, size_t to, float *partial) {
+  vector sum[QUERIES][VECTORS];
+  const float *a = s->queries + panel * s->steps * QUERIES + from * QUERIES;
+  if (from == 0)
+    for (int v = 0; v < VECTORS; v++) {
+      vector start = *(const vector *)(bias + v * LANES);
+      for (int q = 0; q < QUERIES; q++) sum[q][v] = start;
+    }
+  else
+    for (int q = 0; q < QUERIES; q++)
+      for (int v = 0; v < VECTORS; v++) sum[q][v] = *(const vector *)(partial + q * ROWS + v * LANES);
+  for (size_t step = from; step < to; step++, a += QUERIES, b += ROWS) {
+    vector x[VECTORS];
+    for (int v = 0; v < VECTORS; v++) x[v] = *(const vector *)(b + v * LANES);
+    for (int q = 0; q < QUERIES; q++)
+      for (int v = 0; v < VECTORS; v++) sum[q][v] += a[q] * x[v];
+  }
+  if (to < s->steps) {
+    for (int q = 0; q < QUERIES; q++)
+      for (int v = 0; v < VECTORS; v++) *(vector *)(partial + q * ROWS + v * LANES) = sum[q][v];
+    return;
+  }
+  uint32_t bits[QUERIES], any = 0;
+  for (int q = 0; q < QUERIES; q++) {
+    float threshold = s->threshold[panel * QUERIES + (size_t)q];
+    bits[q] = 0;
+    for (int v = 0; v < VECTORS; v++) bits[q] |= reached(sum[q][v], threshold) << v * LANES;
+    any |= bits[q];
+  }
+  if (any == 0) return;
+  for (int q = 0; q < QUERIES; q++)
+    if (bits[q] != 0) keep(s, panel * QUERIES + (size_t)q, first, sum[q], bits[q]);
+}
+
+static void sweep(const ls_knn_sweep *s) {
+  float partial[LS_KNN_PANELS * QUERIES * ROWS];
+  for (size_t p = 0; p < s->row_panels; p++) {
+    const float *rows = s->rows + p * s->steps * ROWS, *bias = s->bias + p * ROWS;
+    int32_t first = s->first + (int32_t)p * ROWS;
+    for (size_t from = 0; from < s->steps;) {
+      size_t to = s->steps - from < STEPS + STEPS / 2 ? s->steps : from + STEPS;
+      for (size_t panel = 0; panel < s->panels; panel++)
+        tile(s, panel, rows + from * ROWS, bias, first, from, to, partial + panel * QUERIES * ROWS);
+      from = to;
+    }
+  }
+}
+
+const ls_knn_kernels LS_KNN_NAME = {.queries = QUERIES, .rows = ROWS, .sweep = sweep};
