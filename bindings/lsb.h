@@ -138,6 +138,7 @@ int lsb_open_mix(lua_State *L);
 int lsb_open_nn(lua_State *L);
 int lsb_open_json(lua_State *L);
 int lsb_open_penalties(lua_State *L);
+int lsb_open_process(lua_State *L);
 int lsb_open_program(lua_State *L);
 int lsb_open_random(lua_State *L);
 int lsb_open_schemes(lua_State *L);

@@ -15,6 +15,7 @@ const luaL_Reg lsb_modules[] = {
     {"lsengine.c.mix", lsb_open_mix},
     {"lsengine.c.nn", lsb_open_nn},
     {"lsengine.c.penalties", lsb_open_penalties},
+    {"lsengine.c.process", lsb_open_process},
     {"lsengine.c.program", lsb_open_program},
     {"lsengine.c.random", lsb_open_random},
     {"lsengine.c.schemes", lsb_open_schemes},
