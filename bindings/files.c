@@ -371,6 +371,18 @@ static int save_npy(lua_State *L) {
   return 0;
 }
 
+/* write(who, path, bytes): a string as a file. */
+static int write_bytes(lua_State *L) {
+  size_t size;
+  lua_settop(L, 3);
+  const char *who = luaL_checkstring(L, 1), *path = lsb_check_path(L, 2, who, "file"), *bytes = lsb_check_string(L, 3, who, "the contents", &size);
+  lsb_check_replaceable(L, who, path);
+  const char *temporary = lua_pushfstring(L, "%s.%d.part", path, (int)getpid());
+  int code = write_whole(path, temporary, (const uint8_t *)bytes, size);
+  if (code != 0) return lsb_fail(L, who, "%s cannot be written: %s", path, strerror(code));
+  return 0;
+}
+
 /* save_npz(who, path, names, arrays): in the order of names. libzip writes under another name and renames when closing. */
 static int save_npz(lua_State *L) {
   int code = 0;
@@ -433,7 +445,7 @@ static int readable(lua_State *L) {
 }
 
 int lsb_open_files(lua_State *L) {
-  static const luaL_Reg functions[] = {{"load", load}, {"read", read_bytes}, {"save_npy", save_npy}, {"save_npz", save_npz}, {"readable", readable}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"load", load}, {"read", read_bytes}, {"save_npy", save_npy}, {"save_npz", save_npz}, {"readable", readable}, {"write", write_bytes}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -42,7 +42,8 @@ static int finish(child *c, bool end) {
   for (int i = 0; i < 3; i++) close_end(&c->fds[i]);
   if (c->pid <= 0) return 0;
   if (end) kill(c->pid, SIGKILL);
-  while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR) {}
+  while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
+    if (lsb_interrupted()) kill(c->pid, SIGKILL);
   c->pid = 0;
   return status;
 }
