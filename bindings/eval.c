@@ -6,73 +6,9 @@
 
 #include <math.h>
 
-static ls_cmat check_predictions(lua_State *L, const char *name, lsb_labels **labels) {
-  ls_cmat z = lsb_check_matrix(L, 1, name, "logits");
-  *labels = lsb_check_labels(L, 2, name, "labels");
-  if ((*labels)->count != (size_t)z.rows) lsb_fail(L, name, "there are %zu labels but logits have %d rows", (*labels)->count, z.rows);
-  return z;
-}
-
 static void set_number(lua_State *L, const char *key, double value) {
   lua_pushnumber(L, value);
   lua_setfield(L, -2, key);
-}
-
-/* evaluate(logits, labels, temperature, bins, top_k): a table of measures, a table of bins. */
-static int evaluate(lua_State *L) {
-  lsb_labels *labels;
-  ls_err err;
-  ls_evaluation e;
-  lua_settop(L, 5);
-  ls_cmat z = check_predictions(L, "evaluate", &labels);
-  ls_evaluate_options o = {.temperature = lsb_check_number(L, 3, "evaluate", "temperature"),
-                           .bins = lsb_check_int(L, 4, "evaluate", "bins", 1, 10000),
-                           .top_k = lsb_check_int(L, 5, "evaluate", "top_k", 1, INT32_MAX)};
-  ls_bin *bins = lsb_new_scratch(L, "evaluate", (size_t)o.bins * sizeof *bins);
-  void *scratch = lsb_new_scratch(L, "evaluate", ls_evaluate_scratch(z.rows, &o));
-  if (ls_evaluate(z, labels->values, &o, scratch, &e, bins, &err) != LS_OK) return lsb_raise(L, "evaluate", &err);
-
-  lua_createtable(L, 0, 16);
-  set_number(L, "accuracy", e.accuracy);
-  set_number(L, "top_k", e.top_k);
-  set_number(L, "nll", e.nll);
-  set_number(L, "brier", e.brier);
-  set_number(L, "confidence", e.confidence);
-  set_number(L, "confidence_gap", e.confidence_gap);
-  set_number(L, "ece", e.ece);
-  set_number(L, "ece_null", e.ece_null);
-  set_number(L, "ece_debiased", e.ece_debiased);
-  set_number(L, "ece_debiased_l2", e.ece_debiased_l2);
-  set_number(L, "mce", e.mce);
-  set_number(L, "aurc", e.aurc);
-  lua_pushinteger(L, e.rows);
-  lua_setfield(L, -2, "rows");
-  lua_createtable(L, o.bins, 0);
-  for (int32_t i = 0; i < o.bins; i++) {
-    lua_createtable(L, 0, 3);
-    lua_pushinteger(L, bins[i].count);
-    lua_setfield(L, -2, "count");
-    set_number(L, "confidence", bins[i].confidence);
-    set_number(L, "accuracy", bins[i].accuracy);
-    lua_rawseti(L, -2, i + 1);
-  }
-  return 2;
-}
-
-/* fit_temperature(logits, labels): temperature, NLL, NLL at 1, whether a bound was hit. */
-static int fit_temperature(lua_State *L) {
-  lsb_labels *labels;
-  ls_err err;
-  ls_temperature t;
-  lua_settop(L, 2);
-  ls_cmat z = check_predictions(L, "temperature", &labels);
-  void *scratch = lsb_new_scratch(L, "temperature", ls_fit_temperature_scratch(z.rows, z.cols));
-  if (ls_fit_temperature(z, labels->values, (ls_ignore){0}, scratch, &t, &err) != LS_OK) return lsb_raise(L, "temperature", &err);
-  lua_pushnumber(L, t.temperature);
-  lua_pushnumber(L, t.nll);
-  lua_pushnumber(L, t.nll_before);
-  lua_pushboolean(L, t.at_bound);
-  return 4;
 }
 
 /* A table of numbers as doubles in scratch memory. */
@@ -161,8 +97,7 @@ static int regression(lua_State *L) {
 }
 
 int lsb_open_eval(lua_State *L) {
-  static const luaL_Reg functions[] = {{"evaluate", evaluate}, {"regression", regression}, {"fit_temperature", fit_temperature},
-                                       {"describe", describe}, {"t_test", t_test},
+  static const luaL_Reg functions[] = {{"regression", regression}, {"describe", describe}, {"t_test", t_test},
                                        {"holm", holm},         {"sign_flip_test", sign_flip_test},
                                        {"pairs_needed", pairs_needed}, {NULL, NULL}};
   luaL_newlib(L, functions);

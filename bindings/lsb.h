@@ -129,6 +129,9 @@ int lsb_open_layers(lua_State *L);
 int lsb_open_labels(lua_State *L);
 int lsb_open_augment(lua_State *L);
 int lsb_open_autograd(lua_State *L);
+int lsb_open_calibration(lua_State *L);
+int lsb_open_calibrators(lua_State *L);
+int lsb_open_classification(lua_State *L);
 int lsb_open_data(lua_State *L);
 int lsb_open_checkpoint(lua_State *L);
 int lsb_open_eval(lua_State *L);
@@ -142,6 +145,7 @@ int lsb_open_process(lua_State *L);
 int lsb_open_program(lua_State *L);
 int lsb_open_random(lua_State *L);
 int lsb_open_schemes(lua_State *L);
+int lsb_open_selective(lua_State *L);
 int lsb_open_system(lua_State *L);
 
 /* The list of all binding modules, by the name under which the library requires them ("lsengine.c.tensor"). */

@@ -5,8 +5,9 @@ local system = require "lsengine.c.system"
 
 -- name → the modules that register what is below it; a part may be a function, too (ls.tensor{…}, ls.rng(1)).
 local parts = {
-  augment = { "augment" }, autograd = { "autograd" }, claim = { "claims" }, data = { "data", "data_classes", "data_files" }, evaluate = { "evaluate" },
+  augment = { "augment" }, autograd = { "autograd" }, claim = { "claims" }, data = { "data", "data_classes", "data_files" }, eval = { "classification", "calibration", "calibrators", "selective" }, evaluate = { "evaluate" },
   experiment = { "experiment" }, labels = { "labels" }, loss = { "loss", "penalties" }, mix = { "mix" }, nn = { "nn" }, no_grad = { "autograd" }, optim = { "optim" }, options = { "script_options" },
+  plot = { "plot_calibration", "plot_retrieval", "plot_seeds", "plot_training" },
   rng = { "random" }, target = { "target" }, tensor = { "tensor", "random" }, train = { "train" },
 }
 

@@ -1,12 +1,32 @@
-/* What the measures share: checked rows of logits. SPDX-License-Identifier: MIT */
+/* One sweep over predictions for all measures. SPDX-License-Identifier: MIT
+ *
+ * The rows are cut into chunks (at most LS_SWEEP_CHUNKS, by the shape alone) and these into parts; `take` is called for each part, with what
+ * its kept rows are worth, in order within a chunk, from any thread. A consumer adds up a chunk on its own and the chunks in order afterwards. */
 #ifndef LS_EVAL_PREDICTIONS_H
 #define LS_EVAL_PREDICTIONS_H
 
-#include <lsengine/target.h>
+#include <lsengine/predictions.h>
 
-/* Checks logits and labels and counts the rows that are kept. LS_ERANGE where there is none. */
-ls_status ls_check_predictions(ls_cmat z, const int64_t *labels, ls_ignore ignore, int64_t *kept, ls_err *err);
+enum { LS_SWEEP_CHUNKS = 64, LS_SWEEP_ROWS = 256 };
 
-enum { LS_EVALUATE_ROWS = 512 }; /* of a block */
+typedef struct ls_sweep_part {
+  size_t chunk, offset; /* the first row's place among all kept rows */
+  int32_t count, classes;
+  int32_t row[LS_SWEEP_ROWS], label[LS_SWEEP_ROWS], predicted[LS_SWEEP_ROWS];
+  uint8_t correct[LS_SWEEP_ROWS];
+  double confidence[LS_SWEEP_ROWS]; /* max_k p_k */
+  double others[LS_SWEEP_ROWS];     /* the mass of all other classes: 1 - confidence without its rounding */
+  double top[LS_SWEEP_ROWS], second[LS_SWEEP_ROWS]; /* largest and second largest entry as given; second is -inf (logits) or 0 for one class */
+  double nll[LS_SWEEP_ROWS];        /* -log p_y */
+  double brier[LS_SWEEP_ROWS];      /* sum_k (p_k - [k=y])² */
+  const double *p;                  /* (count, K), where asked for */
+} ls_sweep_part;
+
+typedef void ls_take_fn(void *context, const ls_predictions *p, const ls_sweep_part *part);
+
+/* Chunks for a shape; `most` may be lower than LS_SWEEP_CHUNKS where a consumer's memory for each is large. */
+size_t ls_sweep_chunks(const ls_predictions *p, size_t most);
+size_t ls_sweep_scratch(const ls_predictions *p, size_t chunks);
+ls_status ls_sweep(const ls_predictions *p, size_t chunks, bool all_probabilities, void *scratch, ls_take_fn *take, void *context, ls_err *err);
 
 #endif

@@ -1,88 +1,113 @@
-/* Temperature scaling. SPDX-License-Identifier: MIT */
-#include <lsengine/eval.h>
-#include <lsengine/pool.h>
+/* Temperature scaling. SPDX-License-Identifier: MIT
+ *
+ * f(b) = mean of log sum_k exp(b u_k) - b u_y, u = z - max z, b = 1/T: f' = mean of E[u] - u_y, f'' = mean of Var[u] >= 0, under softmax(b u). */
+#include <lsengine/calibrators.h>
 
 #include "core/eval/predictions.h"
 
 #include <math.h>
 
-typedef struct nll_job {
-  ls_cmat z;
-  const int64_t *labels;
-  ls_ignore ignore;
-  double inverse;
-  double *partial;
-} nll_job;
+enum { FIRST_ROWS = 16384, MOST_STEPS = 60 };
 
-static void nll_block(void *argument, size_t block) {
-  const nll_job *j = argument;
-  int32_t i = (int32_t)block * LS_EVALUATE_ROWS, end = j->z.rows - i < LS_EVALUATE_ROWS ? j->z.rows : i + LS_EVALUATE_ROWS;
-  double total = 0.0;
-  for (; i < end; i++) {
-    const float *z = j->z.data + i * j->z.stride;
-    float max = -INFINITY;
-    double sum = 0.0;
-    if (j->ignore.active && j->labels[i] == j->ignore.label) continue;
-    for (int32_t k = 0; k < j->z.cols; k++) max = z[k] > max ? z[k] : max;
-    for (int32_t k = 0; k < j->z.cols; k++) sum += exp(((double)z[k] - (double)max) * j->inverse);
-    total += log(sum) - ((double)z[j->labels[i]] - (double)max) * j->inverse;
+typedef struct moments {
+  double nll, slope, curvature;
+} moments;
+
+static void take(void *context, const ls_predictions *p, const ls_sweep_part *part) {
+  moments *m = (moments *)context + part->chunk;
+  for (int32_t i = 0; i < part->count; i++) {
+    const float *z = p->z.data + part->row[i] * p->z.stride;
+    const double *q = part->p + (size_t)i * (size_t)part->classes;
+    double mean = 0.0, square = 0.0, top = part->top[i];
+    for (int32_t k = 0; k < part->classes; k++) {
+      double u = z[k] > -INFINITY ? (double)z[k] - top : 0.0, qu = q[k] * u;
+      mean += qu;
+      square += qu * u;
+    }
+    m->nll += part->nll[i];
+    m->slope += mean - ((double)z[part->label[i]] - top);
+    m->curvature += fmax(0.0, square - mean * mean);
   }
-  j->partial[block] = total;
 }
 
-static double nll_at(nll_job *j, double log_temperature, double kept) {
-  size_t blocks = ((size_t)j->z.rows + LS_EVALUATE_ROWS - 1) / LS_EVALUATE_ROWS;
-  double total = 0.0;
-  j->inverse = exp(-log_temperature);
-  ls_parallel(LS_SITE_EVALUATE, blocks, nll_block, j);
-  for (size_t b = 0; b < blocks; b++) total += j->partial[b];
-  return total / kept;
-}
-
-size_t ls_fit_temperature_scratch(int32_t rows, int32_t classes) {
-  (void)classes;
-  return ((size_t)rows / LS_EVALUATE_ROWS + 1) * sizeof(double);
-}
-
-ls_status ls_fit_temperature(ls_cmat z, const int64_t *labels, ls_ignore ignore, void *scratch, ls_temperature *out, ls_err *err) {
+static ls_status moments_at(const ls_predictions *given, double b, void *scratch, moments *out, ls_err *err) {
+  ls_predictions p = *given;
+  size_t chunks = ls_sweep_chunks(&p, LS_SWEEP_CHUNKS);
+  moments *parts = scratch;
   int64_t kept;
-  ls_status status = ls_check_predictions(z, labels, ignore, &kept, err);
+  p.temperature = 1.0 / b;
+  ls_status status = ls_predictions_check(&p, &kept, err);
+  for (size_t c = 0; c < chunks; c++) parts[c] = (moments){0, 0, 0};
+  if (status == LS_OK) status = ls_sweep(&p, chunks, true, parts + LS_SWEEP_CHUNKS, take, parts, err);
   if (status != LS_OK) return status;
-  nll_job j = {z, labels, ignore, 1.0, scratch};
-  const double ratio = 0.6180339887498949, bottom = log(LS_LOWEST_TEMPERATURE), top = log(LS_HIGHEST_TEMPERATURE);
-  double n = (double)kept, low = bottom, high = top;
-  double a = high - ratio * (high - low), b = low + ratio * (high - low), at_a = nll_at(&j, a, n), at_b = nll_at(&j, b, n);
-  while (high - low > 1e-9) {
-    if (at_a <= at_b) {
-      high = b;
-      b = a;
-      at_b = at_a;
-      a = high - ratio * (high - low);
-      at_a = nll_at(&j, a, n);
-    } else {
-      low = a;
-      a = b;
-      at_a = at_b;
-      b = low + ratio * (high - low);
-      at_b = nll_at(&j, b, n);
+  *out = (moments){0, 0, 0};
+  for (size_t c = 0; c < chunks; c++) out->nll += parts[c].nll, out->slope += parts[c].slope, out->curvature += parts[c].curvature;
+  out->nll /= (double)kept, out->slope /= (double)kept, out->curvature /= (double)kept;
+  return LS_OK;
+}
+
+size_t ls_fit_temperature_scratch(const ls_predictions *p) {
+  return LS_SWEEP_CHUNKS * sizeof(moments) + ls_sweep_scratch(p, ls_sweep_chunks(p, LS_SWEEP_CHUNKS));
+}
+
+/* Newton from b; `at` are the moments there, and those of the result at the end. Returns whether a bound was hit. */
+static ls_status minimise(const ls_predictions *p, double *b, moments *at, bool *at_bound, int32_t *sweeps, void *scratch, ls_err *err) {
+  const double bottom = 1.0 / LS_HIGHEST_TEMPERATURE, top = 1.0 / LS_LOWEST_TEMPERATURE;
+  double low = bottom, high = top;
+  *at_bound = false;
+  for (int step = 0; step < MOST_STEPS; step++) {
+    if (at->slope == 0.0) return LS_OK;
+    if (at->slope > 0.0 ? *b <= bottom : *b >= top) {
+      *at_bound = true;
+      return LS_OK;
+    }
+    if (at->slope > 0.0)
+      high = *b;
+    else
+      low = *b;
+    double next = *b - at->slope / at->curvature;
+    if (isnan(next)) next = sqrt(low * high);
+    if (next >= high) next = high == top ? top : sqrt(low * high);
+    if (next <= low) next = low == bottom ? bottom : sqrt(low * high);
+    if (fabs(next - *b) <= 1e-12 * *b) return LS_OK;
+    bool last = fabs(next - *b) <= 1e-7 * *b; /* the error after this step is of the order of its square */
+    *b = next;
+    ++*sweeps;
+    ls_status status = moments_at(p, *b, scratch, at, err);
+    if (status != LS_OK || (last && *b > bottom && *b < top)) return status;
+  }
+  return LS_OK;
+}
+
+ls_status ls_fit_temperature(const ls_predictions *p, void *scratch, ls_temperature *out, ls_err *err) {
+  if (p->probabilities) return ls_fail(err, LS_ERANGE, "a temperature scales logits, probabilities were given: take their logarithms");
+  moments one, at;
+  ls_temperature t = {.sweeps = 1};
+  ls_status status = moments_at(p, 1.0, scratch, &one, err);
+  if (status != LS_OK) return status;
+  double b = 1.0;
+  at = one;
+  if (p->z.rows > 4 * FIRST_ROWS) { /* some rows say where to begin */
+    ls_predictions some = *p;
+    some.z.rows = FIRST_ROWS;
+    moments few;
+    bool bound;
+    int32_t unused = 0;
+    if (moments_at(&some, 1.0, scratch, &few, NULL) == LS_OK && minimise(&some, &b, &few, &bound, &unused, scratch, err) == LS_OK && b != 1.0) {
+      status = moments_at(p, b, scratch, &at, err);
+      t.sweeps++;
     }
   }
-  double best = 0.5 * (low + high), ends[] = {bottom, top};
-  ls_temperature t = {.nll = nll_at(&j, best, n), .nll_before = nll_at(&j, 0.0, n)};
-  for (int i = 0; i < 2; i++) {
-    double nll = nll_at(&j, ends[i], n);
-    if (nll <= t.nll || fabs(best - ends[i]) < 1e-6) {
-      best = ends[i];
-      t.nll = nll;
-      t.at_bound = true;
-    }
-  }
+  if (status == LS_OK) status = minimise(p, &b, &at, &t.at_bound, &t.sweeps, scratch, err);
+  if (status != LS_OK) return status;
+  t.nll_before = one.nll;
+  t.nll = at.nll;
   if (t.nll >= t.nll_before) { /* flat, or the minimum is at 1 to the last digits */
-    best = 0.0;
+    b = 1.0;
     t.nll = t.nll_before;
     t.at_bound = false;
   }
-  t.temperature = exp(best);
+  t.temperature = b == 1.0 / LS_LOWEST_TEMPERATURE ? LS_LOWEST_TEMPERATURE : b == 1.0 / LS_HIGHEST_TEMPERATURE ? LS_HIGHEST_TEMPERATURE : 1.0 / b;
   *out = t;
   return LS_OK;
 }

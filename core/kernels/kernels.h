@@ -31,6 +31,28 @@ typedef struct ls_convolution_kernels {
 
 extern const ls_convolution_kernels ls_convolution_kernels_ref, ls_convolution_kernels_avx2, ls_convolution_kernels_avx512;
 
+/* Softmax in double for the measures of predictions (the sets differ in the last bits: FMA). */
+#define LS_JUDGED_CLASSES 64
+#define LS_JUDGED_ROWS 32
+
+/* Columns of one number a row, but for p. */
+typedef struct ls_judged_rows {
+  double *top, *second; /* the largest and the second largest logit, unscaled; -inf for one class */
+  double *rest, *squares; /* sums over all classes but the first largest: of e = exp((z - top) · inverse), and of its square */
+  double *own;          /* e of the label */
+  int32_t *predicted;   /* the first largest */
+  double *p;            /* (rows, classes): softmax; or NULL */
+} ls_judged_rows;
+
+typedef struct ls_evaluation_kernels {
+  void (*exp)(size_t n, double *x);                        /* in place, at most 2 ulp */
+  void (*log1p)(size_t n, const double *x, double *out);   /* x >= 0, at most 3 ulp; out may be x */
+  /* Rows of at most LS_JUDGED_CLASSES classes, rows a multiple of LS_JUDGED_ROWS. NaN in a row comes out in rest, or in top where there is one class. */
+  void (*judge)(size_t rows, int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out);
+} ls_evaluation_kernels;
+
+extern const ls_evaluation_kernels ls_evaluation_kernels_ref, ls_evaluation_kernels_avx2, ls_evaluation_kernels_avx512;
+
 typedef struct ls_kernels {
   ls_unary_fn *unary[LS_UNARY_COUNT]; /* out may be x */
   ls_binary_fn *binary[LS_BINARY_COUNT]; /* out may be a or b; a step of 0 repeats one number */
@@ -60,6 +82,7 @@ typedef struct ls_kernels {
   void (*halve_back)(size_t n, const float *upper, const float *lower, const float *dy, float *to_upper, float *to_lower);
 
   const ls_convolution_kernels *convolution;
+  const ls_evaluation_kernels *evaluation;
 
   /* Optimizer updates; the formulas stand in <lsengine/nn.h>. */
   void (*sgd)(size_t n, float *w, const float *g, float *velocity, float lr, float momentum, float weight_decay,

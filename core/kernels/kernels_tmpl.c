@@ -291,6 +291,7 @@ const ls_kernels LS_KERNELS_NAME = {
     .blend = blend_kernel,
     .subtract = subtract_kernel,
     .convolution = &LS_PASTE(ls_convolution_kernels_, LS_ISA),
+    .evaluation = &LS_PASTE(ls_evaluation_kernels_, LS_ISA),
     .halve = halve_kernel,
     .halve_back = halve_back_kernel,
     .sgd = sgd_kernel,

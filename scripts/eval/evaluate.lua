@@ -1,5 +1,9 @@
 -- Judging a model on a data set. SPDX-License-Identifier: MIT
-local c        = require "lsengine.c.eval"
+local calibration = require "lsengine.c.calibration"
+local calibrators = require "lsengine.c.calibrators"
+local classification = require "lsengine.c.classification"
+local regression = require "lsengine.c.eval".regression
+local selective = require "lsengine.c.selective"
 local raw      = require "lsengine.c.tensor"
 local autograd = require "lsengine.autograd"
 local public   = require "lsengine.public"
@@ -18,6 +22,19 @@ local function predict(model, dataset)
   if was_training then model:train() end
   if #parts == 0 then public.raise("evaluate", "the data set has no rows") end
   return #parts == 1 and parts[1] or raw.cat(parts, 1)
+end
+
+-- The measures that ls.eval's functions make, in one flat table.
+local function judge(logits, labels, temperature, o)
+  local function binning(kind) return { bins = o.bins, kind = kind, edges = "left", rounding = "product", ties = "shared" } end
+  local right, _, top = classification.classify(logits, labels, false, temperature, nil, { o.top_k }, false)
+  local lists = calibration.calibrate(logits, labels, false, temperature, nil, { binning "equal_width", binning "equal_mass" }, {})
+  local b, mass = lists[1], lists[2]
+  local order = selective.select(logits, labels, false, temperature, nil, "max_probability", 0, 0, {}, {})
+  return {
+    accuracy = right.accuracy, top_k = top[1], nll = right.nll, brier = right.brier, confidence = b.confidence, confidence_gap = b.gap, ece = b.l1, ece_null = b.null,
+    ece_debiased = b.debiased, ece_debiased_l2 = mass.debiased_l2, mce = b.max, aurc = order.aurc,
+  }
 end
 
 local scaled = { "nll", "brier", "ece", "ece_null", "ece_debiased", "ece_debiased_l2", "mce", "confidence", "confidence_gap", "aurc" }
@@ -40,18 +57,17 @@ On a data set for regression: rmse and mae, in the unit of y, and r2, the share 
 }, function(model, dataset, o)
   if raw.is_tensor(dataset.y) then
     if o.temperature_on then public.raise("evaluate", "temperature_on scales logits of classes, and the data set is one of regression") end
-    return c.regression(predict(model, dataset), dataset.y)
+    return regression(predict(model, dataset), dataset.y)
   end
   if o.temperature_on and raw.is_tensor(o.temperature_on.y) then
     public.raise("evaluate", "temperature_on is a data set of regression, one of labels is required")
   end
   local logits = predict(model, dataset)
-  local result = c.evaluate(logits, dataset.y, 1, o.bins, o.top_k)
-  result.rows = nil
+  local result = judge(logits, dataset.y, 1, o)
   if o.temperature_on then
     local fitting = predict(model, o.temperature_on)
-    local temperature, _, _, at_bound = c.fit_temperature(fitting, o.temperature_on.y)
-    local after = c.evaluate(logits, dataset.y, temperature, o.bins, o.top_k)
+    local temperature, _, _, at_bound = calibrators.fit_temperature(fitting, o.temperature_on.y, false)
+    local after = judge(logits, dataset.y, temperature, o)
     for _, name in ipairs(scaled) do result[name .. "_ts"] = after[name] end
     result.temperature, result.temperature_at_bound = temperature, at_bound and 1 or 0
   end

@@ -15,6 +15,11 @@ An experiment runs every arm with the same seeds and compares arms pair by pair.
 [statistics](../statistics.md).]], { "experiment", "claims", "script_options" } },
   { "training", "Training and judging", { "ls.train", "ls.evaluate", "history:" }, [[
 Both check the model, the data and every option before they begin.]], { "train", "evaluate", "history" } },
+  { "judging", "Judging predictions", { "ls.eval.", "calibrator:" }, [[
+Predictions of any framework, saved as `.npy` or `.npz`, or of a model of this one: logits (N×K, -inf for masked classes) or probabilities, and
+labels 0 … K-1. Every choice on which packages disagree is named in the result, and another package's choice can be asked for by name. How the printed intervals
+were tested is told in [intervals](../intervals.md), which measure agrees with which package to how many digits in [peers](../peers.md).]],
+    { "classification", "calibration", "calibrators", "selective" } },
   { "augmentation", "Augmentation", { "ls.augment.", "augmentation:" }, [[
 Augmentations change images (N×C×H×W) at random: `augment = ls.augment.shift{ pixels = 2 }` in `ls.train`, or a table of several, which act one after
 the other, before mixing and before labels are softened. Each has a stream of its own, so that an arm without it sees the same batches in the same order. All are O(elements).]], { "augment" } },
@@ -41,6 +46,14 @@ Penalties are means over rows, never over rows × classes. A class weight weighs
 `ls.loss.cross_entropy`. Ignored rows count nowhere. Masked classes (-inf logits) take no part: K and uniform distributions then count the classes
 left. Losses without a meaning for softened or mixed targets refuse them. Sums are taken in double, so that logits of ±10⁴ give finite losses
 and gradients. O(N·K).]], { "penalties" } },
+  { "plots", "Plots", { "ls.plot.", "plot:" }, [[
+Pictures through gnuplot 5.4 (Debian: `gnuplot-nox`), a child process that is given a script and numbers. Each function checks what it is given and gives a plot:
+`:save "figure.svg"` (or .pdf, .png) writes it, `:svg()` gives its text for a page. Without gnuplot these two are errors, and reports leave figures out and say so. How plots are
+made readable is told in [plots](../plots.md).
+
+Colours are Okabe and Ito's, which colour-blind readers tell apart; curves differ by stroke and marker, too, for grey prints; an SVG has colours for dark pages of its own. Titles,
+names and labels are shown as they are, whatever characters they hold; line ends become blanks, long texts are broken or end in …. NaN and infinite numbers are left out; a plot that would be empty is an error.]],
+    { "plot_calibration", "plot_retrieval", "plot_seeds", "plot_training", "figure" } },
   { "data", "Data sets", { "ls.data.", "data:" }, [[
 A data set has `x` (a tensor, a row for each example), `y` (labels; for regression a tensor N×1), `classes` (nil for regression), `name` and, where
 they are known, `class_names` (from [0]). A loaded one has the parts `.train`, `.test` and, after split, `.validation`. Data sets are never changed:

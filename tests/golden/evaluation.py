@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes evaluation.inc: numbers of scipy, scikit-learn, torchmetrics for tests/core/test_eval.c and test_statistics.c."""
+"""Writes evaluation.inc: numbers of scipy, scikit-learn, torchmetrics for tests/core/test_calibration.c, test_selective.c and test_statistics.c."""
 import numpy as np, scipy, scipy.stats as st, scipy.optimize as so, sklearn, sklearn.metrics as sk, torch, torchmetrics
 from torchmetrics.classification import MulticlassCalibrationError
 np.set_printoptions(legacy="1.25") # plain numbers from repr
@@ -39,7 +39,7 @@ rest = np.sort(np.exp(zd - zd.max(1, keepdims=True)), 1)[:, :-1].sum(1)
 orders = []
 for _ in range(4000):
     o = np.lexsort((rng.random(n), rest)); orders.append((np.cumsum(~right[o]) / np.arange(1, n + 1)).mean())
-parts = np.array_split(np.lexsort((np.arange(n), rest)), 15)
+parts = np.array_split(np.argsort(conf, kind="stable"), 15)
 l2 = sum(len(q) / n * ((right[q].mean() - conf[q].mean()) ** 2 - right[q].mean() * (1 - right[q].mean()) / (len(q) - 1)) for q in parts)
 def nll(t): q = zd / t; return (np.log(np.exp(q - q.max(1, keepdims=True)).sum(1)) + q.max(1) - q[np.arange(n), y]).mean()
 fit = so.minimize_scalar(lambda l: nll(np.exp(l)), bounds=(np.log(.05), np.log(20)), method="bounded", options={"xatol": 1e-10})

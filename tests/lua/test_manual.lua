@@ -22,13 +22,14 @@ function t.tests.every_function_that_a_script_can_reach_has_an_entry()
       end
     end
   end
-  for _, part in ipairs{ "data", "target", "loss", "nn", "optim", "augment", "tensor", "autograd" } do all("ls." .. part .. ".", ls[part]) end
+  for _, part in ipairs{ "data", "eval", "plot", "target", "loss", "nn", "optim", "augment", "tensor", "autograd" } do all("ls." .. part .. ".", ls[part]) end
   all("tensor:", require "lsengine.tensor".methods)
   all("target:", getmetatable(ls.target.uniform(0.1)(ls.labels{ 0 })))
   all("history:", getmetatable(require "lsengine.history".new{}))
   all("data:", getmetatable(ls.data.load "digits"))
   all("data:", getmetatable(ls.data.load "digits".train))
   all("cals:", getmetatable(ls.loss.cals{}))
+  all("calibrator:", getmetatable(ls.eval.temperature_scaling(ls.tensor.eye(2), { 0, 1 })))
   all("optimizer:", getmetatable(ls.optim.sgd({ ls.tensor.zeros(1) }, { lr = 1 })))
   t.is_true(count > 100, count)
 end

@@ -23,8 +23,8 @@ local trace = os.getenv "LSENGINE_TRACE_CALLS"
 math.randomseed(math.tointeger(tonumber(os.getenv "LSENGINE_SEED" or 7)))
 local random, unpack = math.random, table.unpack
 
-local modules = { "augment", "autograd", "checkpoint", "data", "eval", "files", "json", "labels", "layers", "loss", "mix", "nn", "penalties", "program", "random",
-  "schemes", "system",
+local modules = { "augment", "autograd", "calibration", "calibrators", "checkpoint", "classification", "data", "eval", "files", "json", "labels", "layers", "loss", "mix", "nn", "penalties", "program", "random",
+  "schemes", "selective", "system",
   "tensor" }
 
 -- What is not called, and why.
@@ -123,6 +123,14 @@ local makers = {
     function() return history.new{} end, function() return history.new{ { epoch = 1, loss = 0 / 0 }, { epoch = -math.huge, loss = 1e308 } } end,
     function() return history.new{ { epoch = 1e300, loss = -1e308 }, { epoch = 1.0000001e300, loss = 1e308 } } end,
     function() return history.new{ { epoch = 1, loss = 1 }, { loss = "x" }, 5 } end, function() return history.new{ { epoch = 5, loss = 1e-320 } } end },
+  calibrator = { function() return ls.eval.temperature_scaling(matrix(3, 3), { 0, 1, 2 }) end, function() return ls.eval.vector_scaling(matrix(3, 3), { 0, 1, 1 }, { penalty = 1 }) end,
+    function() return ls.eval.isotonic_regression(matrix(3, 3), { 0, 1, 1 }) end, function() return ls.eval.histogram_binning(matrix(3, 3), { 0, 1, 1 }, { method = "top_label" }) end,
+    function()
+      local x = ls.eval.isotonic_regression(matrix(3, 3), { 0, 1, 1 }, { method = "confidence" })
+      x.fits, x.kind, x.classes, x.method = ({ looped(), {}, { { { 1, 0 / 0 }, { 5 } } }, { { { 0, 0, 0 }, { 1, 1, 1 } } } })[random(4)], ({ "isotonic_regression", "histogram_binning", "vector_scaling", 5 })[random(4)],
+        ({ 3, 0, -1, 2^40 // 1 | 0 })[random(4)], ({ "confidence", "one_vs_rest", "top_label", {} })[random(4)]
+      return x
+    end },
   claim   = { function() return ls.claim{ "a", "lower", "b", than = "c", by = 0 } end },
   callable = { function() return print == nil end, function() return function() return 1 end end, function() return function(...) return ... end end,
     function() return function() error(refused) end end, function() return function() error "no" end end, function() return coroutine.yield end,
@@ -177,7 +185,7 @@ local function pick_kind(types)
   return list[1] and pick(list)
 end
 local selves = { tensor = "tensor", labels = "labels", rng = "rng", model = "model", data = "dataset", target = "target", optimizer = "optimizer", history = "history",
-  augmentation = "augmentation", mix = "mix" }
+  augmentation = "augmentation", mix = "mix", calibrator = "calibrator" }
 
 -- Arguments as the specification says, with one of them replaced now and then.
 local function by_specification(name, spec)

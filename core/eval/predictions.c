@@ -1,0 +1,291 @@
+/* The sweep over logits or probabilities that every measure is made from. SPDX-License-Identifier: MIT
+ *
+ * Few classes: the kernel that takes many rows side by side. Many: a row at a time. Doubt is kept apart from confidence (the sum of the
+ * others, not 1 - c), so that nothing saturates. */
+#include "core/eval/predictions.h"
+
+#include "core/kernels/kernels.h"
+#include <lsengine/pool.h>
+
+#include <math.h>
+#include <string.h>
+
+enum { PART_NUMBERS = 16384 }; /* probabilities of a part that are held at once */
+
+typedef struct sweep_job {
+  const ls_predictions *p;
+  const ls_kernels *kernels;
+  size_t chunks;
+  int64_t chunk_rows;
+  int32_t part_rows;
+  bool all;
+  size_t *offsets;  /* (chunks): kept rows before each */
+  int32_t *failed;  /* (chunks): the first row that cannot be judged, -1 for none */
+  double *numbers;  /* (chunks, part_rows padded · K) */
+  size_t numbers_each;
+  ls_take_fn *take;
+  void *context;
+} sweep_job;
+
+static bool ignored(const ls_predictions *p, int32_t i) { return p->ignore.active && p->labels[i] == p->ignore.label; }
+
+static int32_t rows_of_part(int32_t classes) {
+  int32_t rows = PART_NUMBERS / classes / LS_JUDGED_ROWS * LS_JUDGED_ROWS;
+  return rows > LS_SWEEP_ROWS ? LS_SWEEP_ROWS : rows < LS_JUDGED_ROWS ? 1 : rows;
+}
+
+size_t ls_sweep_chunks(const ls_predictions *p, size_t most) {
+  size_t parts = p->z.cols < 1 ? 1 : ((size_t)p->z.rows + (size_t)rows_of_part(p->z.cols) - 1) / (size_t)rows_of_part(p->z.cols);
+  if (most > LS_SWEEP_CHUNKS) most = LS_SWEEP_CHUNKS;
+  return parts < 1 ? 1 : parts < most ? parts : most < 1 ? 1 : most;
+}
+
+static size_t numbers_of_chunk(const ls_predictions *p) {
+  size_t rows = (size_t)rows_of_part(p->z.cols < 1 ? 1 : p->z.cols);
+  return (rows * (size_t)(p->z.cols < 1 ? 1 : p->z.cols) + 7) / 8 * 8;
+}
+
+size_t ls_sweep_scratch(const ls_predictions *p, size_t chunks) {
+  return chunks * (numbers_of_chunk(p) * sizeof(double) + sizeof(size_t) + sizeof(int32_t)) + 64;
+}
+
+ls_status ls_predictions_check(const ls_predictions *p, int64_t *kept, ls_err *err) {
+  *kept = 0;
+  if (p->z.cols < 1) return ls_fail(err, LS_ESHAPE, "%s have no class", p->probabilities ? "probabilities" : "logits");
+  if (!(p->temperature > 0.0) || isinf(p->temperature))
+    return ls_fail(err, LS_ERANGE, "temperature is %g, allowed is any finite number above 0", p->temperature);
+  for (int32_t i = 0; i < p->z.rows; i++) *kept += !ignored(p, i);
+  if (*kept == 0) return ls_fail(err, LS_ERANGE, "there is no row to judge (%d given%s)", p->z.rows, p->z.rows > 0 ? ", all ignored" : "");
+  return LS_OK;
+}
+
+/* Why row i cannot be judged: the sweep has found that it cannot. */
+static ls_status explain(const ls_predictions *p, int32_t i, ls_err *err) {
+  const float *row = p->z.data + i * p->z.stride;
+  const char *what = p->probabilities ? "probabilities" : "logits";
+  double sum = 0.0;
+  if (p->labels[i] < 0 || p->labels[i] >= p->z.cols)
+    return ls_fail(err, LS_ERANGE, "labels[%d] is %lld but %s have %d %s (0..%d)", i + 1, (long long)p->labels[i], what, p->z.cols,
+                   p->z.cols == 1 ? "class" : "classes", p->z.cols - 1);
+  for (int32_t k = 0; k < p->z.cols; k++) {
+    if (isnan(row[k]) || row[k] == INFINITY) return ls_fail(err, LS_EVALUE, "%s[%d] is %s for class %d", what, i + 1, isnan(row[k]) ? "NaN" : "+inf", k);
+    if (p->probabilities && (row[k] < 0.0f || (double)row[k] > 1.0 + LS_PROBABILITY_TOLERANCE))
+      return ls_fail(err, LS_ERANGE, "probabilities[%d] is %g for class %d, allowed is 0 to 1 (are these logits?)", i + 1, (double)row[k], k);
+    sum += (double)row[k];
+  }
+  if (p->probabilities) return ls_fail(err, LS_ERANGE, "probabilities[%d] sum to %.6g, 1 is required (within %g)", i + 1, sum, LS_PROBABILITY_TOLERANCE);
+  return ls_fail(err, LS_ERANGE, "labels[%d] is %lld, a class that is masked (its logit is -inf)", i + 1, (long long)p->labels[i]);
+}
+
+/* The rows of a part as the kernel gives them. */
+typedef struct raw_rows {
+  double top[LS_SWEEP_ROWS], second[LS_SWEEP_ROWS], rest[LS_SWEEP_ROWS], squares[LS_SWEEP_ROWS], own[LS_SWEEP_ROWS];
+} raw_rows;
+
+static double lanes_sum(const double *lanes) {
+  return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+}
+
+/* Sum and sum of squares of e over all classes but `best`, in eight lanes. */
+static void sums_without(const double *e, int32_t n, int32_t best, double *sum, double *squares) {
+  double s[8] = {0}, q[8] = {0};
+  for (int32_t k = 0; k < n; k++) {
+    double x = k == best ? 0.0 : e[k];
+    s[k & 7] += x;
+    q[k & 7] += x * x;
+  }
+  *sum = lanes_sum(s);
+  *squares = lanes_sum(q);
+}
+
+static void two_largest(const float *z, int32_t n, int32_t *best, float *second) {
+  *best = 0;
+  *second = -INFINITY;
+  for (int32_t k = 1; k < n; k++) {
+    if (z[k] > z[*best]) {
+      *second = z[*best];
+      *best = k;
+    } else if (z[k] > *second)
+      *second = z[k];
+  }
+}
+
+static void judge_long_rows(const sweep_job *j, ls_sweep_part *part, const float *const *row, raw_rows *raw, double *numbers) {
+  int32_t n = part->classes;
+  double inverse = 1.0 / j->p->temperature;
+  for (int32_t i = 0; i < part->count; i++) {
+    const float *z = row[i];
+    double *e = j->all ? numbers + (size_t)i * (size_t)n : numbers;
+    float second;
+    two_largest(z, n, &part->predicted[i], &second);
+    double top = (double)z[part->predicted[i]];
+    for (int32_t k = 0; k < n; k++) e[k] = ((double)z[k] - top) * inverse;
+    j->kernels->evaluation->exp((size_t)n, e);
+    raw->top[i] = top;
+    raw->second[i] = (double)second;
+    raw->own[i] = e[part->label[i]];
+    sums_without(e, n, part->predicted[i], &raw->rest[i], &raw->squares[i]);
+    if (j->all)
+      for (int32_t k = 0; k < n; k++) e[k] *= 1.0 / (1.0 + raw->rest[i]);
+  }
+}
+
+/* Logits of a part's rows; true where one cannot be judged. */
+static bool judge_logits(const sweep_job *j, ls_sweep_part *part, const float **row, double *numbers) {
+  raw_rows raw;
+  double inverse = 1.0 / j->p->temperature, logs[LS_SWEEP_ROWS];
+  if (part->classes <= LS_JUDGED_CLASSES) {
+    int32_t padded = (part->count + LS_JUDGED_ROWS - 1) / LS_JUDGED_ROWS * LS_JUDGED_ROWS;
+    for (int32_t i = part->count; i < padded; i++) row[i] = row[0], part->label[i] = part->label[0];
+    ls_judged_rows out = {raw.top, raw.second, raw.rest, raw.squares, raw.own, part->predicted, j->all ? numbers : NULL};
+    j->kernels->evaluation->judge((size_t)padded, part->classes, row, inverse, part->label, &out);
+  } else
+    judge_long_rows(j, part, row, &raw, numbers);
+  j->kernels->evaluation->log1p((size_t)part->count, raw.rest, logs);
+  bool wrong = false;
+  for (int32_t i = 0; i < part->count; i++) {
+    double rest = raw.rest[i], sum = 1.0 + rest, own = raw.own[i], z = (double)row[i][part->label[i]];
+    bool right = part->predicted[i] == part->label[i];
+    double missing = right ? rest : sum - own, squares = right ? raw.squares[i] : 1.0 + raw.squares[i] - own * own;
+    part->correct[i] = right;
+    part->top[i] = raw.top[i];
+    part->second[i] = raw.second[i];
+    part->confidence[i] = 1.0 / sum;
+    part->others[i] = rest / sum;
+    part->nll[i] = logs[i] - (z - raw.top[i]) * inverse;
+    part->brier[i] = (squares + missing * missing) / (sum * sum);
+    wrong |= !(raw.top[i] < INFINITY) | !(rest < INFINITY) | (z == -INFINITY);
+  }
+  return wrong;
+}
+
+static bool judge_probabilities(const sweep_job *j, ls_sweep_part *part, const float *const *row, double *numbers) {
+  int32_t n = part->classes;
+  bool wrong = false;
+  for (int32_t i = 0; i < part->count; i++) {
+    const float *q = row[i];
+    int32_t best = 0, y = part->label[i];
+    double others = 0.0, squares = 0.0, second = 0.0;
+    bool outside = false;
+    for (int32_t k = 1; k < n; k++)
+      if (q[k] > q[best]) best = k;
+    for (int32_t k = 0; k < n; k++) {
+      double x = (double)q[k];
+      outside |= !(x >= 0.0) | (x > 1.0 + LS_PROBABILITY_TOLERANCE);
+      if (j->all) numbers[(size_t)i * (size_t)n + (size_t)k] = fmin(x, 1.0);
+      if (k == best) continue;
+      others += x;
+      squares += x * x;
+      second = x > second ? x : second;
+    }
+    double top = (double)q[best], own = (double)q[y], missing = 1.0 - own;
+    bool right = best == y;
+    wrong |= outside | !(fabs(top + others - 1.0) <= LS_PROBABILITY_TOLERANCE);
+    part->predicted[i] = best;
+    part->correct[i] = right;
+    part->confidence[i] = fmin(top, 1.0);
+    part->others[i] = others;
+    part->top[i] = top;
+    part->second[i] = second;
+    part->nll[i] = own < 1.0 ? -log(own) : 0.0;
+    part->brier[i] = right ? squares + missing * missing : squares + top * top - own * own + missing * missing;
+  }
+  return wrong;
+}
+
+/* The first row of a part that cannot be judged, looked for slowly. */
+static int32_t first_wrong(const sweep_job *j, const ls_sweep_part *part) {
+  const ls_predictions *p = j->p;
+  for (int32_t i = 0; i < part->count; i++) {
+    const float *z = p->z.data + part->row[i] * p->z.stride;
+    double sum = 0.0;
+    bool wrong = !p->probabilities && z[part->label[i]] == -INFINITY;
+    for (int32_t k = 0; k < p->z.cols; k++) {
+      wrong |= isnan(z[k]) || z[k] == INFINITY;
+      if (p->probabilities) wrong |= z[k] < 0.0f || (double)z[k] > 1.0 + LS_PROBABILITY_TOLERANCE;
+      sum += (double)z[k];
+    }
+    if (p->probabilities) wrong |= !(fabs(sum - 1.0) <= LS_PROBABILITY_TOLERANCE);
+    if (wrong) return part->row[i];
+  }
+  return part->count > 0 ? part->row[0] : -1;
+}
+
+static void sweep_chunk(void *argument, size_t chunk) {
+  const sweep_job *j = argument;
+  const ls_predictions *p = j->p;
+  const float *rows[LS_SWEEP_ROWS];
+  ls_sweep_part part;
+  double *numbers = j->numbers + chunk * j->numbers_each;
+  int64_t first = (int64_t)chunk * j->chunk_rows, last = first + j->chunk_rows;
+  int32_t begin = (int32_t)(first < p->z.rows ? first : p->z.rows), end = (int32_t)(last < p->z.rows ? last : p->z.rows);
+  part.chunk = chunk;
+  part.offset = j->offsets[chunk];
+  part.classes = p->z.cols;
+  part.p = j->all ? numbers : NULL;
+  j->failed[chunk] = -1;
+  for (int32_t i = begin; i < end;) {
+    for (part.count = 0; i < end && part.count < j->part_rows; i++) {
+      if (ignored(p, i)) continue;
+      if (p->labels[i] < 0 || p->labels[i] >= p->z.cols) {
+        if (j->failed[chunk] < 0) j->failed[chunk] = i;
+        end = i; /* the rows before it may hold an earlier failure */
+        break;
+      }
+      part.row[part.count] = i;
+      part.label[part.count] = (int32_t)p->labels[i];
+      rows[part.count++] = p->z.data + i * p->z.stride;
+    }
+    if (part.count == 0) continue;
+    if (p->probabilities ? judge_probabilities(j, &part, rows, numbers) : judge_logits(j, &part, rows, numbers)) {
+      j->failed[chunk] = first_wrong(j, &part);
+      return;
+    }
+    j->take(j->context, p, &part);
+    part.offset += (size_t)part.count;
+  }
+}
+
+ls_status ls_sweep(const ls_predictions *p, size_t chunks, bool all_probabilities, void *scratch, ls_take_fn *take, void *context, ls_err *err) {
+  sweep_job j = {.p = p, .kernels = ls_kernels_now(), .chunks = chunks, .part_rows = rows_of_part(p->z.cols), .all = all_probabilities,
+                 .numbers = scratch, .numbers_each = numbers_of_chunk(p), .take = take, .context = context};
+  size_t parts = ((size_t)p->z.rows + (size_t)j.part_rows - 1) / (size_t)j.part_rows;
+  j.chunk_rows = (int64_t)((parts + chunks - 1) / chunks) * j.part_rows;
+  j.offsets = (size_t *)(j.numbers + chunks * j.numbers_each);
+  j.failed = (int32_t *)(j.offsets + chunks);
+  size_t before = 0;
+  for (size_t c = 0; c < chunks; c++) {
+    int64_t begin = (int64_t)c * j.chunk_rows, end = begin + j.chunk_rows;
+    if (begin > p->z.rows) begin = p->z.rows;
+    if (end > p->z.rows) end = p->z.rows;
+    j.offsets[c] = before;
+    if (!p->ignore.active) before += (size_t)(end - begin);
+    else
+      for (int64_t i = begin; i < end; i++) before += !ignored(p, (int32_t)i);
+  }
+  ls_parallel(LS_SITE_EVALUATE, chunks, sweep_chunk, &j);
+  for (size_t c = 0; c < chunks; c++)
+    if (j.failed[c] >= 0) return explain(p, j.failed[c], err);
+  return LS_OK;
+}
+
+typedef struct confidences_job {
+  double *confidence;
+  uint8_t *correct;
+} confidences_job;
+
+static void take_confidences(void *context, const ls_predictions *p, const ls_sweep_part *part) {
+  const confidences_job *j = context;
+  (void)p;
+  memcpy(j->confidence + part->offset, part->confidence, (size_t)part->count * sizeof *j->confidence);
+  memcpy(j->correct + part->offset, part->correct, (size_t)part->count);
+}
+
+size_t ls_confidences_scratch(const ls_predictions *p) { return ls_sweep_scratch(p, ls_sweep_chunks(p, LS_SWEEP_CHUNKS)); }
+
+ls_status ls_confidences(const ls_predictions *p, void *scratch, double *confidence, uint8_t *correct, int64_t *kept, ls_err *err) {
+  confidences_job j = {confidence, correct};
+  ls_status status = ls_predictions_check(p, kept, err);
+  if (status != LS_OK) return status;
+  return ls_sweep(p, ls_sweep_chunks(p, LS_SWEEP_CHUNKS), false, scratch, take_confidences, &j, err);
+}

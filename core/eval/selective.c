@@ -1,0 +1,205 @@
+/* Risk, coverage, and the areas under them. SPDX-License-Identifier: MIT */
+#include <lsengine/selective.h>
+
+#include "core/eval/predictions.h"
+#include "core/eval/sort.h"
+
+#include <math.h>
+
+#define TINY 1e-290 /* below it sums of exponentials have lost bits: their logarithms, which are negative, are taken */
+
+const char *ls_score_name(ls_score score) {
+  static const char *const names[] = {"max_probability", "margin", "entropy", "logit_margin", "max_logit", "energy", "normalised_logit"};
+  return names[score];
+}
+
+typedef struct doubts_job {
+  ls_score score;
+  double *doubt;
+  uint8_t *wrong;
+} doubts_job;
+
+/* log of (1 + twice) e_2 + … of all classes but the largest, over the sum of all, by log-sum-exp around the second. */
+static double log_of_others(const float *z, int32_t n, int32_t best, double top, double second, double inverse, bool twice) {
+  double sum = twice ? 1.0 : 0.0;
+  if (!(second > -INFINITY)) return -INFINITY;
+  for (int32_t k = 0; k < n; k++)
+    if (k != best) sum += exp(((double)z[k] - second) * inverse);
+  return (second - top) * inverse + log(sum);
+}
+
+static double entropy_of_logits(const float *z, const double *p, int32_t n, double top, double inverse, double others) {
+  double sum = 0.0;
+  for (int32_t k = 0; k < n; k++)
+    if (p[k] > 0.0) sum += p[k] * (top - (double)z[k]) * inverse;
+  return sum - (others < 1.0 ? log1p(-others) : 0.0);
+}
+
+static double entropy_of_probabilities(const float *p, int32_t n) {
+  double sum = 0.0;
+  for (int32_t k = 0; k < n; k++)
+    if (p[k] > 0.0f) sum -= (double)p[k] * log((double)p[k]);
+  return sum;
+}
+
+static double normalised(const float *z, int32_t n, double top) {
+  double mean = 0.0, square = 0.0, count = 0.0;
+  for (int32_t k = 0; k < n; k++)
+    if (z[k] > -INFINITY) mean += (double)z[k], count += 1.0;
+  mean /= count;
+  for (int32_t k = 0; k < n; k++)
+    if (z[k] > -INFINITY) square += ((double)z[k] - mean) * ((double)z[k] - mean);
+  return square > 0.0 ? (top - mean) / sqrt(square) : 0.0;
+}
+
+/* Of probabilities as given: 1 - c, so that equal numbers are ties; where c is so near 1 that float32 has rounded it, what the others have. */
+static double doubt_of_probability(double confidence, double others) {
+  const double near = 0x1p-10;
+  return 1.0 - confidence > near ? 1.0 - confidence : fmin(others, near);
+}
+
+static double doubt_of(ls_score score, const ls_predictions *p, const ls_sweep_part *part, int32_t i) {
+  const float *z = p->z.data + part->row[i] * p->z.stride;
+  double inverse = 1.0 / p->temperature, others = part->others[i], top = part->top[i], second = part->second[i], sum;
+  if (p->probabilities) others = doubt_of_probability(part->confidence[i], others);
+  switch (score) {
+  case LS_SCORE_MARGIN:
+    sum = others + (p->probabilities ? second : exp((second - top) * inverse) * part->confidence[i]);
+    if (p->probabilities || sum >= TINY) return sum;
+    return log_of_others(z, part->classes, part->predicted[i], top, second, inverse, true);
+  case LS_SCORE_ENTROPY:
+    if (p->probabilities) return entropy_of_probabilities(z, part->classes);
+    return entropy_of_logits(z, part->p + (size_t)i * (size_t)part->classes, part->classes, top, inverse, others);
+  case LS_SCORE_LOGIT_MARGIN: return p->probabilities ? log(second) - log(top) : second - top;
+  case LS_SCORE_MAX_LOGIT: return -top;
+  case LS_SCORE_ENERGY: return -(top * inverse - log(part->confidence[i]));
+  case LS_SCORE_NORMALISED_LOGIT: return -normalised(z, part->classes, top);
+  default:
+    if (p->probabilities || others >= TINY) return others;
+    return log_of_others(z, part->classes, part->predicted[i], top, second, inverse, false);
+  }
+}
+
+static void take_doubts(void *context, const ls_predictions *p, const ls_sweep_part *part) {
+  const doubts_job *j = context;
+  for (int32_t i = 0; i < part->count; i++) {
+    j->doubt[part->offset + (size_t)i] = doubt_of(j->score, p, part, i);
+    j->wrong[part->offset + (size_t)i] = !part->correct[i];
+  }
+}
+
+size_t ls_doubts_scratch(const ls_predictions *p, ls_score score) {
+  (void)score;
+  return ls_sweep_scratch(p, ls_sweep_chunks(p, LS_SWEEP_CHUNKS));
+}
+
+ls_status ls_doubts(const ls_predictions *p, ls_score score, void *scratch, double *doubt, uint8_t *wrong, int64_t *kept, ls_err *err) {
+  doubts_job j = {score, doubt, wrong};
+  ls_status status = ls_predictions_check(p, kept, err);
+  if (status != LS_OK) return status;
+  if (p->probabilities && (score == LS_SCORE_MAX_LOGIT || score == LS_SCORE_ENERGY || score == LS_SCORE_NORMALISED_LOGIT))
+    return ls_fail(err, LS_ERANGE, "the score %s is made of logits, probabilities were given", ls_score_name(score));
+  return ls_sweep(p, ls_sweep_chunks(p, LS_SWEEP_CHUNKS), score == LS_SCORE_ENTROPY, scratch, take_doubts, &j, err);
+}
+
+/* The curve walked once: errors among the first k, expected where k cuts a group of equal doubt. */
+typedef struct walk {
+  const ls_selective_wants *wants;
+  double n, area, last_risk, generalised;
+  int32_t point;
+} walk;
+
+static double weight_of(const walk *w, size_t k) {
+  if (w->wants->area == LS_AREA_MEAN) return 1.0;
+  bool first = k == 1, last = (double)k == w->n;
+  if (w->wants->area == LS_AREA_TRAPEZOID) return last ? 0.5 : 1.0; /* from (0, 0): the first point counts whole */
+  return first && last ? 0.0 : first || last ? 0.5 : 1.0;
+}
+
+static size_t rows_at(double n, double coverage) {
+  double k = ceil(n * coverage - 1e-9 * n * coverage);
+  return k < 1.0 ? 1 : k > n ? (size_t)n : (size_t)k;
+}
+
+/* Rows from+1 … to share their doubt; `errors` before them, `wrong` among them. */
+static void walk_group(walk *w, size_t from, size_t to, double errors, double wrong) {
+  const ls_selective_wants *o = w->wants;
+  double each = wrong / (double)(to - from);
+  for (size_t k = from + 1; k <= to; k++) w->area += weight_of(w, k) * (errors + each * (double)(k - from)) / (double)k;
+  double m = (double)(to - from);
+  w->generalised += m * errors + wrong * (m + 1.0) / 2.0;
+  for (; w->point < o->points; w->point++) {
+    size_t k = rows_at(w->n, (double)(w->point + 1) / o->points);
+    if (k > to) break;
+    o->curve[2 * w->point] = (double)k / w->n;
+    o->curve[2 * w->point + 1] = (errors + each * (double)(k - from)) / (double)k;
+  }
+  for (int32_t i = 0; i < o->risks; i++)
+    if ((errors + wrong) / (double)to <= o->risk[i]) o->coverage_at_risk[i] = (double)to / w->n;
+  for (int32_t i = 0; i < o->coverages; i++) {
+    size_t k = rows_at(w->n, o->coverage[i]);
+    if (k > from && k <= to) o->risk_at_coverage[i] = (errors + each * (double)(k - from)) / (double)k;
+  }
+}
+
+static double best_area(double n, double right) {
+  double sum = 0.0;
+  for (double k = right + 1.0; k <= n; k += 1.0) sum += (k - right) / k;
+  return sum / n;
+}
+
+size_t ls_selective_scratch(size_t n) { return 4 * n * sizeof(uint64_t); }
+
+ls_status ls_select(size_t n, const double *doubt, const uint8_t *wrong, const ls_selective_wants *wants, void *scratch, ls_selective *out, ls_err *err) {
+  uint64_t *items = scratch;
+  if (n == 0) return ls_fail(err, LS_ERANGE, "there is no row to judge");
+  for (size_t i = 0; i < n; i++)
+    if (isnan(doubt[i])) return ls_fail(err, LS_EVALUE, "the score of row %zu is NaN", i + 1);
+  for (int32_t i = 0; i < wants->coverages; i++)
+    if (!(wants->coverage[i] > 0.0 && wants->coverage[i] <= 1.0))
+      return ls_fail(err, LS_ERANGE, "coverage is %g, allowed is above 0 to 1", wants->coverage[i]);
+  for (int32_t i = 0; i < wants->risks; i++) {
+    if (!(wants->risk[i] >= 0.0 && wants->risk[i] <= 1.0)) return ls_fail(err, LS_ERANGE, "risk is %g, allowed is 0 to 1", wants->risk[i]);
+    wants->coverage_at_risk[i] = 0.0;
+  }
+  for (size_t i = 0; i < n; i++) {
+    items[2 * i] = ls_ordered_bits(doubt[i]);
+    items[2 * i + 1] = wrong[i];
+  }
+  items = ls_sort_items(items, items + 2 * n, n, 2, 0);
+
+  walk w = {.wants = wants, .n = (double)n};
+  ls_selective r = {.rows = (int64_t)n};
+  double errors = 0.0, pairs = 0.0; /* pairs: right rows with less doubt than a wrong one, ties half */
+  for (size_t from = 0, to; from < n; from = to) {
+    double bad = 0.0;
+    for (to = from; to < n && items[2 * to] == items[2 * from]; to++) bad += (double)items[2 * to + 1];
+    double size = (double)(to - from);
+    walk_group(&w, from, to, errors, bad);
+    pairs += bad * ((double)from - errors + 0.5 * (size - bad));
+    if (to - from > 1) r.tied += size;
+    errors += bad;
+  }
+  double right = w.n - errors;
+  r.failures = (int64_t)errors;
+  r.risk = errors / w.n;
+  r.aurc = wants->area == LS_AREA_TRAPEZOID_INNER ? (n > 1 ? w.area / (w.n - 1.0) : NAN) : w.area / w.n;
+  r.augrc = w.generalised / (w.n * w.n);
+  walk mean = w;
+  if (wants->area != LS_AREA_MEAN) { /* the excess is of the mean over k, whatever area is asked for */
+    ls_selective_wants plain = {.area = LS_AREA_MEAN};
+    mean = (walk){.wants = &plain, .n = w.n};
+    errors = 0.0;
+    for (size_t from = 0, to; from < n; from = to) {
+      double bad = 0.0;
+      for (to = from; to < n && items[2 * to] == items[2 * from]; to++) bad += (double)items[2 * to + 1];
+      walk_group(&mean, from, to, errors, bad);
+      errors += bad;
+    }
+  }
+  r.excess_aurc = mean.area / w.n - best_area(w.n, right);
+  r.auroc = errors > 0.0 && right > 0.0 ? pairs / (errors * right) : NAN;
+  r.tied /= w.n;
+  *out = r;
+  return LS_OK;
+}
