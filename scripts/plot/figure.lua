@@ -19,14 +19,13 @@ Figure.__index = Figure
 
 local function new(who, o)
   local f = setmetatable({ who = who, width = o.width or 600, height = o.height or 400, title = o.title, description = o.description or "", lines = {}, data = {}, blocks = 0, numbers = 0 }, Figure)
-  local border = ("lc rgb '%s'"):format(palette.muted)
-  f:add("set encoding utf8")
+    f:add("set encoding utf8")
   f:add("set datafile missing '?'")
-  f:add("set border 3 back lw 0.75 " .. border)
+  f:add("set border 3 back lw 0.75 lc rgb '%s'", palette.muted)
   f:add("set tics nomirror out scale 0.5 tc rgb '%s'", palette.ink)
   f:add("set grid back lt 1 lw 0.5 lc rgb '%s'", palette.grid)
-  f:add("set key noenhanced tc rgb '%s' samplen 2.5 spacing 1.15 opaque", palette.ink)
-  f:add("set key bmargin center horizontal Left reverse")
+  f:add("set key noenhanced tc rgb '%s' samplen 2.5 spacing 1.15", palette.ink)
+  f:add("set key tmargin center horizontal Left reverse")
   f:add("set style fill solid 0.25 noborder")
   f.columns = f.width // 9
   if o.title and o.title ~= "" then
@@ -37,7 +36,7 @@ end
 
 -- A line of the script; arguments must be numbers of ours, colours, or texts that gnuplot.quote has made.
 function Figure:add(line, ...)
-  self.lines[#self.lines + 1] = select("#", ...) > 0 and line:format(...) or line
+  self.lines[#self.lines + 1] = line:format(...)
 end
 
 function Figure:labels(x, y)
@@ -65,7 +64,7 @@ function Figure:block(rows)
 end
 
 -- The plot command of several items, each a text.
-function Figure:draw(items) self:add("plot " .. table.concat(items, ", \\\n     ")) end
+function Figure:draw(items) self.lines[#self.lines + 1] = "plot " .. table.concat(items, ", \\\n     ") end
 
 -- The figure as a plot, nothing of which changes any more.
 function Figure:done()

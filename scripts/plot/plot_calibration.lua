@@ -60,8 +60,8 @@ local function counts_panel(f, bins, total)
     wrong[i] = { low, low, high, b.count * b.accuracy / total, b.count / total }
   end
   local one, two = f:block(right), f:block(wrong)
-  local shape = "using 1:4:2:3:4:5 with boxxyerror fs %s border lc rgb '%s' lw 0.75 title '%s'"
-  f:draw{ one .. " " .. shape:format("solid 0.75", palette.colours[1], "right"), two .. " " .. shape:format("solid 0.25", palette.colours[2], "wrong") }
+  local shape = "using 1:4:2:3:4:5 with boxxyerror lw 0.75 lc rgb '%s' fs %s border lc rgb '%s' title '%s'"
+  f:draw{ one .. " " .. shape:format(palette.colours[1], "solid 0.75", palette.colours[1], "right"), two .. " " .. shape:format(palette.colours[2], "solid 0.25", palette.colours[2], "wrong") }
 end
 
 local reliability = public("ls.plot.reliability", {
@@ -94,7 +94,7 @@ bin, right and wrong ones. The calibration errors stand in the picture.]],
   local blue, orange = palette.colours[1], palette.colours[2]
   f:add("unset key")
   f:draw{
-    bars .. (" using 1:2:3:4:5:6 with boxxyerror fs solid 0.15 border lc rgb '%s' lw 0.5 notitle"):format(blue),
+    bars .. (" using 1:2:3:4:5:6 with boxxyerror lw 0.5 lc rgb '%s' fs solid 0.15 border lc rgb '%s' notitle"):format(blue, blue),
     diagonal .. (" using 1:2 with lines dt (8,5) lw 1.25 lc rgb '%s' notitle"):format(palette.muted),
     marks .. (" using 1:2 with lines lw 1 lc rgb '%s' notitle"):format(orange),
     whole and marks .. (" using 1:2:3:4 with yerrorbars pt 7 ps 0.6 lw 1.25 lc rgb '%s' notitle"):format(orange)
@@ -102,7 +102,7 @@ bin, right and wrong ones. The calibration errors stand in the picture.]],
   }
   f:add("unset title\nunset label 1")
   f:add("set tmargin at screen %.4f\nset bmargin at screen %.4f", 0.32, 58 / f.height)
-  f:add("set yrange [0:*]\nset xtics 0.2 format '%%.1f'\nset ytics auto format '%%g' \nset ytics maxrows 4" :gsub("\nset ytics maxrows 4", ""))
+  f:add("set yrange [0:*]\nset xtics 0.2 format '%%.1f'\nset ytics auto format '%%g'")
   f:add("set key at graph 0.02,0.97 left top vertical Left reverse samplen 1.5")
   f:labels("confidence", "share of rows")
   counts_panel(f, bins, total)
@@ -130,10 +130,10 @@ public("ls.plot.confidence", {
     wrong[i] = { low, low, high, b.count * b.accuracy / total, b.count / total }
   end
   local one, two = f:block(right), f:block(wrong)
-  local shape = " using 1:4:2:3:4:5 with boxxyerror fs %s border lc rgb '%s' lw 0.75 title '%s'"
+  local shape = " using 1:4:2:3:4:5 with boxxyerror lw 0.75 lc rgb '%s' fs %s border lc rgb '%s' title '%s'"
   f:add("set arrow 1 from first %s, graph 0 to first %s, graph 1 nohead front lw 1.5 dt (8,4) lc rgb '%s'", gnuplot.number(confidence), gnuplot.number(confidence), palette.ink)
   f:add("set arrow 2 from first %s, graph 0 to first %s, graph 1 nohead front lw 1.5 dt (2,3) lc rgb '%s'", gnuplot.number(accuracy), gnuplot.number(accuracy), palette.ink)
-  f:draw{ one .. shape:format("solid 0.75", palette.colours[1], "right"), two .. shape:format("solid 0.25", palette.colours[2], "wrong"),
+  f:draw{ one .. shape:format(palette.colours[1], "solid 0.75", palette.colours[1], "right"), two .. shape:format(palette.colours[2], "solid 0.25", palette.colours[2], "wrong"),
     ("NaN with lines lw 1.5 dt (8,4) lc rgb '%s' title 'mean confidence %.3f'"):format(palette.ink, confidence),
     ("NaN with lines lw 1.5 dt (2,3) lc rgb '%s' title 'accuracy %.3f'"):format(palette.ink, accuracy) }
   return f:done()

@@ -86,7 +86,7 @@ classes those with the most errors are shown.]],
   for _, k in ipairs(shown) do longest = math.max(longest, utf8.len(gnuplot.text(name(k - 1), 18))) end
   local cell = n <= 12 and 40 or n <= 20 and 34 or 16
   local font = n <= 20 and 9 or 8
-  local margin = longest * (n <= 20 and 7 or 6) + 34
+  local margin = math.ceil(longest * (n <= 20 and 5.6 or 4.8)) + 36
   local f = figure.new(who, { title = o.title, width = o.width or math.max(320, cell * n + margin + 24), height = o.height or cell * n + margin + 50,
     description = ("Confusion matrix of %d classes%s."):format(classes, n < classes and (", the %d with the most errors"):format(n) or "") })
   f:show_title()

@@ -36,7 +36,7 @@ shaded strip. What a verdict rests on, seed by seed.]],
     longest = math.max(longest, utf8.len(gnuplot.text(s.name or "", 30)))
   end
   if o.margin then all[#all + 1] = { -o.margin, o.margin } end
-  local f = figure.new(who, { width = o.width or 560, height = o.height or 110 + 44 * #list + 20, title = o.title, description = ("Paired differences of %d comparisons."):format(#list) })
+  local f = figure.new(who, { width = o.width or 560, height = o.height or 120 + 44 * #list, title = o.title, description = ("Paired differences of %d comparisons."):format(#list) })
   f:show_title()
   f:labels(o.x_label)
   local low, high = series.range(all, 0.06)
@@ -99,8 +99,8 @@ each changes what the other does.]],
       if cell and cell[1] then rows[#rows + 1] = { x + shift, cell[1], cell[1] - (cell[2] or 0), cell[1] + (cell[2] or 0) } end
     end
     local block, colour, _, marker = f:block(rows), palette.style(l)
-    items[#items + 1] = block .. " using 1:2 " .. series.points_line(l) .. " " .. series.key(tostring(level))
     items[#items + 1] = block .. (" using 1:2:3:4 with yerrorbars pt %d ps 0.1 lw 1.25 lc rgb '%s' notitle"):format(marker, colour)
+    items[#items + 1] = block .. " using 1:2 " .. series.points_line(l) .. " " .. series.key(tostring(level))
   end
   f:draw(items)
   return f:done()
@@ -132,7 +132,7 @@ public("ls.plot.target", {
     local colour = palette.style(i)
     local fill = ({ "solid 0.8", "solid 0.35", "pattern 4", "pattern 5", "solid 0.6", "pattern 2" })[(i - 1) % 6 + 1]
     if o.log_y then for _, row in ipairs(rows) do row[5] = 1e-30 end end
-    items[i] = f:block(rows) .. (" using 1:2:3:4:5:6 with boxxyerror fs %s border lc rgb '%s' "):format(fill, colour) .. series.key(s.name)
+    items[i] = f:block(rows) .. (" using 1:2:3:4:5:6 with boxxyerror lw 0.75 lc rgb '%s' fs %s border lc rgb '%s' "):format(colour, fill, colour) .. series.key(s.name)
   end
   f:add("set xrange [-0.6:%g]", o.classes - 0.4)
   if o.log_y then f:add("set logscale y\nset yrange [%s:1]\nset format y '%%g'", gnuplot.number(least / 3)) else f:add("set yrange [0:1]") end
