@@ -206,6 +206,19 @@ commands.schemes = { "schemes [NAME]", "lists the softening schemes, or explains
   return 0
 end }
 
+local evaluate_options = { -- loaded when used: the command's own come from its module
+  "evaluate [options]", "judges predictions of any framework: --logits FILE --labels FILE …" }
+commands.evaluate = setmetatable(evaluate_options, { __index = function(_, i)
+  local evaluate = require "lsengine.evaluate_command"
+  if i == 3 then return evaluate.options end
+  if i ~= 4 then return nil end
+  return function(found, rest)
+    local problem = evaluate.problem(found, rest)
+    if problem then return fail("%s", problem) end
+    return start(found) or evaluate.run(found)
+  end
+end })
+
 commands.help = { "help [COMMAND | FUNCTION]", "explains a command, or a function such as ls.nn.mlp", {}, function(_, rest)
   local topic = rest[1]
   if not topic then
