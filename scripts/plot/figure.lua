@@ -85,7 +85,8 @@ local function script(figure, kind, output, data_file)
   local body = table.concat(figure.lines, "\n")
   if output then out[#out + 1] = "set output " .. gnuplot.quote(output) end
   if not data_file then out[#out + 1] = "$data << END_OF_DATA\n" .. table.concat(figure.data, "\n") .. "\nEND_OF_DATA" end
-  local name = data_file and gnuplot.quote(data_file) or "$data"
+  if data_file then out[#out + 1] = "file = " .. gnuplot.quote(data_file) end
+  local name = data_file and "file" or "$data"
   out[#out + 1] = body:gsub("%$DATA index", function() return name .. " index" end)
   if output then out[#out + 1] = "unset output" end
   return table.concat(out, "\n") .. "\n"

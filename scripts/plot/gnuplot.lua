@@ -1,7 +1,8 @@
 -- gnuplot: run as a child process; what users have written goes to it as data, never as code. SPDX-License-Identifier: MIT
 --
--- Texts stand in single quotes, in which gnuplot interprets nothing (a quote is doubled), and terminals are told noenhanced. Line ends and
--- other control characters, which would end a command, become blanks.
+-- Texts stand in single quotes, in which gnuplot interprets nothing, and terminals are told noenhanced. A quote within a text is joined to it as
+-- a string of its own: the doubled quote of gnuplot's manual is misread by 5.4 where it comes first, and what follows becomes code. Line ends
+-- and other control characters, which would end a command, become blanks.
 local process = require "lsengine.c.process"
 local public  = require "lsengine.public"
 
@@ -40,7 +41,15 @@ function gnuplot.text(text, most)
   return table.concat(out)
 end
 
-local function quoted(text) return "'" .. text:gsub("'", "''") .. "'" end
+-- 'it'."'".'s'
+local function quoted(text)
+  local parts = {}
+  for piece, quote in text:gmatch "([^']*)('?)" do
+    if piece ~= "" then parts[#parts + 1] = "'" .. piece .. "'" end
+    if quote ~= "" then parts[#parts + 1] = [["'"]] end
+  end
+  return #parts == 0 and "''" or table.concat(parts, ".")
+end
 
 -- A text as a gnuplot string.
 function gnuplot.quote(text, most) return quoted(gnuplot.text(text, most)) end

@@ -52,6 +52,14 @@ local function widened(b)
   return low, high
 end
 
+-- Between tics of shares: at most four.
+local function count_step(bins, total)
+  local largest = 0
+  for _, b in ipairs(bins) do largest = math.max(largest, b.count / total) end
+  for _, step in ipairs{ 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25 } do if largest <= 3.6 * step then return step end end
+  return 0.5
+end
+
 local function counts_panel(f, bins, total)
   local right, wrong = {}, {}
   for i, b in ipairs(bins) do
@@ -75,14 +83,14 @@ bin, right and wrong ones. The calibration errors stand in the picture.]],
   local f = figure.new("reliability", { width = o.width or 480, height = o.height or 520, title = o.title,
     description = ("Reliability diagram of %g rows in %d bins. %s"):format(total, #bins, measure_text(calibration)) })
   local left, right = 62 / f.width, 1 - 18 / f.width
-  local top = 1 - (14 + 19 * (f.title_lines or 0)) / f.height
+  local text = measure_text(calibration)
+  local top = 1 - (14 + 19 * (f.title_lines or 0) + (text ~= "" and 16 or 0)) / f.height
   f:add("set multiplot")
-  f:show_title()
+  if f.title_text then f:add("set title %s noenhanced tc rgb '%s' offset 0,%.2f", f.title_text, palette.ink, text ~= "" and 1 or 0) end
   f:add("set lmargin at screen %.4f\nset rmargin at screen %.4f\nset tmargin at screen %.4f\nset bmargin at screen %.4f", left, right, top, 0.36)
   f:add("set xrange [0:1]\nset yrange [0:1]\nset xtics 0.2 format ''\nset ytics 0.2 format '%%.1f'")
   f:labels(nil, "accuracy")
-  local text = measure_text(calibration)
-  if text ~= "" then f:add("set label 1 %s at graph 0.03,0.95 noenhanced tc rgb '%s' front", gnuplot.quote(text), palette.ink) end
+  if text ~= "" then f:add("set label 1 %s at graph 0,1.035 left noenhanced tc rgb '%s' front", gnuplot.quote(text), palette.muted) end
   local gaps, points, whole = {}, {}, true
   for i, b in ipairs(bins) do
     local low, high = widened(b)
@@ -102,7 +110,7 @@ bin, right and wrong ones. The calibration errors stand in the picture.]],
   }
   f:add("unset title\nunset label 1")
   f:add("set tmargin at screen %.4f\nset bmargin at screen %.4f", 0.32, 58 / f.height)
-  f:add("set yrange [0:*]\nset xtics 0.2 format '%%.1f'\nset ytics auto format '%%g'")
+  f:add("set yrange [0:*]\nset xtics 0.2 format '%%.1f'\nset ytics %s format '%%g'", gnuplot.number(count_step(bins, total)))
   f:add("set key at graph 0.02,0.97 left top vertical Left reverse samplen 1.5")
   f:labels("confidence", "share of rows")
   counts_panel(f, bins, total)

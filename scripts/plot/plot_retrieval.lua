@@ -91,9 +91,10 @@ classes those with the most errors are shown.]],
     description = ("Confusion matrix of %d classes%s."):format(classes, n < classes and (", the %d with the most errors"):format(n) or "") })
   f:show_title()
   f:add("set lmargin at screen %.4f\nset rmargin at screen %.4f\nset tmargin at screen %.4f\nset bmargin at screen %.4f", margin / f.width, 1 - 14 / f.width,
-    1 - (12 + 19 * (f.title_lines or 0)) / f.height, (margin + 6) / f.height)
+    1 - (12 + 19 * (f.title_lines or 0)) / f.height, margin / f.height)
   f:add("unset key\nunset grid\nset border 15 lw 0.5 lc rgb '%s'\nset xrange [0.5:%g]\nset yrange [%g:0.5]\nset tics scale 0 font ',%d'", palette.muted, n + 0.5, n + 0.5, font)
-  f:labels("prediction", "label")
+  f:add("set label 90001 'prediction' at screen %.4f,%.4f center noenhanced tc rgb '%s'", (margin + f.width - 14) / 2 / f.width, 12 / f.height, palette.ink)
+  f:add("set label 90002 'label' at screen %.4f,%.4f center rotate by 90 noenhanced tc rgb '%s'", 12 / f.width, (margin + f.height) / 2 / f.height, palette.ink)
   local x_tics, y_tics, number = {}, {}, 0
   for i, k in ipairs(shown) do
     x_tics[i], y_tics[i] = ("%s %d"):format(gnuplot.tic(name(k - 1), 18), i), ("%s %d"):format(gnuplot.tic(name(k - 1), 18), i)

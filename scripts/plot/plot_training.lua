@@ -70,6 +70,7 @@ least and largest ("range"), or nothing.]],
     if raw.is_tensor(values) then values = raw.totable(raw.detach(values)) end
     if type(values) == "table" and type(rawget(values, 1)) == "number" then values = { values } end
     if type(values) ~= "table" or rawlen(values) == 0 then raise(who, ("curves[%d].values is %s, a list for each seed is required"):format(i, system.describe(values))) end
+    if rawlen(values) > 10000 then raise(who, ("curves[%d].values has %d seeds, at most 10000 can be drawn"):format(i, rawlen(values))) end
     local seeds = {}
     for s = 1, rawlen(values) do
       seeds[s] = series.numbers(who, ("curves[%d].values[%d]"):format(i, s), rawget(values, s), 100000)

@@ -80,7 +80,7 @@ function series.range(lists, margin, low, high)
   if not low then return nil end
   local room = (high - low) * (margin or 0.05)
   if not (room > 0) then room = low == 0 and 0.5 or math.abs(low) * 0.1 end
-  if room < 1e-290 then room = 1e-290 end
+  room = math.max(room, 1e-6 * math.max(math.abs(low), math.abs(high)), 1e-280)
   return low - room, high + room
 end
 

@@ -38,7 +38,7 @@ summary{cursor:pointer;color:var(--accent);font-size:.9rem;padding:.3rem 0}
 .notes{background:var(--sheet);border-left:3px solid var(--accent);padding:.5rem .9rem;margin:1rem 0}
 .notes p{margin:.2rem 0}
 @media(max-width:600px){main{padding:1rem .8rem 3rem}.note{display:none}th,td{padding-right:.6rem}h1{font-size:1.3rem}}
-@media print{body{font-size:11pt}main{max-width:none;padding:0}nav{display:none}h2{break-after:avoid}tr,.key div{break-inside:avoid}.key div,.notes{border:1px solid var(--line)}a{color:inherit;text-decoration:none}}]]
+@media print{details::details-content{content-visibility:visible;block-size:auto}summary{color:var(--muted)}body{font-size:11pt}main{max-width:none;padding:0}nav{display:none}h2{break-after:avoid}tr,.key div{break-inside:avoid}.key div,.notes{border:1px solid var(--line)}a{color:inherit;text-decoration:none}th.n,td.n{white-space:normal}table{font-size:.8rem}.figures{gap:.6rem}.figures figure{max-width:48%}}]]
 
 local function cell(value, tag, numeric) return ("<%s%s>%s</%s>"):format(tag, numeric and ' class="n"' or "", escape(value or ""), tag) end
 
@@ -67,9 +67,12 @@ end
 page.table = html_table
 
 local function measures_table(measures)
-  local out = { '<div class="scroll"><table><thead><tr><th>measure</th><th class="n">value</th><th class="n">95 % interval</th><th class="note">what it is</th></tr></thead><tbody>' }
+  local intervals = false
+  for _, m in ipairs(measures) do intervals = intervals or m[3] ~= nil end
+  local out = { ('<div class="scroll"><table><thead><tr><th>measure</th><th class="n">value</th>%s<th class="note">what it is</th></tr></thead><tbody>'):format(
+    intervals and '<th class="n">95 % interval</th>' or "") }
   for _, m in ipairs(measures) do
-    out[#out + 1] = ('<tr>%s%s%s<td class="note">%s</td></tr>\n'):format(cell(m[1], "td"), cell(m[2], "td", true), cell(m[3], "td", true), escape(m[4] or ""))
+    out[#out + 1] = ('<tr>%s%s%s<td class="note">%s</td></tr>\n'):format(cell(m[1], "td"), cell(m[2], "td", true), intervals and cell(m[3], "td", true) or "", escape(m[4] or ""))
   end
   out[#out + 1] = "</tbody></table></div>"
   return table.concat(out)
