@@ -3,8 +3,6 @@
 
 #include <lsengine/classification.h>
 
-static const char name[] = "classification";
-
 static void push_classes(lua_State *L, const ls_class_score *s, int32_t count) {
   lua_createtable(L, count, 1);
   for (int32_t k = 0; k < count; k++) {
@@ -24,7 +22,7 @@ static void push_classes(lua_State *L, const ls_class_score *s, int32_t count) {
   }
 }
 
-/* classify(z, labels, probabilities, temperature, ignore, {k, …}, confusion): measures, { [0] = … } by class, { share in top k, … }, and the K×K
+/* classify(z, labels, probabilities, temperature, ignore, {k, …}, confusion, name in messages or nil): measures, { [0] = … } by class, { share in top k, … }, and the K×K
  * matrix where it is wanted. */
 static int classify(lua_State *L) {
   ls_err err;
@@ -32,7 +30,8 @@ static int classify(lua_State *L) {
   double share[LS_MOST_TOP];
   int32_t top[LS_MOST_TOP];
   size_t tops = 0;
-  lua_settop(L, 7);
+  lua_settop(L, 8);
+  const char *name = lua_type(L, 8) == LUA_TSTRING ? lua_tostring(L, 8) : "classification";
   ls_predictions p = lsb_check_predictions(L, name);
   bool confusion = lua_toboolean(L, 7);
   if (lua_type(L, 6) != LUA_TTABLE) return lsb_type_error(L, 6, name, "top_k", "a table of integers");

@@ -1,6 +1,6 @@
 /* Calibration error over bins, and Murphy's decomposition. SPDX-License-Identifier: MIT */
 #include "core/eval/bins.h"
-#include "core/eval/sort.h"
+#include "core/eval/radix_sort.h"
 
 #include <lsengine/pool.h>
 
@@ -188,6 +188,28 @@ static ls_status check_confidences(size_t n, const double *c, ls_err *err) {
   return LS_OK;
 }
 
+/* The sums of all chunks, to those of the first. */
+static void add_chunks(ls_bin_sums *sums, size_t chunks, int32_t count) {
+  for (size_t k = 1; k < chunks; k++)
+    for (int32_t b = 0; b < count; b++) {
+      ls_bin_sums *to = &sums[b], *from = &sums[k * (size_t)count + (size_t)b];
+      to->count += from->count, to->c += from->c, to->a += from->a, to->squares += from->squares, to->products += from->products;
+    }
+}
+
+static void give_bins(const ls_bin_sums *sums, int32_t count, ls_bin *bins) {
+  for (int32_t b = 0; b < count; b++) {
+    const ls_bin_sums *s = &sums[b];
+    bool filled = s->count > 0.0;
+    bins[b].count = s->count;
+    bins[b].confidence = filled ? s->c / s->count : 0.0;
+    bins[b].accuracy = filled ? s->a / s->count : 0.0;
+    bins[b].doubt = fmax(0.0, s->c - s->squares);
+    bins[b].squares = s->squares;
+    bins[b].products = s->products;
+  }
+}
+
 ls_status ls_calibrate(size_t n, const double *c, const uint8_t *a, const ls_binning *binning, void *scratch, ls_calibration *out, ls_bin *bins,
                        ls_err *err) {
   ls_status status = ls_binning_check(binning, err);
@@ -220,11 +242,8 @@ ls_status ls_calibrate(size_t n, const double *c, const uint8_t *a, const ls_bin
     r.confidence += totals[3 * k];
     right += totals[3 * k + 1];
     r.brier += totals[3 * k + 2];
-    for (int32_t b = 0; k > 0 && b < count; b++) {
-      ls_bin_sums *to = &sums[b], *from = &sums[k * (size_t)count + (size_t)b];
-      to->count += from->count, to->c += from->c, to->a += from->a, to->squares += from->squares, to->products += from->products;
-    }
   }
+  add_chunks(sums, chunks, count);
   for (int32_t b = 0; b < count; b++) {
     bool apart = b == binning->bins;
     bins[b].low = apart ? 1.0 : edges[b];
@@ -232,16 +251,7 @@ ls_status ls_calibrate(size_t n, const double *c, const uint8_t *a, const ls_bin
   }
   if (sorted != NULL && binning->ties != LS_TIES_QUANTILES) bin_by_rank(n, sorted, binning, sums, bins);
   ls_calibration_of_sums(sums, count, (double)n, &r);
-  for (int32_t b = 0; b < count; b++) {
-    const ls_bin_sums *s = &sums[b];
-    bool filled = s->count > 0.0;
-    bins[b].count = s->count;
-    bins[b].confidence = filled ? s->c / s->count : 0.0;
-    bins[b].accuracy = filled ? s->a / s->count : 0.0;
-    bins[b].doubt = fmax(0.0, s->c - s->squares);
-    bins[b].squares = s->squares;
-    bins[b].products = s->products;
-  }
+  give_bins(sums, count, bins);
   r.confidence /= (double)n;
   r.accuracy = right / (double)n;
   r.gap = r.confidence - r.accuracy;

@@ -76,6 +76,34 @@ static void over_classes(const ls_class_score *classes, int32_t count, ls_classi
   out->macro_f1 = f1 / seen;
 }
 
+/* The chunks' sums in order, made means. */
+static void add_chunks(const classify_job *j, size_t chunks, size_t k_count, int64_t kept, ls_classification *r, double *top_share, ls_class_score *classes) {
+  double n = (double)kept;
+  int64_t right = 0, in_top[LS_MOST_TOP] = {0};
+  memset(classes, 0, k_count * sizeof *classes);
+  for (size_t c = 0; c < chunks; c++) {
+    r->nll += j->sums[2 * c];
+    r->brier += j->sums[2 * c + 1];
+    for (int32_t t = 0; t < j->tops; t++) in_top[t] += j->in_top[c * (size_t)j->tops + (size_t)t];
+    for (size_t k = 0; k < k_count; k++) {
+      const ls_class_score *from = &j->classes[c * k_count + k];
+      ls_class_score *to = &classes[k];
+      to->count += from->count, to->predicted += from->predicted, to->right += from->right, to->nll += from->nll, to->brier += from->brier;
+    }
+  }
+  for (size_t k = 0; k < k_count; k++) {
+    right += classes[k].right;
+    if (classes[k].count == 0) continue;
+    classes[k].nll /= (double)classes[k].count;
+    classes[k].brier /= (double)classes[k].count;
+  }
+  r->accuracy = (double)right / n;
+  r->nll /= n;
+  r->brier /= n;
+  over_classes(classes, (int32_t)k_count, r);
+  for (int32_t t = 0; t < j->tops; t++) top_share[t] = (double)in_top[t] / n;
+}
+
 ls_status ls_classify(const ls_predictions *p, int32_t tops, const int32_t *top, void *scratch, ls_classification *out, double *top_share,
                       ls_class_score *classes, int64_t *confusion, ls_err *err) {
   int64_t kept;
@@ -95,30 +123,7 @@ ls_status ls_classify(const ls_predictions *p, int32_t tops, const int32_t *top,
   if (status != LS_OK) return status;
 
   ls_classification r = {.rows = kept};
-  double n = (double)kept;
-  int64_t right = 0, in_top[LS_MOST_TOP] = {0};
-  memset(classes, 0, k_count * sizeof *classes);
-  for (size_t c = 0; c < chunks; c++) {
-    r.nll += j.sums[2 * c];
-    r.brier += j.sums[2 * c + 1];
-    for (int32_t t = 0; t < tops; t++) in_top[t] += j.in_top[c * (size_t)tops + (size_t)t];
-    for (size_t k = 0; k < k_count; k++) {
-      const ls_class_score *from = &j.classes[c * k_count + k];
-      ls_class_score *to = &classes[k];
-      to->count += from->count, to->predicted += from->predicted, to->right += from->right, to->nll += from->nll, to->brier += from->brier;
-    }
-  }
-  for (size_t k = 0; k < k_count; k++) {
-    right += classes[k].right;
-    if (classes[k].count == 0) continue;
-    classes[k].nll /= (double)classes[k].count;
-    classes[k].brier /= (double)classes[k].count;
-  }
-  r.accuracy = (double)right / n;
-  r.nll /= n;
-  r.brier /= n;
-  over_classes(classes, p->z.cols, &r);
-  for (int32_t t = 0; t < tops; t++) top_share[t] = (double)in_top[t] / n;
+  add_chunks(&j, chunks, k_count, kept, &r, top_share, classes);
   if (confusion != NULL) {
     memset(confusion, 0, k_count * k_count * sizeof *confusion);
     for (int64_t i = 0; i < kept; i++) confusion[(size_t)j.pairs[2 * i] * k_count + (size_t)j.pairs[2 * i + 1]]++;

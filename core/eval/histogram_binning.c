@@ -1,7 +1,7 @@
 /* Histogram binning. SPDX-License-Identifier: MIT */
 #include <lsengine/calibrators.h>
 
-#include "core/eval/sort.h"
+#include "core/eval/radix_sort.h"
 
 size_t ls_find_bin(size_t bins, const double *edges, double x) {
   size_t low = 0, high = bins - 1;

@@ -1,7 +1,7 @@
 /* Isotonic regression by pooling adjacent violators. SPDX-License-Identifier: MIT */
 #include <lsengine/calibrators.h>
 
-#include "core/eval/sort.h"
+#include "core/eval/radix_sort.h"
 
 #include <math.h>
 

@@ -54,7 +54,8 @@ ls_status ls_predictions_check(const ls_predictions *p, int64_t *kept, ls_err *e
   if (p->z.cols < 1) return ls_fail(err, LS_ESHAPE, "%s have no class", p->probabilities ? "probabilities" : "logits");
   if (!(p->temperature > 0.0) || isinf(p->temperature))
     return ls_fail(err, LS_ERANGE, "temperature is %g, allowed is any finite number above 0", p->temperature);
-  for (int32_t i = 0; i < p->z.rows; i++) *kept += !ignored(p, i);
+  if (!p->ignore.active) *kept = p->z.rows;
+  for (int32_t i = 0; p->ignore.active && i < p->z.rows; i++) *kept += !ignored(p, i);
   if (*kept == 0) return ls_fail(err, LS_ERANGE, "there is no row to judge (%d given%s)", p->z.rows, p->z.rows > 0 ? ", all ignored" : "");
   return LS_OK;
 }
@@ -76,11 +77,6 @@ static ls_status explain(const ls_predictions *p, int32_t i, ls_err *err) {
   if (p->probabilities) return ls_fail(err, LS_ERANGE, "probabilities[%d] sum to %.6g, 1 is required (within %g)", i + 1, sum, LS_PROBABILITY_TOLERANCE);
   return ls_fail(err, LS_ERANGE, "labels[%d] is %lld, a class that is masked (its logit is -inf)", i + 1, (long long)p->labels[i]);
 }
-
-/* The rows of a part as the kernel gives them. */
-typedef struct raw_rows {
-  double top[LS_SWEEP_ROWS], second[LS_SWEEP_ROWS], rest[LS_SWEEP_ROWS], squares[LS_SWEEP_ROWS], own[LS_SWEEP_ROWS];
-} raw_rows;
 
 static double lanes_sum(const double *lanes) {
   return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
@@ -110,51 +106,46 @@ static void two_largest(const float *z, int32_t n, int32_t *best, float *second)
   }
 }
 
-static void judge_long_rows(const sweep_job *j, ls_sweep_part *part, const float *const *row, raw_rows *raw, double *numbers) {
+static void judge_long_rows(const sweep_job *j, ls_sweep_part *part, const float *const *row, double *numbers) {
   int32_t n = part->classes;
-  double inverse = 1.0 / j->p->temperature;
+  double inverse = 1.0 / j->p->temperature, rest[LS_SWEEP_ROWS], logs[LS_SWEEP_ROWS];
   for (int32_t i = 0; i < part->count; i++) {
     const float *z = row[i];
-    double *e = j->all ? numbers + (size_t)i * (size_t)n : numbers;
+    double *e = j->all ? numbers + (size_t)i * (size_t)n : numbers, squares;
     float second;
     two_largest(z, n, &part->predicted[i], &second);
-    double top = (double)z[part->predicted[i]];
+    int32_t best = part->predicted[i], y = part->label[i];
+    double top = (double)z[best];
     for (int32_t k = 0; k < n; k++) e[k] = ((double)z[k] - top) * inverse;
     j->kernels->evaluation->exp((size_t)n, e);
-    raw->top[i] = top;
-    raw->second[i] = (double)second;
-    raw->own[i] = e[part->label[i]];
-    sums_without(e, n, part->predicted[i], &raw->rest[i], &raw->squares[i]);
+    sums_without(e, n, best, &rest[i], &squares);
+    double sum = 1.0 + rest[i], scale = 1.0 / sum, own = e[y], missing = best == y ? rest[i] : sum - own;
+    part->top[i] = top;
+    part->second[i] = (double)second;
+    part->confidence[i] = scale;
+    part->others[i] = rest[i] * scale;
+    part->nll[i] = -((double)z[y] - top) * inverse;
+    part->brier[i] = ((best == y ? squares : 1.0 + squares - own * own) + missing * missing) * (scale * scale);
     if (j->all)
-      for (int32_t k = 0; k < n; k++) e[k] *= 1.0 / (1.0 + raw->rest[i]);
+      for (int32_t k = 0; k < n; k++) e[k] *= scale;
   }
+  j->kernels->evaluation->log1p((size_t)part->count, rest, logs);
+  for (int32_t i = 0; i < part->count; i++) part->nll[i] += logs[i];
 }
 
 /* Logits of a part's rows; true where one cannot be judged. */
 static bool judge_logits(const sweep_job *j, ls_sweep_part *part, const float **row, double *numbers) {
-  raw_rows raw;
-  double inverse = 1.0 / j->p->temperature, logs[LS_SWEEP_ROWS];
   if (part->classes <= LS_JUDGED_CLASSES) {
     int32_t padded = (part->count + LS_JUDGED_ROWS - 1) / LS_JUDGED_ROWS * LS_JUDGED_ROWS;
     for (int32_t i = part->count; i < padded; i++) row[i] = row[0], part->label[i] = part->label[0];
-    ls_judged_rows out = {raw.top, raw.second, raw.rest, raw.squares, raw.own, part->predicted, j->all ? numbers : NULL};
-    j->kernels->evaluation->judge((size_t)padded, part->classes, row, inverse, part->label, &out);
+    ls_judged_rows out = {part->top, part->second, part->confidence, part->others, part->nll, part->brier, part->predicted, j->all ? numbers : NULL};
+    j->kernels->evaluation->judge((size_t)padded, part->classes, row, 1.0 / j->p->temperature, part->label, &out);
   } else
-    judge_long_rows(j, part, row, &raw, numbers);
-  j->kernels->evaluation->log1p((size_t)part->count, raw.rest, logs);
+    judge_long_rows(j, part, row, numbers);
   bool wrong = false;
   for (int32_t i = 0; i < part->count; i++) {
-    double rest = raw.rest[i], sum = 1.0 + rest, own = raw.own[i], z = (double)row[i][part->label[i]];
-    bool right = part->predicted[i] == part->label[i];
-    double missing = right ? rest : sum - own, squares = right ? raw.squares[i] : 1.0 + raw.squares[i] - own * own;
-    part->correct[i] = right;
-    part->top[i] = raw.top[i];
-    part->second[i] = raw.second[i];
-    part->confidence[i] = 1.0 / sum;
-    part->others[i] = rest / sum;
-    part->nll[i] = logs[i] - (z - raw.top[i]) * inverse;
-    part->brier[i] = (squares + missing * missing) / (sum * sum);
-    wrong |= !(raw.top[i] < INFINITY) | !(rest < INFINITY) | (z == -INFINITY);
+    part->correct[i] = part->predicted[i] == part->label[i];
+    wrong |= !(part->top[i] < INFINITY) | !(part->others[i] < INFINITY) | !(part->nll[i] < INFINITY);
   }
   return wrong;
 }

@@ -2,7 +2,7 @@
 #include <lsengine/selective.h>
 
 #include "core/eval/predictions.h"
-#include "core/eval/sort.h"
+#include "core/eval/radix_sort.h"
 
 #include <math.h>
 

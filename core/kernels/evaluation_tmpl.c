@@ -103,7 +103,7 @@ static void log1p_kernel(size_t n, const double *x, double *out) {
 static void judge_rows(int32_t classes, const float *const row[LANES], double inverse, const int32_t *label, const ls_judged_rows *out, size_t at,
                        double *e) {
   float z[LS_JUDGED_CLASSES][LANES], top[LANES], second[LANES], best[LANES];
-  double rest[LANES], squares[LANES], high[LANES];
+  double rest[LANES], squares[LANES], high[LANES], own[LANES], gap[LANES], wrong[LANES];
   for (int l = 0; l < LANES; l++) {
     const float *from = row[l];
     for (int32_t k = 0; k < classes; k++) z[k][l] = from[k];
@@ -122,9 +122,11 @@ static void judge_rows(int32_t classes, const float *const row[LANES], double in
   for (int32_t k = 0; k < classes; k++)
     for (int l = 0; l < LANES; l++) e[k * LANES + l] = exp_down(((double)z[k][l] - high[l]) * inverse);
   for (int l = 0; l < LANES; l++) { /* the largest is left out of the sums and put back */
-    int32_t place = (int32_t)best[l];
+    int32_t place = (int32_t)best[l], y = label[at + (size_t)l];
     out->predicted[at + (size_t)l] = place;
-    out->own[at + (size_t)l] = e[label[at + (size_t)l] * LANES + l];
+    own[l] = e[y * LANES + l];
+    gap[l] = (double)z[y][l];
+    wrong[l] = place == y ? 0.0 : 1.0;
     e[place * LANES + l] = 0.0;
   }
   for (int l = 0; l < LANES; l++) rest[l] = e[l], squares[l] = e[l] * e[l];
@@ -136,12 +138,16 @@ static void judge_rows(int32_t classes, const float *const row[LANES], double in
     }
   for (int l = 0; l < LANES; l++) {
     size_t i = at + (size_t)l;
-    e[(int32_t)best[l] * LANES + l] = 1.0;
+    double sum = 1.0 + rest[l], scale = 1.0 / sum, x = own[l], w = wrong[l];
+    double missing = w > 0.0 ? sum - x : rest[l], square = w > 0.0 ? 1.0 + squares[l] - x * x : squares[l];
+    out->confidence[i] = scale;
+    out->others[i] = rest[l] * scale;
+    out->nll[i] = log1p_d(rest[l]) - (gap[l] - high[l]) * inverse;
+    out->brier[i] = (square + missing * missing) * (scale * scale);
     out->top[i] = high[l];
     out->second[i] = (double)second[l];
-    out->rest[i] = rest[l];
-    out->squares[i] = squares[l];
   }
+  for (int l = 0; l < LANES; l++) e[(int32_t)best[l] * LANES + l] = 1.0;
 }
 
 static void judge_kernel(size_t rows, int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out) {
@@ -150,7 +156,7 @@ static void judge_kernel(size_t rows, int32_t classes, const float *const *row, 
     judge_rows(classes, row + i, inverse, label, out, i, exponentials);
     if (out->p == NULL) continue;
     for (int l = 0; l < LANES; l++) {
-      double *p = out->p + (i + (size_t)l) * (size_t)classes, scale = 1.0 / (1.0 + out->rest[i + (size_t)l]);
+      double *p = out->p + (i + (size_t)l) * (size_t)classes, scale = out->confidence[i + (size_t)l];
       for (int32_t k = 0; k < classes; k++) p[k] = exponentials[k * LANES + l] * scale;
     }
   }

@@ -35,19 +35,19 @@ extern const ls_convolution_kernels ls_convolution_kernels_ref, ls_convolution_k
 #define LS_JUDGED_CLASSES 64
 #define LS_JUDGED_ROWS 32
 
-/* Columns of one number a row, but for p. */
+/* Columns of one number a row, but for p; what they are is said in core/eval/predictions.h. NaN and +inf in a row come out in top or others; nll is inf
+ * where the label is masked. */
 typedef struct ls_judged_rows {
-  double *top, *second; /* the largest and the second largest logit, unscaled; -inf for one class */
-  double *rest, *squares; /* sums over all classes but the first largest: of e = exp((z - top) · inverse), and of its square */
-  double *own;          /* e of the label */
-  int32_t *predicted;   /* the first largest */
-  double *p;            /* (rows, classes): softmax; or NULL */
+  double *top, *second; /* unscaled; second is -inf for one class */
+  double *confidence, *others, *nll, *brier;
+  int32_t *predicted;
+  double *p; /* (rows, classes): softmax; or NULL */
 } ls_judged_rows;
 
 typedef struct ls_evaluation_kernels {
   void (*exp)(size_t n, double *x);                        /* in place, at most 2 ulp */
   void (*log1p)(size_t n, const double *x, double *out);   /* x >= 0, at most 3 ulp; out may be x */
-  /* Rows of at most LS_JUDGED_CLASSES classes, rows a multiple of LS_JUDGED_ROWS. NaN in a row comes out in rest, or in top where there is one class. */
+  /* Softmax of z · inverse for rows of at most LS_JUDGED_CLASSES classes, rows a multiple of LS_JUDGED_ROWS. */
   void (*judge)(size_t rows, int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out);
 } ls_evaluation_kernels;
 

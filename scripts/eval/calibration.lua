@@ -79,31 +79,45 @@ end
 local norms = { l1 = "l1", l2 = "l2", max = "max", mean = "mean" }
 
 return public("ls.eval.calibration", {
+  page = "judging",
   doc = [[Whether the confidence c = max p of predictions of any framework is the share of them that is right. The result is a table with
 
-- `ece`: Σ n_b/n |acc_b - conf_b| over 15 bins of equal width unless said; `overconfidence` and `underconfidence`, its parts where conf_b > acc_b and where acc_b > conf_b; `ece_null`: what a calibrated model with these confidences would be expected to have, (1/n) Σ √(2/π Σ c(1-c)): an ece near it shows nothing (and has no interval, for none would cover)
-- `ece_debiased`: the same with its bias taken away (Kumar et al. 2019, in closed form; may be below 0); `ece_l2`, `ece_debiased_l2` (root of the mean square; the latter over bins of equal mass); `mce` (largest bin), `ace` (mean over bins that are not empty)
-- `adaptive_ece` over bins of equal mass; `classwise_ece`, mean over classes of the ece of (p_k, [y=k]) (its null level `classwise_ece_null`; `classwise_ece_l2`; `classwise_ece_debiased_l2`: Kumar et al.'s marginal error); `classes[k]`, k from 0: ece, ece_l2, mce, gap, ece_null
+- `ece`: Σ n_b/n |acc_b - conf_b| over 15 bins of equal width unless said; `overconfidence` and `underconfidence`, its parts where conf_b > acc_b
+  and where acc_b > conf_b; `ece_null`: what a calibrated model with these confidences would be expected to have, (1/n) Σ √(2/π Σ c(1-c)): an ece
+  near it shows nothing (and has no interval, for none would cover)
+- `ece_debiased`: the same with bias taken away (Kumar et al. 2019, in closed form; may be below 0): nearly all of it far above the null level, of a
+  calibrated model 41 %; `ece_l2`, `ece_debiased_l2`: root of the mean square, and that over bins of equal mass with the bias of the square taken away;
+  `mce` (largest bin), `ace` (mean over bins that are not empty)
+- `adaptive_ece` over bins of equal mass; `classwise_ece`, mean over classes of the ece of (p_k, [y=k]) (its null level `classwise_ece_null`;
+  `classwise_ece_l2`; `classwise_ece_debiased_l2`: Kumar et al.'s marginal error); `classes[k]`, k from 0: ece, ece_l2, mce, gap, ece_null
 - `smooth_ece` and `smooth_ece_width` (Błasiok & Nakkiran 2023, the discretisation of relplot 1.0.3); `mmce` (Kumar et al. 2018, all pairs)
 - `confidence`, `accuracy` with `accuracy_low`, `accuracy_high`, `confidence_gap` = confidence - accuracy (above 0: overconfident), `nll`, `brier`
 - `murphy`: of the mean of (c - a)² (`murphy.brier`): reliability - resolution + uncertainty + within_variance - within_covariance, to rounding
 - `temperature`: the one that would fit these very rows best (a diagnosis: to use one, fit it on others), `temperature_at_bound`
 - `error`: the measure asked for by `norm` and `kind`
-- `bins[i]` = { low, high, count, confidence, accuracy, accuracy_low, accuracy_high }: of an empty bin low, high, count alone. Of equal mass, low and high are the least and the largest confidence in it (with ties = "quantiles": the edges), and count is not whole where ties are shared
+- `bins[i]` = { low, high, count, confidence, accuracy, accuracy_low, accuracy_high }: of an empty bin low, high, count alone. Of equal mass, low
+  and high are the least and the largest confidence in it (with ties = "quantiles": the edges), and count is not whole where ties are shared
 - `conventions`: every choice that was made
 
 `print(result)` shows it with its conventions. What other packages do can be asked for by name:
 
-- `edges`: "left", [a, b) with the last closed; "right", (a, b] (Guo et al. 2017). `zero`: with "right", confidence 0 goes to the "first" bin or is "dropped". `one`: with "left", confidence 1 goes to the "last" bin or has one "apart"
-- `rounding`: whether the bin of c is floor(c·B) in double ("product"), floor(c/(1/B)) ("quotient"), or c is compared with numpy.linspace's edges ("linspace") or, rounded, with torch.linspace's in float32 ("float32")
-- `kind`: bins of "equal_width" or "equal_mass". `ties` among equal confidences where equal mass cuts them: "shared" (each bin its part: the order of rows does not matter), "rows" (numpy.array_split of the stably sorted rows), "quantiles" (numpy.quantile's edges: they stay together)
+- `edges`: "left", [a, b) with the last closed; "right", (a, b] (Guo et al. 2017). `zero`: with "right", confidence 0 goes to the "first" bin or is
+  "dropped". `one`: with "left", confidence 1 goes to the "last" bin or has one "apart"
+- `rounding`: whether the bin of c is floor(c·B) in double ("product"), floor(c/(1/B)) ("quotient"), or c is compared with numpy.linspace's edges
+  ("linspace") or, rounded, with torch.linspace's in float32 ("float32")
+- `kind`: bins of "equal_width" or "equal_mass". `ties` among equal confidences where equal mass cuts them: "shared" (each bin its part: the order
+  of rows does not matter), "rows" (numpy.array_split of the stably sorted rows), "quantiles" (numpy.quantile's edges: they stay together)
 - `norm` of `error`: "l1", "l2", "max", "mean" (ACE)
-- `convention`: all of these as a package has them: "guo", "netcal", "relplot", "torch-uncertainty", "torchmetrics"; options given beside it go before it
+- `convention`: all of these as a package has them: "guo", "netcal", "relplot", "torch-uncertainty", "torchmetrics"; options given beside it go
+  before it
 
-Everything is computed in double from the float32 numbers; a float64 file's numbers are rounded to float32 when read, which for logits is far below any error here, and for probabilities near 1 loses their doubt: give logits. O(N·K); bins of equal mass sort by radix.]],
+Everything is computed in double from the float32 numbers; a float64 file's numbers are rounded to float32 when read, which for logits is far below
+any error here, and for probabilities near 1 loses their doubt: give logits. O(N·K); bins of equal mass sort by radix.]],
   errors = "a label that is no class, a NaN or +inf logit, a label on a masked class, probabilities that are none, no row left",
   returns = "a calibration: a table, shown by print, drawn by ls.plot.reliability",
-  example = 'local calibration = ls.eval.calibration(logits, labels, { bins = 15 })\nprint(calibration.ece, calibration.ece_null, calibration.confidence_gap)\nlocal as_netcal = ls.eval.calibration(logits, labels, { bins = 10, convention = "netcal" }).ece',
+  example = [[local calibration = ls.eval.calibration(logits, labels, { bins = 15 })
+print(calibration.ece, calibration.ece_null, calibration.confidence_gap)
+local as_netcal = ls.eval.calibration(logits, labels, { bins = 10, convention = "netcal" }).ece]],
   predictions.logits, predictions.labels,
   options = predictions.options{
     bins       = { type = "integer", min = 1, max = 10000, doc = "their number; 15 unless given" },

@@ -122,6 +122,7 @@ local fields = { -- of a file: kind → field → type
 }
 
 calibrators.load_calibrator = public("ls.eval.load_calibrator", {
+  page = "judging",
   doc = "Reads a calibrator that :save has written.", returns = "calibrator", errors = "a file that cannot be read, or that is no calibrator",
   example = 'ls.eval.temperature_scaling(logits, labels):save(folder .. "/calibrator.json")\nlocal same = ls.eval.load_calibrator(folder .. "/calibrator.json")',
   { "file", type = "string", doc = "its name" },
@@ -158,6 +159,7 @@ end
 local arguments = { { "logits", type = "tensor", doc = "N×K: " .. fitted_on }, { "labels", type = "labels", doc = "N labels, 0 … K-1" } }
 
 calibrators.temperature_scaling = public("ls.eval.temperature_scaling", {
+  page = "judging",
   doc = [[Temperature scaling (Guo et al. 2017): softmax(z / T) with the T in 0.05 … 20 that minimises the mean negative log-likelihood of these rows. Called with
 logits, a calibrator gives probabilities. Has `temperature`, `nll`, `nll_before`, `at_bound`. Newton's method in double; about 8 sweeps of O(N·K).]],
   returns = "calibrator", errors = "as of ls.eval.calibration",
@@ -176,6 +178,7 @@ local affine_options = {
 
 local function affine(name, is_matrix, doc)
   calibrators[name] = public("ls.eval." .. name, {
+    page = "judging",
     doc = doc .. [[ Minimises the mean negative log-likelihood of these rows by L-BFGS in double, from the identity. Has `weights`, `biases`, `nll`, `nll_before`,
 `steps`, `converged`.]],
     returns = "calibrator", errors = "as of ls.eval.calibration" .. (is_matrix and "; masked classes; more than 1000 classes" or ""),
@@ -222,6 +225,7 @@ local function fit_each(method, p, y, fit)
 end
 
 calibrators.isotonic_regression = public("ls.eval.isotonic_regression", {
+  page = "judging",
   doc = [[Isotonic regression (Zadrozny & Elkan 2002): the non-decreasing map of probabilities that comes closest to what came true, linear between its knots and constant
 beyond them, as scikit-learn's. method = "one_vs_rest": a map for each class's probability, rows then made to sum to 1; "confidence": one map of the largest
 probability to the share of predictions that are right, the other classes sharing what is left as before. O(N·K) with a radix sort.]],
@@ -235,8 +239,10 @@ probability to the share of predictions that are right, the other classes sharin
 end)
 
 calibrators.histogram_binning = public("ls.eval.histogram_binning", {
+  page = "judging",
   doc = [[Histogram binning: a probability becomes the share that came true in its bin. method = "one_vs_rest": bins for each class's probability, rows then made to sum to 1
-(Zadrozny & Elkan 2001; Guo et al. 2017); "confidence": bins of the largest probability; "top_label": of the largest probability, apart for each predicted class (Gupta &
+(Zadrozny & Elkan 2001; Guo et al. 2017); "confidence": bins of the largest probability; "top_label": of the largest probability, apart for each
+predicted class (Gupta &
 Ramdas 2022). In the last two the other classes share what is left as before. An empty bin has its middle. O(N·K).]],
   returns = "calibrator", errors = "as of ls.eval.calibration", example = 'local p = ls.eval.histogram_binning(logits, labels, { bins = 10, kind = "equal_mass" })(logits)',
   arguments[1], arguments[2],

@@ -53,13 +53,16 @@ local function top_list(given, classes)
 end
 
 return public("ls.eval.classification", {
+  page = "judging",
   doc = [[How well predictions of any framework name their classes. The result is a table with
 
 - `rows`, `class_count`, `accuracy` with its interval `accuracy_low`, `accuracy_high`; the prediction is the first largest entry of a row
-- `balanced_accuracy`: mean recall of the classes that have rows; `macro_precision`, `macro_recall`, `macro_f1`: means over the classes that are labels or predictions, 0 where undefined (scikit-learn's convention)
+- `balanced_accuracy`: mean recall of the classes that have rows; `macro_precision`, `macro_recall`, `macro_f1`: means over the classes that are
+  labels or predictions, 0 where undefined (scikit-learn's convention)
 - `top_k`: by k, the share of rows whose label is among the k largest entries, ties to the lower class
 - `nll`: mean of -log p_y in nats, one-hot whatever the training target was; inf where something given the probability 0 came true
-- `brier`: mean of Σ (p_k - [y=k])², 0 … 2, and `murphy`, its decomposition over 15 bins of equal width, summed over classes (Murphy 1973; Stephenson et al. 2008): brier = reliability - resolution + uncertainty + within_variance - within_covariance
+- `brier`: mean of Σ (p_k - [y=k])², 0 … 2, and `murphy`, its decomposition over 15 bins of equal width, summed over classes (Murphy 1973;
+  Stephenson et al. 2008): brier = reliability - resolution + uncertainty + within_variance - within_covariance
 - `classes[k]`, k from 0: count, predicted, right, precision, recall, f1, nll, brier of class k; nil where undefined
 - `confusion`: K×K tensor of counts, row: label, column: prediction (row 1 is class 0)
 - with `target`: `loss` (mean cross-entropy with the target), `target_entropy` (its floor), `excess_loss` (loss minus floor)

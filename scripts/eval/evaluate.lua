@@ -27,7 +27,7 @@ end
 -- The measures that ls.eval's functions make, in one flat table.
 local function judge(logits, labels, temperature, o)
   local function binning(kind) return { bins = o.bins, kind = kind, edges = "left", rounding = "product", ties = "shared" } end
-  local right, _, top = classification.classify(logits, labels, false, temperature, nil, { o.top_k }, false)
+  local right, _, top = classification.classify(logits, labels, false, temperature, nil, { o.top_k }, false, "evaluate")
   local lists = calibration.calibrate(logits, labels, false, temperature, nil, { binning "equal_width", binning "equal_mass" }, {})
   local b, mass = lists[1], lists[2]
   local order = selective.select(logits, labels, false, temperature, nil, "max_probability", 0, 0, {}, {})

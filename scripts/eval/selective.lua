@@ -46,19 +46,25 @@ local function list(name, given, low_open)
 end
 
 return public("ls.eval.selective", {
+  page = "judging",
   doc = [[How well a model knows which rows it gets wrong: rows are ranked by a score, and at coverage k/n it answers the k surest. Rows of equal score
 have no order: every number is the expectation over their orders. The result is a table with
 
 - `rows`, `failures`, `risk` (the error rate at full coverage), `tied` (share of rows that share their score), `score`, `area`
-- `aurc`: mean over k = 1 … n of the error rate among the k surest; `area = "trapezoid"`: trapezoids from (0, 0) (the code of Xia et al. 2024); "trapezoid_inner": over 1/n … 1, divided by 1 - 1/n (torch-uncertainty)
-- `excess_aurc`: E-AURC, the mean's excess over that of the best possible order (Geifman et al. 2019); `augrc`: mean over k of errors among the first k, over n (Traub et al. 2024)
+- `aurc`: mean over k = 1 … n of the error rate among the k surest; `area = "trapezoid"`: trapezoids from (0, 0) (the code of Xia et al. 2024);
+  "trapezoid_inner": over 1/n … 1, divided by 1 - 1/n (torch-uncertainty)
+- `excess_aurc`: E-AURC, the mean's excess over that of the best possible order (Geifman et al. 2019); `augrc`: mean over k of errors among the
+  first k, over n (Traub et al. 2024)
 - `auroc`: probability that a right row scores higher than a wrong one, ties half; nil where all are right or all wrong
 - `coverage_at_risk[r]`: the largest coverage that a threshold can have with risk at most r, 0 where there is none; `risk_at_coverage[c]`
 - `curve`: { coverage, risk } at `points` coverages
 
-Scores, the larger the surer: "max_probability"; "margin" (p₁ - p₂); "entropy" (-H(p)); "logit_margin" (z₁ - z₂); of logits alone "max_logit", "energy" (log Σ eᶻ; Liu et
-al. 2020), "normalised_logit" (max z' / |z'|, z' = z - mean z: Cattelan & Silva 2023); or a tensor of N numbers of one's own. All in double; maximum probability, margin
-and entropy are taken from what the other classes have left, so that sure rows do not become ties at 1 (of probabilities where c > 1 - 2⁻¹⁰; below, equal numbers are ties).
+Scores, the larger the surer: "max_probability"; "margin" (p₁ - p₂); "entropy" (-H(p)); "logit_margin" (z₁ - z₂); of logits alone "max_logit",
+"energy" (log Σ eᶻ; Liu et
+al. 2020), "normalised_logit" (max z' / |z'|, z' = z - mean z: Cattelan & Silva 2023); or a tensor of N numbers of one's own. All in double; maximum
+probability, margin
+and entropy are taken from what the other classes have left, so that sure rows do not become ties at 1 (of probabilities where c > 1 - 2⁻¹⁰; below,
+equal numbers are ties).
 A float64 file's probabilities are rounded to float32 when read; the small ones keep their digits, which is where the doubt is read. O(N·K).]],
   errors = "as of ls.eval.calibration; a score of logits with probabilities; a NaN in one's own score",
   returns = "table, shown by print", example = 'local s = ls.eval.selective(logits, labels, { score = "entropy" })\nprint(s.aurc, s.auroc, s.coverage_at_risk[0.05])',

@@ -15,7 +15,7 @@ An experiment runs every arm with the same seeds and compares arms pair by pair.
 [statistics](../statistics.md).]], { "experiment", "claims", "script_options" } },
   { "training", "Training and judging", { "ls.train", "ls.evaluate", "history:" }, [[
 Both check the model, the data and every option before they begin.]], { "train", "evaluate", "history" } },
-  { "judging", "Judging predictions", { "ls.eval.", "calibrator:" }, [[
+  { "judging", "Judging predictions", { "calibrator:" }, [[
 Predictions of any framework, saved as `.npy` or `.npz`, or of a model of this one: logits (N×K, -inf for masked classes) or probabilities, and
 labels 0 … K-1. Every choice on which packages disagree is named in the result, and another package's choice can be asked for by name. How the printed intervals
 were tested is told in [intervals](../intervals.md), which measure agrees with which package to how many digits in [peers](../peers.md).]],

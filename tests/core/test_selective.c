@@ -250,7 +250,7 @@ static void affine_scaling_finds_a_minimum(void **state) {
 /* The isotonic fit is the best of all non-decreasing ones: held to the minimax formula, max over i <= x of min over j >= x of the mean of i … j. */
 static void isotonic_regression_is_the_minimax(void **state) {
   (void)state;
-  enum { N = 120 };
+  enum { N = 50 };
   double x[N], knot_x[2 * N], knot_y[2 * N];
   uint8_t y[N];
   ls_rng r;

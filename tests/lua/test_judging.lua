@@ -162,7 +162,7 @@ function T.calibrators_calibrate_other_rows()
     t.is_true((p:sum(2) - 1):abs():max():item() < 1e-5, name)
     local after = ls.eval.calibration(p, y2, { probabilities = true })
     t.is_true(after.ece < 0.05, ("%s: %.4f"):format(tostring(calibrator), after.ece))
-    t.is_true(after.nll < before.nll, name)
+    t.is_true(after.brier < before.brier, name) -- the NLL of maps that give 0 is infinite where it came true
     if name:find "scaling" then
       t.close(ls.eval.calibration(calibrator:logits(z2), y2).ece, after.ece, 1e-3)
       t.is_true(calibrator.nll < calibrator.nll_before)

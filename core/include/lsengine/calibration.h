@@ -52,7 +52,8 @@ typedef struct ls_calibration {
   double mean;         /* mean of |g_b| over bins that are not empty (ACE) */
   double over, under;  /* the parts of l1 with conf_b > acc_b and with acc_b > conf_b */
   double null;         /* expected l1 of a calibrated model with these confidences: (1/n) sum_b sqrt(2/pi sum c(1-c)) */
-  double debiased;     /* 2 l1 - sum n_b/n E|N(g_b, acc_b(1-acc_b)/n_b)|: the resampling of Kumar et al. 2019 in closed form; may be below 0 */
+  double debiased;     /* 2 l1 - sum n_b/n E|N(g_b, acc_b(1-acc_b)/n_b)|: the resampling of Kumar et al. 2019 in closed form; may be below 0.
+                          Of a calibrated model 2 - sqrt 2 of the bias stays: there the resampled gaps are wider by sqrt 2 */
   double debiased_l2;  /* sqrt(max(0, sum n_b/n (g_b² - acc_b(1-acc_b)/(n_b-1)))), bins of fewer than 2 rows skipped (Kumar et al. 2019) */
   /* Murphy 1973, with the terms within bins of Stephenson et al. 2008: brier = reliability - resolution + uncertainty + within_variance -
    * within_covariance, to rounding. */

@@ -1,6 +1,6 @@
 /* Sorting by 64-bit keys. SPDX-License-Identifier: MIT */
-#ifndef LS_EVAL_SORT_H
-#define LS_EVAL_SORT_H
+#ifndef LS_EVAL_RADIX_SORT_H
+#define LS_EVAL_RADIX_SORT_H
 
 #include <stddef.h>
 #include <stdint.h>
