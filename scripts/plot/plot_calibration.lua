@@ -75,7 +75,7 @@ end
 local reliability = public("ls.plot.reliability", {
   doc = [[A reliability diagram: accuracy of each bin against its mean confidence, with the accuracy's interval; a calibrated model lies on the diagonal. Below, the share of rows in each
 bin, right and wrong ones. The calibration errors stand in the picture.]],
-  returns = "a plot", errors = "a calibration without bins or rows", example = 'local p = ls.plot.reliability(calibration, { title = "one-hot" })',
+  returns = "a plot", errors = "a calibration without bins or rows", example = 'local p = ls.plot.reliability(ls.eval.calibration(logits, labels), { title = "one-hot" })\np:save(folder .. "/reliability.svg")',
   { "calibration", type = "table", doc = "what ls.eval.calibration gives, or a table whose bins[i] have low, high, count, confidence, accuracy and, with intervals, accuracy_low and accuracy_high; ece, ece_null and ece_debiased are shown where they are there" },
   options = figure.common{},
 }, function(calibration, o)
@@ -120,7 +120,7 @@ end)
 
 public("ls.plot.confidence", {
   doc = "A histogram of confidences, the share of rows in each bin of a calibration, right and wrong ones apart; vertical lines at the mean confidence and at the accuracy (overconfident where the former lies to the right).",
-  returns = "a plot", errors = "a calibration without bins or rows", example = "local p = ls.plot.confidence(calibration)",
+  returns = "a plot", errors = "a calibration without bins or rows", example = "local p = ls.plot.confidence(ls.eval.calibration(logits, labels))",
   { "calibration", type = "table", doc = "as of ls.plot.reliability" },
   options = figure.common{},
 }, function(calibration, o)

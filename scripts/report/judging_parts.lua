@@ -177,14 +177,27 @@ function parts.representation(d)
   } }, { geometry = plain(g), clustering = plain(c) }
 end
 
+local retrieval_measures = {
+  { "map_at_r", "MAP@R", "mean over the first R of the precision at each hit, R rows being relevant (Musgrave et al. 2020)" },
+  { "r_precision", "R-precision", "share of the first R that are of the class" },
+  { "mrr", "MRR", "mean of 1/rank of the first hit" },
+  { "knn_accuracy", "kNN accuracy", "of equal votes" },
+}
+
 function parts.retrieval(d)
-  local r = call "ls.eval.retrieval"(d.embeddings, d.y, { metric = "cosine", at = { 1, 5, 10 }, gallery = d.gallery, gallery_labels = d.gallery_labels })
+  local rows, at = d.gallery and raw.size(d.gallery, 1) or raw.size(d.embeddings, 1) - 1, {}
+  for _, k in ipairs{ 1, 5, 10, 50, 100 } do if k <= rows then at[#at + 1] = k end end
+  local r = call "ls.eval.retrieval"(d.embeddings, d.y, { metric = "cosine", at = at, gallery = d.gallery, gallery_labels = d.gallery_labels })
   local measures = {}
   for _, k in ipairs(keys_of(r.recall)) do measures[#measures + 1] = { ("recall@%d"):format(k), number(r.recall[k]), nil, "share of queries with a row of their class among the k nearest" } end
-  measures[#measures + 1] = { "MAP@R", number(r.map_at_r), nil, "Musgrave et al. 2020" }
-  measures[#measures + 1] = { "R-precision", number(r.r_precision), nil, "share of the first R that are of the class" }
-  return { name = "retrieval", title = "Retrieval", intro = "Nearest neighbours by cosine; a query is never its own neighbour.", measures = measures,
-    figures = { { call "ls.plot.recall"(r, {}), "recall@k" } } }, plain(r)
+  for _, m in ipairs(retrieval_measures) do
+    if type(r[m[1]]) == "number" then measures[#measures + 1] = { m[2], number(r[m[1]]), nil, m[3] } end
+  end
+  local part = { name = "retrieval", title = "Retrieval", intro = "Nearest neighbours by cosine; a query is never its own neighbour; among rows that tie the expected value is taken.", measures = measures,
+    figures = { { call "ls.plot.recall"(r, {}), "recall@k: whether any of the k nearest is of the query's class." } },
+    notes = { ("%s queries, %s rows in the gallery; %s queries without a row of their class, %s with another row at distance 0; relevant rows tie with others in %.2f %% of queries."):format(number(r.queries), number(r.gallery),
+      number(r.without_match), number(r.twins), 100 * (r.tie_rate or 0)) } }
+  return part, plain(r)
 end
 
 -- Whether the library has the measures that a part stands on.
