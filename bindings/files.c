@@ -418,11 +418,12 @@ static int write_bytes(lua_State *L) {
   return 0;
 }
 
-/* save_npz(who, path, names, arrays): in the order of names. libzip writes under another name and renames when closing. */
+/* save_npz(who, path, names, arrays, comment): in the order of names; the comment is text or nil. libzip writes under another name and renames when closing. */
 static int save_npz(lua_State *L) {
   int code = 0;
-  lua_settop(L, 4);
-  const char *who = luaL_checkstring(L, 1), *path = lsb_check_path(L, 2, who, "file");
+  size_t comment_size = 0;
+  lua_settop(L, 5);
+  const char *who = luaL_checkstring(L, 1), *path = lsb_check_path(L, 2, who, "file"), *comment = luaL_optlstring(L, 5, NULL, &comment_size);
   lsb_check_replaceable(L, who, path);
   luaL_checktype(L, 3, LUA_TTABLE);
   luaL_checktype(L, 4, LUA_TTABLE);
@@ -448,7 +449,7 @@ static int save_npz(lua_State *L) {
     lua_rawget(L, 4);
     uint8_t *bytes = lsb_npy_bytes(L, who, lua_gettop(L), &size);
     lua_pushvalue(L, -1);
-    lua_rawseti(L, 5, i);
+    lua_rawseti(L, 6, i);
     zip_source_t *source = zip_source_buffer(h->zip, bytes, size, 0);
     zip_int64_t at = source == NULL ? -1 : zip_file_add(h->zip, name, source, ZIP_FL_ENC_UTF_8 | ZIP_FL_OVERWRITE);
     if (at < 0) {
@@ -458,9 +459,21 @@ static int save_npz(lua_State *L) {
     zip_set_file_compression(h->zip, (zip_uint64_t)at, ZIP_CM_STORE, 0);
     lua_settop(L, top);
   }
+  if (comment != NULL && comment_size <= UINT16_MAX) zip_set_archive_comment(h->zip, comment, (zip_uint16_t)comment_size);
   if (zip_close(h->zip) != 0) return lsb_fail(L, who, "%s cannot be written: %s", path, zip_strerror(h->zip));
   h->zip = NULL;
   return 0;
+}
+
+/* comment(path): the text that an NPZ archive has beside its arrays, "" where there is none or it cannot be read. */
+static int comment(lua_State *L) {
+  int code = 0, size = 0;
+  const char *path = lsb_check_path(L, 1, "load", "file");
+  handle *h = new_handle(L);
+  h->zip = zip_open(path, ZIP_RDONLY, &code);
+  const char *text = h->zip == NULL ? NULL : zip_get_archive_comment(h->zip, &size, ZIP_FL_ENC_RAW);
+  lua_pushlstring(L, text == NULL ? "" : text, text == NULL ? 0 : (size_t)size);
+  return 1;
 }
 
 /* read(who, path): the bytes of a file, unpacked where it is gzipped. */
@@ -480,7 +493,8 @@ static int readable(lua_State *L) {
 }
 
 int lsb_open_files(lua_State *L) {
-  static const luaL_Reg functions[] = {{"load", load}, {"members", members}, {"read", read_bytes}, {"save_npy", save_npy}, {"save_npz", save_npz}, {"readable", readable}, {"write", write_bytes}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"load", load},         {"members", members}, {"read", read_bytes},     {"save_npy", save_npy},
+                                       {"save_npz", save_npz}, {"comment", comment}, {"readable", readable}, {"write", write_bytes}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -180,6 +180,16 @@ static int narrow(lua_State *L) {
   return 1;
 }
 
+/* join(labels, others): one after the other. */
+static int join(lua_State *L) {
+  lua_settop(L, 2);
+  lsb_labels *a = lsb_check_labels(L, 1, "labels", "the first"), *b = lsb_check_labels(L, 2, "labels", "the second");
+  lsb_labels *out = lsb_new_labels(L, "labels", a->count + b->count);
+  memcpy(out->values, a->values, a->count * sizeof(int64_t));
+  memcpy(out->values + a->count, b->values, b->count * sizeof(int64_t));
+  return 1;
+}
+
 /* range(first, last): positions in order. */
 static int range(lua_State *L) {
   int32_t first = lsb_check_int(L, 1, "range", "first", INT32_MIN + 1, INT32_MAX - 1);
@@ -224,7 +234,7 @@ int lsb_open_labels(lua_State *L) {
   static const luaL_Reg metamethods[] = {{"__newindex", labels_newindex}, {"__len", labels_len}, {"__eq", labels_eq},
                                          {"__tostring", labels_tostring}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"from", from},     {"totable", totable},     {"map", map},
-                                       {"gather", gather}, {"narrow", narrow},       {"range", range},
+                                       {"gather", gather}, {"narrow", narrow},       {"range", range},     {"join", join},
                                        {"extremes", extremes}, {"is_labels", is_labels}, {"install", install},
                                        {NULL, NULL}};
   lsb_new_type(L, &labels_key, "label vector", metamethods);

@@ -1,8 +1,9 @@
 /* Targets and losses. SPDX-License-Identifier: MIT
  *
  * A target in Lua is a table: { terms = { { labels, weight | tensor of weights }, … }, spread = tensor of uniform mass | nil } or { dense = tensor }, with
- * history = { { kind =, epsilon =, prior = | matrix = }, … } (entries with `mix` tell of mixing, which the terms hold). What it refers to is kept on the stack until the call returns: the
- * table is the script's, whose finalizers may empty it while memory is asked for. */
+ * from = the terms before a scheme replaced the labels | nil, row_weights = tensor | nil, and history = { { kind =, epsilon =, prior = | matrix = }, … } (entries with `mix` tell of
+ * mixing, which the terms hold). What it refers to is kept on the stack until the call returns: the table is the script's, whose finalizers may empty it
+ * while memory is asked for. */
 #include "bindings/target.h"
 
 #include <string.h>
@@ -72,22 +73,20 @@ static void read_history(lua_State *L, const char *name, lsb_target *p) {
   lua_pop(L, 1);
 }
 
-static void read_terms(lua_State *L, const char *name, lsb_target *p) {
-  ls_target *t = &p->target;
+/* The terms in the table on top: their number; their rows must be *rows, which the first tells where it is below 0. */
+static int32_t read_terms(lua_State *L, const char *name, lsb_target *p, ls_term *term, int32_t *rows) {
   lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
   if (count < 1 || count > LS_TARGET_TERMS) lsb_fail(L, name, "the target has %lld labelled terms, allowed is 1 to %d", (long long)count, LS_TARGET_TERMS);
-  t->terms = (int32_t)count;
-  for (lua_Integer i = 1; i <= count; i++) {
-    ls_term *term = &t->term[i - 1];
+  for (lua_Integer i = 1; i <= count; i++, term++) {
     memset(term, 0, sizeof *term);
     lua_rawgeti(L, -1, i);
     if (lua_type(L, -1) != LUA_TTABLE) lsb_type_error(L, -1, name, "a term of the target", "a table");
     lua_rawgeti(L, -1, 1);
     lsb_labels *labels = lsb_test_labels(L, -1);
     if (labels == NULL) lsb_fail(L, name, "the labels of term %lld are %s, a label vector is required", (long long)i, lsb_describe(L, -1));
-    if (labels->count > INT32_MAX || (i > 1 && labels->count != (size_t)t->rows))
-      lsb_fail(L, name, "term %lld has %zu labels, the first %d", (long long)i, labels->count, t->rows);
-    t->rows = (int32_t)labels->count;
+    if (labels->count > INT32_MAX || (*rows >= 0 && labels->count != (size_t)*rows))
+      lsb_fail(L, name, "term %lld has %zu labels, %d are required", (long long)i, labels->count, *rows < 0 ? INT32_MAX : *rows);
+    *rows = (int32_t)labels->count;
     term->labels = labels->values;
     keep(L, p);
     lua_rawgeti(L, -2, 2);
@@ -95,13 +94,14 @@ static void read_terms(lua_State *L, const char *name, lsb_target *p) {
     if (weights == NULL) {
       term->weight = lsb_check_number(L, -1, name, "a weight");
     } else {
-      if (weights->view.rank != 1 || weights->view.shape[0] != t->rows || !ls_view_contiguous(&weights->view))
-        lsb_fail(L, name, "the weights of term %lld do not fit its %d labels", (long long)i, t->rows);
+      if (weights->view.rank != 1 || weights->view.shape[0] != *rows || !ls_view_contiguous(&weights->view))
+        lsb_fail(L, name, "the weights of term %lld do not fit its %d labels", (long long)i, *rows);
       term->weights = weights->view.data;
       keep(L, p);
     }
     lua_pop(L, 3);
   }
+  return (int32_t)count;
 }
 
 void lsb_check_target(lua_State *L, int index, const char *name, lsb_target *p) {
@@ -119,13 +119,21 @@ void lsb_check_target(lua_State *L, int index, const char *name, lsb_target *p) 
   } else {
     lua_getfield(L, -1, "terms");
     if (lua_type(L, -1) != LUA_TTABLE) lsb_type_error(L, -1, name, "terms", "a table");
-    read_terms(L, name, p);
+    p->target.rows = -1;
+    p->target.terms = read_terms(L, name, p, p->target.term, &p->target.rows);
     lua_pop(L, 1);
     lsb_tensor *spread = field_tensor(L, name, "spread", p);
     if (spread != NULL) {
       if (spread->view.rank != 1 || spread->view.shape[0] != p->target.rows) lsb_fail(L, name, "the uniform mass does not fit %d rows", p->target.rows);
       p->target.spread = spread->view.data;
     }
+  }
+  if (lua_getfield(L, -1, "from") == LUA_TTABLE) p->target.origins = read_terms(L, name, p, p->target.origin, &p->target.rows);
+  lua_pop(L, 1);
+  lsb_tensor *weights = field_tensor(L, name, "row_weights", p);
+  if (weights != NULL) {
+    if (weights->view.rank != 1 || weights->view.shape[0] != p->target.rows) lsb_fail(L, name, "the row weights do not fit %d rows", p->target.rows);
+    p->target.row_weights = weights->view.data;
   }
   read_history(L, name, p);
   lua_pop(L, 1);
@@ -226,6 +234,27 @@ static int rows(lua_State *L) {
   return 1;
 }
 
+/* row_weights(target, classes, weight | nil, ignore | nil): each row's weight, 0 where it is ignored; how many are kept. */
+static int row_weights(lua_State *L) {
+  lsb_target place;
+  ls_err err;
+  int32_t kept;
+  char text[128];
+  lua_settop(L, 4);
+  lsb_check_target(L, 1, "target", &place);
+  int32_t classes = lsb_check_int(L, 2, "target", "classes", 1, INT32_MAX);
+  ls_ignore ignore = lsb_check_ignore(L, 4, "target");
+  lsb_tensor *w = lua_isnil(L, 3) ? NULL : lsb_check_contiguous(L, 3, "target", "weight");
+  if (w != NULL && (w->view.rank != 1 || w->view.shape[0] != classes))
+    return lsb_fail(L, "target", "weight has shape %s but logits have %d classes", ls_shape_text(&w->view, text, sizeof text), classes);
+  lsb_tensor *out = lsb_new_tensor(L, "target", 1, &place.target.rows);
+  void *scratch = lsb_new_scratch(L, "target", ls_target_scratch(&place.target, classes));
+  if (ls_row_weights(&place.target, w == NULL ? NULL : w->view.data, classes, ignore, scratch, out->view.data, &kept, &err) != LS_OK) return lsb_raise(L, "target", &err);
+  lua_pop(L, 1);
+  lua_pushinteger(L, kept);
+  return 2;
+}
+
 /* softmax(t), log_softmax(t), along the last axis of a matrix; and their gradients (result, gradient). */
 static int softmax(lua_State *L) {
   bool logarithm = lua_toboolean(L, lua_upvalueindex(1));
@@ -275,7 +304,7 @@ static int elementwise(lua_State *L) {
 }
 
 int lsb_open_loss(lua_State *L) {
-  static const luaL_Reg functions[] = {{"cross_entropy", cross_entropy}, {"summary", summary}, {"rows", rows}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"cross_entropy", cross_entropy}, {"row_weights", row_weights}, {"summary", summary}, {"rows", rows}, {NULL, NULL}};
   static const struct {
     const char *name;
     lua_CFunction function;

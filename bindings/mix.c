@@ -38,6 +38,15 @@ static void push_weights(lua_State *L, ls_mix_mode mode, int32_t n, const double
   for (int32_t i = 0; i < n; i++) t->view.data[i] = (float)lambda[i];
 }
 
+/* Four numbers a row: first line and column, from 0, height, width. */
+static void push_boxes(lua_State *L, const char *name, int32_t n, const ls_box *box) {
+  lsb_labels *places = lsb_new_labels(L, name, 4 * (size_t)n);
+  for (int32_t i = 0; i < n; i++) {
+    int64_t *four = places->values + 4 * (ptrdiff_t)i;
+    four[0] = box[i].y, four[1] = box[i].x, four[2] = box[i].height, four[3] = box[i].width;
+  }
+}
+
 /* draw(name, rng, n, mode, alpha, [policy, height, width]): partners (from 1), lambda, nominal lambda, and with a policy the boxes: four
  * numbers each. Weights are one number in mode batch, else a tensor. */
 static int draw(lua_State *L) {
@@ -65,12 +74,19 @@ static int draw(lua_State *L) {
   if (ls_mix_boxes(mode, policy, n, d.partner, height, width, r, d.lambda, d.box, &err) != LS_OK) return lsb_raise(L, name, &err);
   push_weights(L, mode, n, d.lambda);
   lua_insert(L, -2);
-  lsb_labels *places = lsb_new_labels(L, name, 4 * (size_t)n);
-  for (int32_t i = 0; i < n; i++) {
-    int64_t *four = places->values + 4 * (ptrdiff_t)i;
-    four[0] = d.box[i].y, four[1] = d.box[i].x, four[2] = d.box[i].height, four[3] = d.box[i].width;
-  }
+  push_boxes(L, name, n, d.box);
   return 4;
+}
+
+/* The tensor at `index`, contiguous, as rows of all that follows the first axis. */
+static ls_cmat rows_in(lua_State *L, int index, const char *name) {
+  lsb_tensor *t = lsb_check_contiguous(L, index, name, "the batch");
+  char text[128];
+  if (t->view.rank < 1) lsb_fail(L, name, "the batch is a scalar, rows are required");
+  int32_t n = t->view.shape[0];
+  size_t d = n == 0 ? 0 : ls_view_count(&t->view) / (size_t)n;
+  if (d > INT32_MAX) lsb_fail(L, name, "rows of shape %s are too long", ls_shape_text(&t->view, text, sizeof text));
+  return (ls_cmat){t->view.data, n, (int32_t)d, (ptrdiff_t)d};
 }
 
 /* The tensor at `index` as rows of all that follows the first axis, in place or into a new tensor of its shape, which is pushed. */
@@ -174,6 +190,99 @@ static int inverse(lua_State *L) {
   return 1;
 }
 
+/* permutation(partners, n): whether each of 1 … n is there once. */
+static int permutation(lua_State *L) {
+  lua_settop(L, 2);
+  lsb_labels *given = lsb_check_labels(L, 1, "mix", "partners");
+  int32_t n = lsb_check_int(L, 2, "mix", "rows", 0, INT32_MAX);
+  ls_err err;
+  if (given->count != (size_t)n) {
+    lua_pushboolean(L, false);
+    return 1;
+  }
+  int32_t *partner = lsb_new_scratch(L, "mix", (size_t)n * (sizeof *partner + 1) + 1);
+  for (int32_t i = 0; i < n; i++) partner[i] = given->values[i] < 1 || given->values[i] > n ? n : (int32_t)given->values[i] - 1;
+  lua_pushboolean(L, ls_mix_check_partners(n, partner, (unsigned char *)(partner + n), &err) == LS_OK);
+  return 1;
+}
+
+/* partners(name, rng, n, mode): from 1. */
+static int partners(lua_State *L) {
+  static const char *const modes[] = {"batch", "pair", "row", NULL};
+  ls_err err;
+  lua_settop(L, 4);
+  const char *name = luaL_checkstring(L, 1);
+  ls_rng *r = lsb_check_rng(L, 2, name);
+  int32_t n = lsb_check_int(L, 3, name, "n", 0, INT32_MAX);
+  ls_mix_mode mode = (ls_mix_mode)luaL_checkoption(L, 4, "batch", modes);
+  int32_t *order = lsb_new_scratch(L, name, 2 * (size_t)n * sizeof *order + 1);
+  if (ls_mix_partners(mode, n, r, order, order + n, &err) != LS_OK) return lsb_raise(L, name, &err);
+  lsb_labels *out = lsb_new_labels(L, name, (size_t)n);
+  for (int32_t i = 0; i < n; i++) out->values[i] = order[n + i] + 1;
+  return 1;
+}
+
+/* boxes(name, rng, n, lambda, policy, height, width): boxes, exact lambda. One box for a number, one a row for a tensor. */
+static int boxes(lua_State *L) {
+  ls_err err;
+  lua_settop(L, 7);
+  const char *name = luaL_checkstring(L, 1);
+  ls_rng *r = lsb_check_rng(L, 2, name);
+  int32_t n = lsb_check_int(L, 3, name, "rows", 1, INT32_MAX);
+  ls_mix_mode mode = lua_type(L, 4) == LUA_TNUMBER ? LS_MIX_BATCH : LS_MIX_ROW;
+  const float *weights = check_weights(L, 4, name, n);
+  ls_box_policy policy = check_policy(L, 5);
+  int32_t height = lsb_check_int(L, 6, name, "height", 0, INT32_MAX), width = lsb_check_int(L, 7, name, "width", 0, INT32_MAX);
+  for (int32_t i = 0; i < n; i++)
+    if (!(weights[i] >= 0.0f && weights[i] <= 1.0f)) return lsb_fail(L, name, "lambda of row %d is %g, allowed is 0 to 1", i + 1, (double)weights[i]);
+  draws d = new_draws(L, n);
+  for (int32_t i = 0; i < n; i++) {
+    d.partner[i] = i;
+    d.lambda[i] = mode == LS_MIX_BATCH ? lua_tonumber(L, 4) : (double)weights[i];
+  }
+  if (ls_mix_boxes(mode, policy, n, d.partner, height, width, r, d.lambda, d.box, &err) != LS_OK) return lsb_raise(L, name, &err);
+  push_boxes(L, name, n, d.box);
+  push_weights(L, mode, n, d.lambda);
+  return 2;
+}
+
+/* distances(name, x, partners): squared, a tensor. */
+static int distances(lua_State *L) {
+  ls_cmat x;
+  lua_settop(L, 3);
+  const char *name = luaL_checkstring(L, 1);
+  x = rows_in(L, 2, name);
+  int32_t *partner = check_partners(L, 3, name, x.rows);
+  lsb_tensor *out = lsb_new_tensor(L, name, 1, &x.rows);
+  double *distance = lsb_new_scratch(L, name, (size_t)x.rows * sizeof *distance + 1);
+  ls_mix_distances(x, partner, distance);
+  for (int32_t i = 0; i < x.rows; i++) out->view.data[i] = (float)distance[i];
+  lua_pop(L, 1);
+  return 1;
+}
+
+/* warp(name, lambda, distances, tau_max, tau_std): a tensor of weights, one a row. */
+static int warp(lua_State *L) {
+  ls_err err;
+  lua_settop(L, 5);
+  const char *name = luaL_checkstring(L, 1);
+  lsb_tensor *given = lsb_check_contiguous(L, 3, name, "distances");
+  if (given->view.rank != 1) return lsb_fail(L, name, "the distances have %d axes, one is required", given->view.rank);
+  int32_t n = given->view.shape[0];
+  const float *weights = check_weights(L, 2, name, n);
+  double tau_max = lsb_check_number(L, 4, name, "tau_max"), tau_std = lsb_check_number(L, 5, name, "tau_std");
+  lsb_tensor *out = lsb_new_tensor(L, name, 1, &n);
+  double *distance = lsb_new_scratch(L, name, 2 * (size_t)n * sizeof *distance + 1), *lambda = distance + n;
+  for (int32_t i = 0; i < n; i++) {
+    distance[i] = (double)given->view.data[i];
+    lambda[i] = lua_type(L, 2) == LUA_TNUMBER ? lua_tonumber(L, 2) : (double)weights[i];
+  }
+  if (ls_mix_warp(n, distance, tau_max, tau_std, lambda, &err) != LS_OK) return lsb_raise(L, name, &err);
+  for (int32_t i = 0; i < n; i++) out->view.data[i] = (float)lambda[i];
+  lua_pop(L, 1);
+  return 1;
+}
+
 /* same(labels, other labels): how many places agree. */
 static int same(lua_State *L) {
   lsb_labels *a = lsb_check_labels(L, 1, "mix", "labels"), *b = lsb_check_labels(L, 2, "mix", "labels");
@@ -209,8 +318,9 @@ static int typical(lua_State *L) {
 }
 
 int lsb_open_mix(lua_State *L) {
-  static const luaL_Reg functions[] = {{"draw", draw}, {"rows", rows},       {"paste", paste}, {"inverse", inverse},
-                                       {"same", same}, {"typical", typical}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"draw", draw},   {"rows", rows},       {"paste", paste},         {"inverse", inverse},
+                                       {"same", same},   {"typical", typical}, {"partners", partners},   {"boxes", boxes},
+                                       {"warp", warp},   {"distances", distances}, {"permutation", permutation}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

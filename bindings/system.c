@@ -71,6 +71,13 @@ static int threads(lua_State *L) {
   return 1;
 }
 
+/* use_threads(n): the pool anew, with n threads. For checks that compare numbers of threads. */
+static int use_threads(lua_State *L) {
+  ls_err err;
+  if (ls_pool_start(lsb_check_int(L, 1, "threads", "threads", 1, 16), &err) != LS_OK) return lsb_raise(L, "threads", &err);
+  return 0;
+}
+
 static int blocks(lua_State *L) {
   lua_newtable(L);
   for (int site = 0; site < LS_SITE_COUNT; site++) {
@@ -118,7 +125,7 @@ static int data_paths(lua_State *L) {
 int lsb_open_system(lua_State *L) {
   static const luaL_Reg functions[] = {{"public", public},       {"raise", raise_error}, {"where", where},
                                        {"describe", describe},   {"clock", monotonic},   {"terminal", terminal},   {"data_paths", data_paths},
-                                       {"threads", threads},     {"blocks", blocks},     {"machine", machine},
+                                       {"threads", threads},       {"use_threads", use_threads},     {"blocks", blocks},     {"machine", machine},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;

@@ -6,7 +6,7 @@
 
 #include <lsengine/loss.h>
 
-enum { LSB_MOST_SOFTENINGS = 16, LSB_MOST_KEPT = 2 * LS_TARGET_TERMS + LSB_MOST_SOFTENINGS + 2 };
+enum { LSB_MOST_SOFTENINGS = 16, LSB_MOST_KEPT = 4 * LS_TARGET_TERMS + LSB_MOST_SOFTENINGS + 3 };
 
 typedef struct lsb_target {
   ls_target target;

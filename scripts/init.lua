@@ -5,10 +5,10 @@ local system = require "lsengine.c.system"
 
 -- name → the modules that register what is below it; a part may be a function, too (ls.tensor{…}, ls.rng(1)).
 local parts = {
-  augment = { "augment" }, autograd = { "autograd" }, claim = { "claims" }, data = { "data", "data_classes", "data_files" }, eval = { "classification", "calibration", "calibrators", "selective" }, evaluate = { "evaluate" },
-  experiment = { "experiment" }, labels = { "labels" }, loss = { "loss", "penalties" }, mix = { "mix" }, nn = { "nn" }, no_grad = { "autograd" }, optim = { "optim" }, options = { "script_options" },
+  allow = { "pitfalls" }, augment = { "augment" }, autograd = { "autograd" }, claim = { "claims" }, data = { "data", "data_classes", "data_files" }, eval = { "classification", "calibration", "calibrators", "selective" }, evaluate = { "evaluate" },
+  experiment = { "experiment" }, labels = { "labels" }, loss = { "loss", "penalties", "distillation", "loss_own" }, mix = { "mix", "mix_helpers", "mix_own", "mix_check" }, nn = { "nn" }, no_grad = { "autograd" }, optim = { "optim" }, options = { "script_options" },
   plot = { "plot_calibration", "plot_retrieval", "plot_seeds", "plot_training" },
-  rng = { "random" }, target = { "target" }, tensor = { "tensor", "random" }, train = { "train" },
+  rng = { "random" }, target = { "target", "scheme", "schemes", "scheme_own", "scheme_check" }, tensor = { "tensor", "random" }, train = { "train" },
 }
 
 local function unknown(where, name, known)

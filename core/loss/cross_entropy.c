@@ -131,6 +131,8 @@ static ls_status check(ls_cmat z, const ls_target *t, const ls_cross_entropy_opt
   if (t->rows != z.rows) return ls_fail(err, LS_ESHAPE, "targets have %d rows but logits have %d", t->rows, z.rows);
   if (grad != NULL && (grad->rows != z.rows || grad->cols != z.cols))
     return ls_fail(err, LS_ESHAPE, "the gradient is %dx%d but logits are %dx%d", grad->rows, grad->cols, z.rows, z.cols);
+  if (o->pytorch_weighting && t->row_weights != NULL)
+    return ls_fail(err, LS_ERANGE, "the target weighs its rows, which PyTorch's weighting does not know: weighting = \"lsengine\" does");
   return ls_class_weights_check(o->class_weights, z.cols, err);
 }
 

@@ -1,11 +1,15 @@
 /* A row's target among masked classes. SPDX-License-Identifier: MIT */
 #include "core/loss/target_row.h"
 
+#include <lsengine/loss.h>
+
 #include <math.h>
 
-double ls_target_row_weight(const ls_target *t, const float *w, int32_t row) {
+static double class_weight(const ls_target *t, const float *w, int32_t row) {
   double sum = 0.0;
   if (w == NULL) return 1.0;
+  for (int32_t i = 0; i < t->origins; i++) sum += ls_term_weight(&t->origin[i], row) * (double)w[t->origin[i].labels[row]];
+  if (t->origins > 0) return sum;
   if (t->terms == 0) {
     const float *q = t->dense.data + row * t->dense.stride;
     for (int32_t k = 0; k < t->dense.cols; k++) sum += (double)q[k] * (double)w[k];
@@ -19,10 +23,28 @@ double ls_target_row_weight(const ls_target *t, const float *w, int32_t row) {
   return labelled > 0.0 ? sum / labelled : (double)w[t->term[0].labels[row]]; /* uniform mass has no weight of its own */
 }
 
+double ls_target_row_weight(const ls_target *t, const float *w, int32_t row) {
+  return class_weight(t, w, row) * (t->row_weights == NULL ? 1.0 : (double)t->row_weights[row]);
+}
+
 ls_status ls_class_weights_check(const float *w, int32_t classes, ls_err *err) {
   for (int32_t k = 0; k < classes && w != NULL; k++)
     if (!(w[k] >= 0.0f) || isinf(w[k]))
       return ls_fail(err, LS_ERANGE, "the weight of class %d is %g, allowed is any finite number from 0", k, (double)w[k]);
+  return LS_OK;
+}
+
+ls_status ls_row_weights(const ls_target *t, const float *class_weights, int32_t classes, ls_ignore ignore, void *scratch, float *out, int32_t *kept, ls_err *err) {
+  ls_resolved resolved;
+  ls_status status = ls_class_weights_check(class_weights, classes, err);
+  if (status == LS_OK) status = ls_target_resolve(t, classes, ignore, scratch, &resolved, err);
+  if (status != LS_OK) return status;
+  *kept = 0;
+  for (int32_t i = 0; i < t->rows; i++) {
+    bool ignored = ls_target_ignored(t, ignore, i);
+    out[i] = ignored ? 0.0f : (float)ls_target_row_weight(t, class_weights, i);
+    *kept += !ignored;
+  }
   return LS_OK;
 }
 

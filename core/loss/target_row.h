@@ -19,7 +19,7 @@ ls_target_row ls_target_row_of(ls_cmat z, const ls_target *t, const ls_resolved 
 /* q_ik for a class that is not masked, and its part that does not come from the labels themselves. */
 double ls_target_row_at(const ls_target *t, const ls_resolved *r, const ls_target_row *m, int32_t row, int32_t k, double *soft);
 
-/* W_i: the class weight of a row, from the rows before softening. 1 without weights. */
+/* W_i: the class weight of a row, from the rows before softening (1 without weights), times its own weight where the target has them. */
 double ls_target_row_weight(const ls_target *t, const float *class_weights, int32_t row);
 
 ls_status ls_class_weights_check(const float *class_weights, int32_t classes, ls_err *err);

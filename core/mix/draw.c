@@ -3,8 +3,8 @@
  * Partners by a random cycle (Sattolo 1986): every row has another one. A plain permutation leaves one row of a batch with
  * itself in expectation. mixup: Zhang et al. 2018. cutmix: Yun et al. 2019, whose box is clipped at the border, so that the
  * share that is kept must be counted anew, in pixels. */
+#include <lsengine/beta.h>
 #include <lsengine/mix.h>
-#include <lsengine/statistics.h>
 
 #include <math.h>
 #include <string.h>

@@ -36,8 +36,10 @@ static double weight_of(const ls_term *term, int32_t row) {
 }
 
 bool ls_target_ignored(const ls_target *t, ls_ignore ignore, int32_t row) {
-  for (int32_t i = 0; i < t->terms && ignore.active; i++)
-    if (t->term[i].labels[row] == ignore.label) return true;
+  int32_t terms = t->origins > 0 ? t->origins : t->terms;
+  const ls_term *term = t->origins > 0 ? t->origin : t->term;
+  for (int32_t i = 0; i < terms && ignore.active; i++)
+    if (term[i].labels[row] == ignore.label) return true;
   return false;
 }
 
@@ -53,33 +55,42 @@ double ls_target_mass(const ls_target *t, int32_t row) {
   return mass + ls_target_spread(t, row);
 }
 
+/* One row's terms; adds their weights to *sum. */
+static ls_status check_terms(const ls_term *term, int32_t terms, int32_t row, int32_t classes, double *sum, ls_err *err) {
+  for (int32_t i = 0; i < terms; i++) {
+    int64_t y = term[i].labels[row];
+    double w = weight_of(&term[i], row);
+    if (y < 0 || y >= classes)
+      return ls_fail(err, LS_ERANGE, "labels[%d] is %lld but logits have %d %s (0..%d)", row + 1, (long long)y, classes,
+                     classes == 1 ? "class" : "classes", classes - 1);
+    if (!(w >= 0.0) || isinf(w))
+      return ls_fail(err, LS_ERANGE, "weight %d of row %d of the target is %g, allowed is 0 to 1", i + 1, row + 1, w);
+    *sum += w;
+  }
+  return LS_OK;
+}
+
 static ls_status check_labels(const ls_target *t, int32_t classes, ls_ignore ignore, ls_err *err) {
   for (int32_t row = 0; row < t->rows; row++) {
-    double sum = ls_target_spread(t, row);
+    double sum = ls_target_spread(t, row), of_origins = 0.0;
     if (ls_target_ignored(t, ignore, row)) continue;
     if (!(sum >= 0.0 && sum <= 1.0)) return ls_fail(err, LS_ERANGE, "the uniform mass of row %d of the target is %g, allowed is 0 to 1", row + 1, sum);
-    for (int32_t i = 0; i < t->terms; i++) {
-      int64_t y = t->term[i].labels[row];
-      double w = weight_of(&t->term[i], row);
-      if (y < 0 || y >= classes)
-        return ls_fail(err, LS_ERANGE, "labels[%d] is %lld but logits have %d %s (0..%d)", row + 1, (long long)y, classes,
-                       classes == 1 ? "class" : "classes", classes - 1);
-      if (!(w >= 0.0) || isinf(w))
-        return ls_fail(err, LS_ERANGE, "weight %d of row %d of the target is %g, allowed is 0 to 1", i + 1, row + 1, w);
-      sum += w;
-    }
-    if (!(fabs(sum - 1.0) <= LS_TARGET_TOLERANCE))
+    ls_status status = check_terms(t->term, t->terms, row, classes, &sum, err);
+    if (status == LS_OK) status = check_terms(t->origin, t->origins, row, classes, &of_origins, err);
+    if (status != LS_OK) return status;
+    if (t->terms > 0 && !(fabs(sum - 1.0) <= LS_TARGET_TOLERANCE))
       return ls_fail(err, LS_ERANGE, "the weights of row %d of the target sum to %g, must be 1 within 1e-4", row + 1, sum);
   }
   return LS_OK;
 }
 
-static ls_status check_dense(const ls_target *t, int32_t classes, ls_err *err) {
+static ls_status check_dense(const ls_target *t, int32_t classes, ls_ignore ignore, ls_err *err) {
   if (t->dense.rows != t->rows || t->dense.cols != classes)
     return ls_fail(err, LS_ESHAPE, "targets are %dx%d but logits are %dx%d", t->dense.rows, t->dense.cols, t->rows, classes);
   for (int32_t row = 0; row < t->rows; row++) {
     const float *q = t->dense.data + row * t->dense.stride;
     double sum = 0.0;
+    if (ls_target_ignored(t, ignore, row)) continue;
     for (int32_t k = 0; k < classes; k++) {
       if (!(q[k] >= 0.0f)) return ls_fail(err, LS_ERANGE, "row %d of the target has %g for class %d, allowed is 0 to 1", row + 1, (double)q[k], k);
       sum += (double)q[k];
@@ -127,7 +138,11 @@ static void scale(double *x, size_t n, double by) {
 ls_status ls_target_resolve(const ls_target *t, int32_t classes, ls_ignore ignore, void *scratch, ls_resolved *out,
                             ls_err *err) {
   size_t n = (size_t)classes;
-  ls_status status = t->terms == 0 ? check_dense(t, classes, err) : check_labels(t, classes, ignore, err);
+  ls_status status = t->terms == 0 ? check_dense(t, classes, ignore, err) : LS_OK;
+  if (status == LS_OK && (t->terms > 0 || t->origins > 0)) status = check_labels(t, classes, ignore, err);
+  for (int32_t i = 0; i < t->rows && t->row_weights != NULL && status == LS_OK; i++)
+    if (!(t->row_weights[i] >= 0.0f) || isinf(t->row_weights[i]))
+      status = ls_fail(err, LS_ERANGE, "the weight of row %d is %g, allowed is any finite number from 0", i + 1, (double)t->row_weights[i]);
   for (int32_t i = 0; i < t->softenings && status == LS_OK; i++) status = check_softening(&t->softening[i], i, classes, err);
   if (status != LS_OK) return status;
 
@@ -234,26 +249,28 @@ static double row_entropy(const ls_target *t, const ls_resolved *r, int32_t row)
   return entropy + (r->classes - distinct) * entropy_term((ls_target_mass(t, row) * r->u + ls_target_spread(t, row) * r->a) / r->classes);
 }
 
-static int32_t true_class(const ls_target *t, int32_t row) {
-  int32_t best = 0;
-  if (t->terms == 0) {
+int64_t ls_target_label(const ls_target *t, int32_t row) {
+  int32_t best = 0, terms = t->origins > 0 ? t->origins : t->terms;
+  const ls_term *term = t->origins > 0 ? t->origin : t->term;
+  if (terms == 0) {
     const float *q = t->dense.data + row * t->dense.stride;
     for (int32_t k = 1; k < t->dense.cols; k++)
       if (q[k] > q[best]) best = k;
     return best;
   }
-  for (int32_t i = 1; i < t->terms; i++)
-    if (weight_of(&t->term[i], row) > weight_of(&t->term[best], row)) best = i;
-  return (int32_t)t->term[best].labels[row];
+  for (int32_t i = 1; i < terms; i++)
+    if (weight_of(&term[i], row) > weight_of(&term[best], row)) best = i;
+  return term[best].labels[row];
 }
 
 void ls_target_summary(const ls_target *t, const ls_resolved *r, ls_ignore ignore, double *entropy, double *true_mass) {
   double sum = 0.0, mass = 0.0, kept = 0.0;
   for (int32_t row = 0; row < t->rows; row++) {
     if (ls_target_ignored(t, ignore, row)) continue;
-    kept += 1.0;
-    if (entropy != NULL) sum += row_entropy(t, r, row);
-    if (true_mass != NULL) mass += ls_target_at(t, r, row, true_class(t, row));
+    double by = t->row_weights == NULL ? 1.0 : (double)t->row_weights[row];
+    kept += by;
+    if (entropy != NULL) sum += by * row_entropy(t, r, row);
+    if (true_mass != NULL) mass += by * ls_target_at(t, r, row, (int32_t)ls_target_label(t, row));
   }
   if (entropy != NULL) *entropy = kept > 0.0 ? sum / kept : 0.0;
   if (true_mass != NULL) *true_mass = kept > 0.0 ? mass / kept : 0.0;

@@ -1,44 +1,12 @@
--- The pitfalls that the engine knows: named, warned about once a line, allowed by name, errors under --strict.
--- SPDX-License-Identifier: MIT
+-- The pitfalls that the engine knows: named, warned about once a run, allowed by name, errors under --strict. SPDX-License-Identifier: MIT
+--
+-- A run is the run of a script; each experiment in it is a run of its own, so that its record tells what its trials met. What is met again in a
+-- run, there or at another line, is counted and not said again. The pages about them are pitfall_pages.lua.
 local system  = require "lsengine.c.system"
 local options = require "lsengine.options"
+local public  = require "lsengine.public"
 
-local pitfalls = {}
-
--- name → when it is raised; what goes wrong; how to see it; what to do. `fatal`: an error by itself.
-pitfalls.known = {
-  ["stacked-softening"] = {
-    raised = "a target that is softened already (by smoothing, mixing, a teacher, or given as soft rows) is softened again",
-    wrong  = "Softness adds up. Two uniform smoothings ε₁ and ε₂ are one of 1-(1-ε₁)(1-ε₂): the true class gets less mass than either says, and the model learns to be less sure than it is right.",
-    see    = "The warning tells the true class's expected mass and the target's entropy with and without the second softening; a confidence_gap far below 0 tells it afterwards.",
-    remedy = "Soften once. Where stacking is what you study, allow it.",
-  },
-  ["smoothing-regression"] = {
-    raised = "a softened target meets a loss that is not categorical",
-    wrong  = "A number mixed with a uniform distribution over classes means nothing: least squares learns an affine image of the target.",
-    see    = "It is an error by itself; what it would do is a bias of predictions towards the middle.",
-    remedy = "Use the plain target. Binary cross-entropy takes smoothed targets: y(1-ε) + ε/2.",
-    fatal  = true,
-  },
-  ["epsilon-too-large"] = {
-    raised = "ε is above 0.3; an error at or past the point where the true class is no longer the most probable",
-    wrong  = "The gap between logits that training aims at shrinks (4.5 at ε = 0.1 with ten classes, 2.8 at 0.4), the loss cannot fall below a high floor, and past the point the labels say nothing or the opposite.",
-    see    = "The warning tells the loss's floor; target:entropy(K) gives it for any target.",
-    remedy = "An ε of 0.01 to 0.2, chosen on validation rows.",
-  },
-  ["too-few-seeds"] = {
-    raised = "a claim rests on fewer than six paired seeds",
-    wrong  = "The exact sign-flip test cannot reach the level .025 with fewer than six pairs whatever the data say, and the t interval leans on normality alone.",
-    see    = "The smallest p value that n pairs allow is 2⁻ⁿ: .031 for five.",
-    remedy = "Ten seeds, or more: an inconclusive verdict says how many would decide.",
-  },
-  ["calibration-without-temperature"] = {
-    raised = "a claim is about a calibration measure whose trials have no temperature-scaled companion (ece_ts for ece, …)",
-    wrong  = "Temperature scaling alone repairs most overconfidence, and costs nothing in training. A softening that helps only without it may not be worth its price.",
-    see    = "The difference between the arms' ece_debiased and between their ece_debiased_ts.",
-    remedy = "Pass temperature_on (validation rows) to ls.evaluate, and claim the scaled measure, too.",
-  },
-}
+local pitfalls = { known = require "lsengine.pitfall_pages" }
 
 local allowed, seen, raised = {}, {}, {}
 pitfalls.strict, pitfalls.quiet = false, false
@@ -47,31 +15,54 @@ local allow_spec = { type = "table" }
 
 local function check_names(who, names)
   options.check(who, "allow", allow_spec, names)
-  for _, name in ipairs(names) do
-    if not pitfalls.known[name] then
+  for key, name in pairs(names) do
+    if math.type(key) ~= "integer" or not pitfalls.known[name] then
       local known = {}
       for k in pairs(pitfalls.known) do known[#known + 1] = k end
-      system.raise(who, ("allow names %s, which is no pitfall; %s"):format(system.describe(name), options.known_text(name, known)))
+      system.raise(who, ("allow names %s, which is no pitfall; %s"):format(system.describe(math.type(key) == "integer" and name or key), options.known_text(name, known)))
     end
   end
 end
 
-local leave = { __close = function(self)
+local leave = { __name = "scope", __close = function(self)
   for _, name in ipairs(self.names) do allowed[name] = allowed[name] - 1 end
+  self.names = {}
 end }
 
 -- local _ <close> = pitfalls.allow("train", { "stacked-softening" }): allowed until the scope ends.
 function pitfalls.allow(who, names)
   names = names or {}
   check_names(who, names)
-  for _, name in ipairs(names) do allowed[name] = (allowed[name] or 0) + 1 end
-  return setmetatable({ names = names }, leave)
+  local copy = table.move(names, 1, #names, 1, {})
+  for _, name in ipairs(copy) do allowed[name] = (allowed[name] or 0) + 1 end
+  return setmetatable({ names = copy }, leave)
 end
+
+pitfalls.allow_here = public("ls.allow", {
+  doc = [[Says that pitfalls are meant, in a script that trains by hand: neither warnings nor errors from here on, `--strict` and those that are errors by
+themselves included. `local scope <close> = ls.allow{…}` allows them until the block is left; without `<close>` they are allowed for the rest of the script. `ls.train` and
+`ls.experiment` take the same names as their option `allow`.]],
+  returns = "a scope, to be closed", errors = "a name that is no pitfall",
+  example = [[local scope <close> = ls.allow{ "stacked-softening" }
+local loss = ls.loss.cross_entropy(logits, ls.target.uniform(0.1)(ls.target.uniform(0.05)(labels)))]],
+  { "names", type = "table", doc = "names of pitfalls: lsengine help lists them, docs/reference/pitfalls.md explains them" },
+}, function(names) return pitfalls.allow("allow", names) end)
 
 function pitfalls.is_allowed(name) return (allowed[name] or 0) > 0 end
 
--- Whether raising it there would say anything: what the message tells may cost much.
-function pitfalls.is_new(name, where) return not pitfalls.is_allowed(name) and not seen[name .. "\0" .. where] end
+-- Counts a pitfall that was raised in this run already: true where it was.
+local function again(name, where)
+  local entry = seen[name]
+  if not entry then return false end
+  entry.times = entry.times + 1
+  if where ~= entry.where and not entry.places[where] then
+    entry.places[where], entry.lines[#entry.lines + 1] = true, where
+  end
+  return true
+end
+
+-- Whether raising it there would say anything: what the message tells may cost much. What it would not say, it counts.
+function pitfalls.is_new(name, where) return not pitfalls.is_allowed(name) and (pitfalls.strict or not again(name, where)) end
 
 -- Raises a pitfall at `where` ("file:line", the user's current line unless given). Fatal ones, and all under --strict, are errors.
 function pitfalls.raise(name, message, where, as_error)
@@ -81,18 +72,36 @@ function pitfalls.raise(name, message, where, as_error)
   if as_error or pitfalls.known[name].fatal or pitfalls.strict then
     error(("%s: %s [%s]"):format(where, message, name), 0)
   end
-  local key = name .. "\0" .. where
-  if seen[key] then return end
-  seen[key] = true
-  raised[#raised + 1] = { name = name, where = where, message = message }
+  if again(name, where) then return end
+  local entry = { name = name, where = where, message = message, times = 1, lines = {}, places = {} }
+  seen[name], raised[#raised + 1] = entry, entry
   if not pitfalls.quiet then io.stderr:write(("warning[%s]: %s: %s (lsengine help %s; where it is meant: allow = { \"%s\" })\n"):format(name, where, message, name, name)) end
 end
 
--- What was raised so far, in order; `from` skips the first ones.
+local outer = { __close = function(self) seen = self.seen end }
+
+-- local _ <close> = pitfalls.run(): a run of its own until the scope ends.
+function pitfalls.run()
+  local scope = setmetatable({ seen = seen }, outer)
+  seen = {}
+  return scope
+end
+
+-- What was raised so far, in order: { name =, where =, message =, times =, lines = other lines }; `from` skips the first ones.
 function pitfalls.raised(from)
   local list = {}
-  for i = (from or 0) + 1, #raised do list[#list + 1] = raised[i] end
+  for i = (from or 0) + 1, #raised do
+    local e = raised[i]
+    list[#list + 1] = { name = e.name, where = e.where, message = e.message, times = e.times, lines = #e.lines > 0 and table.move(e.lines, 1, #e.lines, 1, {}) or nil }
+  end
   return list
+end
+
+-- "stacked-softening at script.lua:4, 120 times, and at script.lua:9"
+function pitfalls.text(entry)
+  local more = entry.lines or {}
+  local others = #more == 0 and "" or #more <= 3 and ", also at " .. table.concat(more, ", ") or (", also at %d other lines"):format(#more)
+  return ("%s at %s%s%s"):format(entry.name, entry.where, entry.times > 1 and (", met %d times"):format(entry.times) or "", others)
 end
 
 function pitfalls.count() return #raised end

@@ -81,4 +81,4 @@ local function declare(name, spec, f)
   return f
 end
 
-return setmetatable({ registry = registry, raise = raise, declare = declare }, { __call = function(_, ...) return public(...) end })
+return setmetatable({ registry = registry, raise = raise, declare = declare, anonymous = system.public }, { __call = function(_, ...) return public(...) end })

@@ -12,6 +12,8 @@ require "lsengine.labels"
 require "lsengine.tensor"
 local rng     = require "lsengine.random"
 local system  = require "lsengine.c.system"
+local grad    = require "lsengine.c.autograd"
+local provenance = require "lsengine.provenance"
 local raise   = public.raise
 
 local Dataset, Collection = {}, {}
@@ -50,7 +52,10 @@ function Collection:__tostring()
 end
 
 -- A data set from { name =, x =, y =, classes =, … }; a collection from { name =, train =, … }.
-function data.set(fields) return setmetatable(fields, Dataset) end
+function data.set(fields)
+  provenance.rows_of(fields.x, fields)
+  return setmetatable(fields, Dataset)
+end
 function data.collection(fields)
   fields.classes, fields.class_names = fields.train.classes, fields.train.class_names
   return setmetatable(fields, Collection)
@@ -76,6 +81,7 @@ function data.changed(self, fields)
   local new = {}
   for key, value in pairs(self) do new[key] = value end
   for key, value in pairs(fields) do new[key] = value end
+  provenance.rows_of(new.x, new)
   return setmetatable(new, getmetatable(self))
 end
 
@@ -90,8 +96,8 @@ end
 
 Dataset.batches = public("data:batches", {
   self = "dataset",
-  doc = "Iterates over the rows in batches of x and y: in a random order from the stream's \"order\", or in their own without rng. The last one may be smaller.",
-  returns = "an iterator for `for x, y in …`", example = "for x, y in data.train:batches(128, { rng = rng }) do print(x:mean(), #y) end",
+  doc = "Iterates over the rows in batches of x, y and their positions in the data set (from 1): in a random order from the stream's \"order\", or in their own without rng. The last one may be smaller.",
+  returns = "an iterator for `for x, y in …`, or `for x, y, rows in …`", example = "for x, y in data.train:batches(128, { rng = rng }) do print(x:mean(), #y) end",
   { "size", type = "integer", min = 1, max = 2^31 - 1, doc = "rows of a batch" },
   options = {
     rng       = { type = "rng", doc = "shuffles the rows" },
@@ -105,9 +111,9 @@ Dataset.batches = public("data:batches", {
     if count <= 0 or o.drop_last and count < size then return nil end
     local first = at + 1
     at = at + count
-    if not order then return narrow(self.x, first, count), narrow(self.y, first, count) end
+    if not order then return narrow(self.x, first, count), narrow(self.y, first, count), clabels.range(first, at) end
     local rows = clabels.narrow(order, first, count)
-    return gather(self.x, rows), gather(self.y, rows)
+    return gather(self.x, rows), gather(self.y, rows), rows
   end
 end)
 
@@ -213,7 +219,10 @@ no classes. All are training rows; split takes validation and test rows out of t
     if y[i] < 0 or y[i] >= o.classes then raise("new", ("y[%d] is %d, allowed is 0 to %d"):format(i, y[i], o.classes - 1)) end
   end
   local names = o.class_names and data.names("new", o.class_names, o.classes)
-  return data.collection{ name = o.name, train = data.set{ name = o.name, x = raw.contiguous(o.x), y = y, classes = o.classes, class_names = names } }
+  local train = data.set{ name = o.name, x = raw.contiguous(o.x), y = y, classes = o.classes, class_names = names }
+  local tag = grad.tag(o.x)
+  train.features_of = tag and tag.embedding and o.x or nil -- a model's features, as they were made
+  return data.collection{ name = o.name, train = train }
 end)
 
 -- { name =, available =, where =, hint = } for each data set that the library knows.

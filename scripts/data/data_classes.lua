@@ -5,6 +5,7 @@ local cdata   = require "lsengine.c.data"
 local options = require "lsengine.options"
 local system  = require "lsengine.c.system"
 local data    = require "lsengine.data"
+local provenance = require "lsengine.provenance"
 local public  = require "lsengine.public"
 local raise   = public.raise
 local Dataset, Collection = data.Dataset, data.Collection
@@ -133,6 +134,7 @@ given.]],
   local function about(set, fields)
     local changed = data.changed(set, fields)
     changed.classes, changed.class_names, changed.original_classes = classes, names, nil
+    provenance.rows_of(changed.x, changed)
     return changed
   end
   local result = each_part(self, function(part)

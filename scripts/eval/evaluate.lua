@@ -6,7 +6,10 @@ local regression = require "lsengine.c.eval".regression
 local selective = require "lsengine.c.selective"
 local raw      = require "lsengine.c.tensor"
 local autograd = require "lsengine.autograd"
+local pitfalls = require "lsengine.pitfalls"
 local public   = require "lsengine.public"
+local provenance = require "lsengine.provenance"
+local tuning   = require "lsengine.tuning"
 require "lsengine.nn"
 require "lsengine.data"
 
@@ -37,6 +40,29 @@ local function judge(logits, labels, temperature, o)
   }
 end
 
+-- Rows that the best epoch was chosen on are no rows to judge the model on.
+local function check_chosen(model, dataset)
+  local entry = provenance.of_model(model)
+  local chosen = entry and entry.used and entry.used.chosen
+  if chosen and chosen == dataset.x then
+    pitfalls.raise("selection-on-judged-rows", ("the model is judged on the %d rows that its epoch was chosen on: epoch %s is the best of %d there"):format(
+      #dataset.y, tostring(entry.best_epoch), entry.epochs))
+  end
+end
+
+-- Nor are rows that are judged, or trained on, rows to fit a temperature on.
+local function check_temperature(model, dataset, fitted_on, fitting, result, temperature)
+  local entry = provenance.of_model(model)
+  local trained = entry and entry.used and entry.used.rows == fitted_on.x
+  if fitted_on.x ~= dataset.x and not trained then return end
+  if fitted_on.x == dataset.x and not trained then
+    pitfalls.raise("temperature-on-used-rows", ("the temperature, %.3f, is fitted on the %d rows that are judged: what it repairs there it has seen"):format(temperature, #dataset.y))
+  else
+    pitfalls.raise("temperature-on-used-rows", ("the temperature, %.3f, is fitted on rows that the model was trained on: it is right on %.3f of these and on %.3f of those that are judged"):format(
+      temperature, classification.classify(fitting, fitted_on.y, false, 1, nil, { 5 }, false, "evaluate").accuracy, result.accuracy))
+  end
+end
+
 local scaled = { "nll", "brier", "ece", "ece_null", "ece_debiased", "ece_debiased_l2", "mce", "confidence", "confidence_gap", "aurc" }
 
 return public("ls.evaluate", {
@@ -57,17 +83,22 @@ On a data set for regression: rmse and mae, in the unit of y, and r2, the share 
 }, function(model, dataset, o)
   if raw.is_tensor(dataset.y) then
     if o.temperature_on then public.raise("evaluate", "temperature_on scales logits of classes, and the data set is one of regression") end
-    return regression(predict(model, dataset), dataset.y)
+    local result = regression(predict(model, dataset), dataset.y)
+    tuning.judged(model, dataset.x, result)
+    return result
   end
   if o.temperature_on and raw.is_tensor(o.temperature_on.y) then
     public.raise("evaluate", "temperature_on is a data set of regression, one of labels is required")
   end
   local logits = predict(model, dataset)
   local result = judge(logits, dataset.y, 1, o)
+  tuning.judged(model, dataset.x, result)
+  check_chosen(model, dataset)
   if o.temperature_on then
     local fitting = predict(model, o.temperature_on)
     local temperature, _, _, at_bound = calibrators.fit_temperature(fitting, o.temperature_on.y, false)
     local after = judge(logits, dataset.y, temperature, o)
+    check_temperature(model, dataset, o.temperature_on, fitting, result, temperature)
     for _, name in ipairs(scaled) do result[name .. "_ts"] = after[name] end
     result.temperature, result.temperature_at_bound = temperature, at_bound and 1 or 0
   end

@@ -6,10 +6,12 @@ local factorial = require "lsengine.factorial"
 local options  = require "lsengine.options"
 local pitfalls = require "lsengine.pitfalls"
 local progress = require "lsengine.progress"
+local provenance = require "lsengine.provenance"
 local public   = require "lsengine.public"
 local records  = require "lsengine.records"
 local report   = require "lsengine.report"
 local rng      = require "lsengine.random"
+local tuning   = require "lsengine.tuning"
 local raise    = public.raise
 
 local Experiment = {}
@@ -128,7 +130,7 @@ appended to a file of JSON lines as each trial is finished.]],
 }]],
   options = {
     name   = { type = "string", required = true, doc = "title, and part of the result file's name" },
-    arms   = { type = "table", doc = "{ { \"name\", option = value, … }, … }: either this or grid" },
+    arms   = { type = "table", doc = "{ { \"name\", option = value, … }, … }: either this or grid; `tuned = 12` says that the arm is the best of 12 configurations" },
     grid   = { type = "table", doc = "{ factor = { level, … }, … }: every combination is an arm" },
     seeds  = { type = "integer", default = 10, min = 1, max = 100000, doc = "how many" },
     seed   = { type = "integer", default = 1, min = 0, doc = "the first; the others follow" },
@@ -193,9 +195,49 @@ local function check_claims(self, sample)
       pitfalls.raise("too-few-seeds", ("a claim rests on %d paired seeds: fewer than 6 cannot reach the level by the exact sign-flip test"):format(self.seeds), claim.where)
     end
     if calibration[claim.metric] and sample[claim.metric .. "_ts"] == nil then
-      pitfalls.raise("calibration-without-temperature", ("a claim about %s, whose trials return no %s_ts: evaluate with temperature_on"):format(claim.metric, claim.metric), claim.where)
+      pitfalls.raise("calibration-without-temperature", ("a claim about %s (%.4f in the first trial), whose trials return no %s_ts: how much of it one number would repair is not known; evaluate with temperature_on"):format(
+        claim.metric, sample[claim.metric], claim.metric), claim.where)
     end
   end
+end
+
+-- Every two arms that a claim compares.
+local function compared_by(self)
+  local list = {}
+  for i, claim in ipairs(self.claims) do
+    for _, contrast in ipairs(self.contrasts[i]) do
+      for k = 2, #contrast do list[#list + 1] = { contrast[1][1], contrast[k][1], metric = claim.metric, where = claim.where } end
+    end
+  end
+  return list
+end
+
+local function mean_of(results, metric)
+  local sum = 0
+  for _, r in ipairs(results) do sum = sum + (r[metric] or 0 / 0) end
+  return sum / #results
+end
+
+-- Calibration errors that a calibrated model would have, too.
+local function check_null(compared, results)
+  for _, pair in ipairs(compared) do
+    local null = pair.metric == "ece" and "ece_null" or pair.metric == "ece_ts" and "ece_null_ts"
+    if null then
+      local a, b = results[pair[1]], results[pair[2]]
+      local x, y, x0, y0 = mean_of(a, pair.metric), mean_of(b, pair.metric), mean_of(a, null), mean_of(b, null)
+      if x <= x0 and y <= y0 then
+        pitfalls.raise("ece-below-null", ("a claim about %s, which is %.4f and %.4f, where calibrated models as sure as these would have %.4f and %.4f on as many rows"):format(pair.metric, x, y, x0, y0), pair.where)
+      end
+    end
+  end
+end
+
+-- One trial: its result, what its losses were measured against, how many models it searched among.
+local function attempt(self, arm, seed)
+  local numbers <close> = provenance.trial()
+  local models <close> = tuning.trial()
+  local result = check_result(self, self.trial(arm, rng(seed), seed), arm)
+  return result, provenance.of_result(arm.name, result), tuning.searched(result)
 end
 
 local function differences_of(self, results)
@@ -222,22 +264,33 @@ Experiment.run = public("experiment:run", {
   returns = "{ arms =, results = results[arm][seed], verdicts =, effects =, file =, pitfalls = }",
 }, function(self)
   local _ <close> = pitfalls.allow("experiment", self.allow)
+  local met <close> = pitfalls.run()
+  local judged <close> = provenance.run()
   local before, count = pitfalls.count(), #self.arms * self.seeds
   local record <close> = records.open(self, program.settings.results)
   local display <close> = progress.start(count, program.settings.quiet)
   local results = {}
-  for a = 1, #self.arms do results[a] = {} end
+  local found, counts, compared = {}, {}, compared_by(self)
+  for a = 1, #self.arms do results[a], found[a] = {}, {} end
   for s = 1, self.seeds do
     for a, arm in ipairs(self.arms) do
       local number, seed, raised, started = (s - 1) * #self.arms + a, self.seed + s - 1, pitfalls.count(), system.clock()
       display:show(number, arm.name, seed)
-      local result = check_result(self, self.trial(arm, rng(seed), seed), arm)
+      local result, measured, searched = attempt(self, arm, seed)
       if number == 1 then check_claims(self, result) end
       results[a][s] = result
+      for metric, info in pairs(measured) do found[a][metric] = info end
+      counts[a] = counts[a] or tuning.of_arm(arm, searched)
       record:trial(number, arm, seed, result, system.clock() - started, pitfalls.raised(raised))
+    end
+    if s == 1 then
+      provenance.check_comparable(found, self.arms, compared)
+      tuning.check(self.arms, counts, compared)
     end
   end
   display:done()
+  check_null(compared, results)
+  provenance.finish()
   local verdicts = self.seeds > 1 and claims.judge(self.claims, differences_of(self, results)) or {}
   local effects = factorial.effects(self, results, report.effect_metrics(self, results[1][1]))
   record:effects(effects)

@@ -1,6 +1,7 @@
 -- An experiment's outcome on the terminal. SPDX-License-Identifier: MIT
 local c      = require "lsengine.c.eval"
 local system = require "lsengine.c.system"
+local pitfalls = require "lsengine.pitfalls"
 
 local report = {}
 
@@ -167,7 +168,11 @@ function report.print(experiment, outcome)
     print_verdicts(outcome)
     print "The verdicts speak of this data, model and schedule; what varied from seed to seed is what the trial drew from its rng."
   end
-  if #outcome.pitfalls > 0 then print(("%d warning%s about pitfalls, see above."):format(#outcome.pitfalls, #outcome.pitfalls == 1 and "" or "s")) end
+  for i, pitfall in ipairs(outcome.pitfalls) do
+    if i == 1 then print "Pitfalls met (lsengine help NAME explains one):" end
+    print("  " .. pitfalls.text(pitfall))
+    print("    " .. pitfall.message)
+  end
   print(("Every trial is in %s"):format(outcome.file))
 end
 

@@ -12,6 +12,7 @@ local options  = require "lsengine.options"
 local pitfalls = require "lsengine.pitfalls"
 local public   = require "lsengine.public"
 local target   = require "lsengine.target"
+require "lsengine.schemes"
 local raise, needs = public.raise, autograd.needs
 
 local loss = {}
@@ -27,7 +28,7 @@ local function scaled(n, g)
   return raw.mul(own, by)
 end
 
-loss.scaled = scaled -- for the losses of other modules, whose kernels give the gradient with the value
+loss.scaled, loss.wants = scaled, wants -- for the losses of other modules, whose kernels give the gradient with the value
 
 local last_report
 local operation = autograd.op("cross_entropy", function(logits, t, weight, ignore, reduction, pytorch)
@@ -50,13 +51,18 @@ local function cross_entropy(who, logits, given, o)
   local t = target.from(who, given)
   if raw.rank(logits) ~= 2 then raise(who, ("logits have shape %s, a matrix (rows × classes) is required"):format(raw.shape_text(logits))) end
   if o.weight and not raw.is_tensor(o.weight) then o.weight = raw.from(o.weight) end
-  local value = operation(logits, target.resolved(t, raw.size(logits, 2)), o.weight, o.ignore_index, o.reduction, o.weighting == "pytorch")
+  local classes = raw.size(logits, 2)
+  local value = operation(logits, target.resolved(t, classes, { ignore = o.ignore_index, logits = logits }), o.weight, o.ignore_index, o.reduction, o.weighting == "pytorch")
   local report = last_report
-  target.inspect(t, raw.size(logits, 2), o.ignore_index)
-  grad.set_tag(value, { target = t, weighting = o.weighting, weighted = o.weight ~= nil, kept = report.kept, ignored = report.ignored,
+  target.inspect(t, classes, o.ignore_index)
+  if wants(logits) then target.observe(t, classes, logits, o.ignore_index) end
+  grad.set_tag(value, { target = t, classes = classes, weighting = o.weighting, weighted = o.weight ~= nil, kept = report.kept, ignored = report.ignored,
     weight_sum = o.reduction == "mean" and report.weight or nil }) -- of a mean, what it was divided by
   return value, t
 end
+
+loss.of = cross_entropy -- (who, logits, target, options read by loss.specs) → value, target
+loss.specs = specs
 
 loss.cross_entropy = public("ls.loss.cross_entropy", {
   doc = [[Mean over rows of -sum_k q_k log softmax(z)_k in nats, for any categorical target: labels, a softened or mixed target, soft
@@ -77,7 +83,7 @@ the mass that was spread (ε·H(u, p)). They sum to ls.loss.cross_entropy.]],
   local whole, t = cross_entropy("cross_entropy_parts", logits, given, o)
   local _, _, keep = c.summary(target.resolved(t, raw.size(logits, 2)), raw.size(logits, 2), o.ignore_index)
   local plain = target.from("cross_entropy_parts", given)
-  plain = setmetatable({ terms = plain.terms, dense = plain.dense, spread = plain.spread, origin = plain.origin, history = {} }, getmetatable(plain))
+  plain = setmetatable({ terms = plain.terms, dense = plain.dense, spread = plain.spread, row_weights = plain.row_weights, origin = plain.origin, history = {} }, getmetatable(plain))
   local hard = cross_entropy("cross_entropy_parts", logits, plain, o) * keep
   grad.set_tag(hard, grad.tag(whole))
   return hard, whole - hard
@@ -92,15 +98,17 @@ loss.kl_divergence = public("ls.loss.kl_divergence", {
   return value - (c.summary(target.resolved(t, raw.size(logits, 2)), raw.size(logits, 2), o.ignore_index))
 end)
 
--- A softened target has no meaning here.
-local function refuse_soft(who, given)
+-- A softened target has no meaning here; where it is allowed, its rows are taken as numbers. Returns what is to be compared with.
+local function refuse_soft(who, given, x)
   if target.is_target(given) and target.is_soft(given) then
     pitfalls.raise("smoothing-regression", ("%s was given a softened target (%s): smoothing means nothing for a loss that is not categorical")
       :format(who, target.text(given)))
+    if raw.is_tensor(x) and raw.rank(x) == 2 and raw.size(x, 2) > 0 then return given:rows(raw.size(x, 2)) end
   end
   if target.is_target(given) or target.is_scheme(given) or not raw.is_tensor(given) then
     raise(who, ("target is %s, a tensor of numbers is required"):format(target.is_target(given) and "a target of classes" or type(given)))
   end
+  return given
 end
 
 local function elementwise(name, doc, kernel, check)
@@ -113,7 +121,7 @@ local function elementwise(name, doc, kernel, check)
     doc = doc, returns = "one-element tensor",
     { "prediction", type = "tensor", doc = "any shape" }, { "target", type = "any", doc = "a tensor of that shape" },
   }, function(x, y)
-    if check then check(name, y) end
+    if check then y = check(name, y, x) end
     if not raw.is_tensor(y) then raise(name, ("target is %s, a tensor is required"):format(type(y))) end
     return f(x, y)
   end)

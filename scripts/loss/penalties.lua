@@ -9,6 +9,7 @@ local system   = require "lsengine.c.system"
 local autograd = require "lsengine.autograd"
 local losses   = require "lsengine.loss"
 local options  = require "lsengine.options"
+local objects  = require "lsengine.loss_object"
 local public   = require "lsengine.public"
 local target   = require "lsengine.target"
 local tensor   = require "lsengine.tensor"
@@ -16,15 +17,10 @@ local raise    = public.raise
 
 local penalties = { entries = c.list() }
 
-local Loss = {}
-Loss.__index, Loss.__name = Loss, "loss"
-local Cals = setmetatable({}, { __index = Loss }) -- with a state
-Cals.__index, Cals.__name = Cals, "loss"
-
-local function is_loss(v) local meta = getmetatable(v) return meta == Loss or meta == Cals end
-options.type("loss object", is_loss, "a loss (ls.loss.focal{…})")
+local functions = {}
+local Loss = objects.kind({}, functions)
+local Cals = objects.kind(setmetatable({}, { __index = Loss }), functions) -- with a state
 options.type("cals", function(v) return getmetatable(v) == Cals end, "a loss of ls.loss.cals{…}")
-penalties.is_loss = is_loss
 
 local function number(x) return ("%.6g"):format(x) end
 
@@ -47,14 +43,6 @@ local operation = autograd.op("penalty", function(logits, name, parameters, t, w
 end, losses.scaled)
 tensor.operations.penalty = operation
 
-local specs = {
-  weight       = { type = "tensor|table", doc = "one number from 0 for each class: weighs the row of that class" },
-  ignore_index = { type = "integer", doc = "rows with this label carry no loss, no gradient, no weight" },
-  reduction    = { type = "string", default = "mean", choices = { "mean", "sum", "rows", "none" },
-                   doc = "mean: divided by the sum of the kept rows' weights; rows: by their number; none: a vector" },
-}
-local logits_spec, target_spec = { type = "tensor" }, { type = "target" }
-
 local function check_target(self, given)
   local t = target.from(self.kind, given)
   local entry = self.entry
@@ -64,29 +52,20 @@ local function check_target(self, given)
   return t
 end
 
-local function evaluate(self, logits, given, o)
+function functions.value(self, logits, given, o)
   local t = check_target(self, given)
-  if raw.rank(logits) ~= 2 then raise(self.kind, ("logits have shape %s, a matrix (rows × classes) is required"):format(raw.shape_text(logits))) end
   local weight = o.weight
-  if weight and not raw.is_tensor(weight) then weight = raw.from(weight) end
-  local value = operation(logits, self.kind, self.parameters, target.resolved(t, raw.size(logits, 2)), weight, o.ignore_index, o.reduction, self.transition or self.lambda)
+  local classes = raw.size(logits, 2)
+  local value = operation(logits, self.kind, self.parameters, target.resolved(t, classes, { ignore = o.ignore_index, logits = logits }), weight, o.ignore_index, o.reduction, self.transition or self.lambda)
   local report = last_report
-  target.inspect(t, raw.size(logits, 2), o.ignore_index)
-  grad.set_tag(value, { target = t, weighting = "lsengine", weighted = weight ~= nil, kept = report.kept, ignored = report.ignored,
+  target.inspect(t, classes, o.ignore_index)
+  if grad.is_recording() and autograd.needs(logits) then target.observe(t, classes, logits, o.ignore_index) end
+  grad.set_tag(value, { target = t, classes = classes, weighting = "lsengine", weighted = weight ~= nil, kept = report.kept, ignored = report.ignored,
     weight_sum = o.reduction == "mean" and report.weight or nil, scheme = self })
   return value
 end
 
-local call = system.public(function(self, logits, given, o, ...)
-  local who = self.kind
-  if select("#", ...) > 0 then raise(who, ("%d arguments were given, at most 3 are taken"):format(3 + select("#", ...))) end
-  if logits == nil then raise(who, "the logits are missing: loss(logits, target)") end
-  if given == nil then raise(who, "the target is missing: loss(logits, target)") end
-  options.check(who, "logits", logits_spec, logits)
-  options.check(who, "target", target_spec, given)
-  return evaluate(self, logits, given, options.read(who, specs, o))
-end)
-Loss.__call, Cals.__call, Cals.__tostring = call, call, Loss.__tostring
+Cals.__tostring = Loss.__tostring
 
 -- ---- class adaptive label smoothing: multipliers that follow validation rows ----
 

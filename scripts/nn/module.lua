@@ -10,7 +10,10 @@ local c        = require "lsengine.c.autograd"
 local cnn      = require "lsengine.c.nn"
 local autograd = require "lsengine.autograd"
 local options  = require "lsengine.options"
+local json     = require "lsengine.c.json"
+local files    = require "lsengine.c.files"
 local public   = require "lsengine.public"
+local provenance = require "lsengine.provenance"
 require "lsengine.tensor"
 require "lsengine.random"
 local raise    = public.raise
@@ -88,6 +91,11 @@ local function each(self, visit, prefix, seen)
   visit(nil, nil, self)
 end
 
+-- visit(module) for the module and all below it.
+function module.visit(self, visit) each(self, function(name, _, m) if not name then visit(m) end end) end
+
+local COMMENT = "lsengine training "
+
 local function method(name, spec, f)
   Module[name] = public("model:" .. name, spec, f)
 end
@@ -148,8 +156,17 @@ method("save", {
 }, function(self, file)
   local arrays, names = {}, {}
   each(self, function(name, value) if name then arrays[name], names[#names + 1] = value, name end end)
-  require "lsengine.c.files".save_npz("save", file, names, arrays)
+  local entry = provenance.of_model(self)
+  files.save_npz("save", file, names, arrays, entry and COMMENT .. json.encode(provenance.plain_entry(entry)) or nil)
 end)
+
+-- What the file says of the training of what is in it: nil where it says nothing.
+local function read_training(file)
+  local text = files.comment(file)
+  if text:sub(1, #COMMENT) ~= COMMENT then return nil end
+  local ok, value = pcall(json.decode, text:sub(#COMMENT + 1))
+  return ok and provenance.read_entry(value) or nil
+end
 
 method("load", {
   doc = [[Reads parameters by name from an .npz file (a PyTorch model's, saved by NumPy, too). All names and shapes are checked
@@ -161,7 +178,7 @@ before the first weight changes; missing and unknown names are listed. PyTorch's
       raise("load", ("the model's %s has no weights yet, whose shapes the file's could be compared with: model:initialise(rng) makes them"):format(getmetatable(module).__name))
     end
   end)
-  local arrays = require "lsengine.c.files".load("load", file)
+  local arrays = files.load("load", file)
   if type(arrays) ~= "table" then raise("load", ("%s holds one array, an .npz file of named arrays is required"):format(file)) end
   local missing, wrong, left = {}, {}, {}
   for name in pairs(arrays) do left[name] = not name:find "num_batches_tracked$" or nil end
@@ -186,7 +203,24 @@ before the first weight changes; missing and unknown names are listed. PyTorch's
   if #faults > 0 then raise("load", ("%s does not fit the model: %s"):format(file, table.concat(faults, "; "))) end
   local _ <close> = autograd.pause()
   each(self, function(name, value) if name then raw.copy_(value, arrays[name]) end end)
+  local training = file:find "%.npz$" and read_training(file)
+  module.visit(self, function(m) rawset(m, "_trained", nil) end)
+  if training then provenance.trained(self, training, module.visit) end
   return self
+end)
+
+method("trained_with", {
+  doc = [[What the model was trained with by ls.train, the last training last: the target in words, whether it was soft, whether smoothing was a part of it,
+its mean entropy (floor, nats), the share of the mass that smoothing spread, the data set. Kept by model:save (as a comment of the archive, which other readers pass over), by averages and by checkpoints. The
+pitfalls about teachers and embeddings read it.]],
+  returns = "table of { target =, soft =, smoothed =, floor =, spread =, classes =, data = }; empty for a model that was not trained here",
+  example = "for _, training in ipairs(model:trained_with()) do print(training.target, training.floor) end",
+}, function(self)
+  local list = {}
+  for i, entry in ipairs(rawget(self, "_trained") or {}) do
+    list[i] = { target = entry.target, soft = entry.soft, smoothed = entry.smoothed, floor = entry.floor, spread = entry.spread, classes = entry.classes, data = entry.data }
+  end
+  return list
 end)
 
 local function count_of(list)
@@ -300,7 +334,9 @@ last linear layer that runs, unless its class has forward_features(self, x). Row
     end
     parts[#parts + 1] = part
   end
-  return #parts == 1 and parts[1] or raw.cat(parts, 1)
+  local features = #parts == 1 and parts[1] or raw.cat(parts, 1)
+  provenance.tag_features(features, self, x)
+  return features
 end)
 
 -- Told by every linear layer that runs.

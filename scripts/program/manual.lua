@@ -10,9 +10,9 @@ local manual = {}
 -- The pages in order: file, title, which functions (by the beginnings of their names), what they have in common, the modules
 -- that register them.
 local pages = {
-  { "experiments", "Experiments and claims", { "ls.experiment", "experiment:", "ls.claim", "ls.options" }, [[
+  { "experiments", "Experiments and claims", { "ls.experiment", "experiment:", "ls.claim", "ls.options", "ls.allow" }, [[
 An experiment runs every arm with the same seeds and compares arms pair by pair. How a verdict is reached is told in
-[statistics](../statistics.md).]], { "experiment", "claims", "script_options" } },
+[statistics](../statistics.md).]], { "experiment", "claims", "script_options", "pitfalls" } },
   { "training", "Training and judging", { "ls.train", "ls.evaluate", "history:" }, [[
 Both check the model, the data and every option before they begin.]], { "train", "evaluate", "history" } },
   { "judging", "Judging predictions", { "calibrator:" }, [[
@@ -23,20 +23,22 @@ were tested is told in [intervals](../intervals.md), which measure agrees with w
   { "augmentation", "Augmentation", { "ls.augment.", "augmentation:" }, [[
 Augmentations change images (N×C×H×W) at random: `augment = ls.augment.shift{ pixels = 2 }` in `ls.train`, or a table of several, which act one after
 the other, before mixing and before labels are softened. Each has a stream of its own, so that an arm without it sees the same batches in the same order. All are O(elements).]], { "augment" } },
-  { "targets", "Targets and softening schemes", { "ls.target.", "target:" }, [[
+  { "targets", "Targets and softening schemes", { "ls.target.", "target:", "scheme:" }, [[
 A scheme, called with labels or a target, gives a target; a target is an object, not a matrix, and is never changed. It costs O(N) to make and
 takes no memory for its classes: the loss applies it on the fly. `epsilon` is the probability mass that a scheme takes away. Labels, targets and
 soft rows are all targets to every categorical loss. Class ids count from 0. A label that is no class of the logits is an error of the loss,
-which knows the number of classes.]], { "target" } },
+which knows the number of classes.]], { "target", "schemes", "scheme_own", "scheme_check" } },
   { "mixing", "Mixing", { "ls.mix.", "mix:" }, [[
 A mix, called with a batch and its labels, gives the mixed batch and its target: both labels with their weights, no N×K matrix. Any batch of at least two rows can be
-mixed. Softening a mixed target and mixing a softened one give the same target; both are stacked softening, and say so once. O(elements of the batch), each read and written once; cutmix in
-place touches only its boxes. All draws come from the stream "mixing", spawned from the one that is given.]], { "mix" } },
+mixed. Softening a mixed target and mixing a softened one give the same target; both are stacked softening, and say so once (unless the mix keeps labels whole, as mixupio does). O(elements of the batch), each read and written once; cutmix in
+place touches only its boxes. All draws come from the stream "mixing", spawned from the one that is given. The `info` that a mix gives last holds lambda (exact), nominal (as
+drawn), partner (positions from 1), same_class (the rate of pairs of one class), mixed, and what the mix adds. `lsengine schemes` lists them all; one of your own is made by
+`ls.mix.define`, out of the parts below, and is used and checked like the others.]], { "mix", "mix_helpers", "mix_own", "mix_check" } },
   { "losses", "Losses", { "ls.loss." }, [[
 A loss is a one-element tensor in nats. It remembers its target (`loss.target`) and how class weights were used (`loss.weighting`); arithmetic
 keeps both, `:item()` ends them. Values and gradients are computed in one sweep, O(N·K); sums over rows are taken in double. A NaN or +inf logit, a
 label outside 0 … K-1 and target mass on a masked (-inf) class are errors that name the row.]], { "loss" } },
-  { "penalties", "Penalties and robust losses", { "penalty:", "cals:" }, [[
+  { "penalties", "Penalties and robust losses", { "penalty:", "cals:", "mean_teacher:" }, [[
 Losses that soften at the model's output: penalties that are added to the cross-entropy, and losses in its place. Each is made once, with its
 parameters: `local loss = ls.loss.focal{ gamma = 2 }`; then `loss(logits, target, { weight =, ignore_index =, reduction = })` gives a one-element
 tensor (of `reduction = "none"` a vector) with its gradient, or `loss = loss` in `ls.train` uses it for training. The result knows its target
@@ -45,7 +47,7 @@ tensor (of `reduction = "none"` a vector) with its gradient, or `loss = loss` in
 Penalties are means over rows, never over rows × classes. A class weight weighs the whole row, and the mean divides by the rows' weights, as for
 `ls.loss.cross_entropy`. Ignored rows count nowhere. Masked classes (-inf logits) take no part: K and uniform distributions then count the classes
 left. Losses without a meaning for softened or mixed targets refuse them. Sums are taken in double, so that logits of ±10⁴ give finite losses
-and gradients. O(N·K).]], { "penalties" } },
+and gradients. O(N·K).]], { "penalties", "distillation", "loss_own" } },
   { "plots", "Plots", { "ls.plot.", "plot:" }, [[
 Pictures through gnuplot 5.4 (Debian: `gnuplot-nox`), a child process that is given a script and numbers. Each function checks what it is given and gives a plot:
 `:save "figure.svg"` (or .pdf, .png) writes it, `:svg()` gives its text for a page. Without gnuplot these two are errors, and reports leave figures out and say so. How plots are
@@ -161,7 +163,8 @@ local function function_entry(name, spec)
 end
 
 local function pitfall_entry(name, pitfall)
-  return ("## %s\n\nRaised when %s.\n\nWhat goes wrong. %s\n\nHow to see it. %s\n\nWhat to do. %s"):format(name, pitfall.raised, pitfall.wrong, pitfall.see, pitfall.remedy)
+  return ("## %s\n\nRaised when %s.\n\nWhat goes wrong. %s\n\nHow to see it. %s\n\nWhat to do. %s\n\nA script that shows it:\n\n```lua\n%s\n```"):format(
+    name, pitfall.raised, pitfall.wrong, pitfall.see, pitfall.remedy, pitfall.example)
 end
 
 -- The entry of a function or a pitfall, Markdown; nil for an unknown name.
@@ -199,8 +202,10 @@ function manual.pages()
   for name in pairs(public.registry) do assert(seen[name], name) end
   local entries, links = { [[# Pitfalls
 
-Raised once a run at the user's line, as a warning; `--strict` makes all of them errors. `allow = { "name" }` in `ls.train` or `ls.experiment`
-says that one is meant.]] }, {}
+Raised once a run at the user's line, as a warning, with the number that makes the harm visible; what is met again in the run, there or at another line, is counted, and the
+report of an experiment and the record of its results tell it. Each experiment of a script is a run of its own. `--strict` makes all of them errors. `allow = { "name" }` in `ls.train`
+or `ls.experiment`, or [ls.allow](experiments.md#lsallow) in a script that trains by hand, says that one is meant, those that are errors by themselves included. How often they are
+right: [measured](../pitfalls-measured.md).]] }, {}
   for _, name in ipairs(manual.names()) do
     if pitfalls.known[name] then
       entries[#entries + 1] = pitfall_entry(name, pitfalls.known[name])

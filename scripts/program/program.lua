@@ -153,6 +153,8 @@ commands.run = { "run SCRIPT [options]", "runs a Lua script", run_options, funct
   arg = { [0] = rest[1] }
   restrict()
   script(rest[1])
+  local provenance = package.loaded["lsengine.provenance"]
+  if provenance then provenance.finish() end
   local unread = require "lsengine.script_options".unread()
   if unread then
     io.stderr:write(("lsengine: --set %s: the script declares no option with ls.options\n"):format(unread))
@@ -218,6 +220,11 @@ commands.evaluate = setmetatable(evaluate_options, { __index = function(_, i)
     return start(found) or evaluate.run(found)
   end
 end })
+
+commands.new = { "new scheme NAME", "writes a working start of a softening scheme of one's own", { { "c", nil, "in C, as a Lua C module, instead of Lua" } }, function(found, rest)
+  if rest[1] ~= "scheme" or #rest ~= 2 then return fail("new takes two words: lsengine new scheme NAME") end
+  return require "lsengine.new_scheme".make(rest[2], found.c or false, fail)
+end }
 
 commands.help = { "help [COMMAND | FUNCTION]", "explains a command, or a function such as ls.nn.mlp", {}, function(_, rest)
   local topic = rest[1]

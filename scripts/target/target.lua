@@ -1,8 +1,9 @@
--- Targets of categorical losses, and the schemes that soften them. SPDX-License-Identifier: MIT
+-- Targets of categorical losses. SPDX-License-Identifier: MIT
 --
--- A scheme (ls.target.uniform(0.1)) is called with labels or a target and gives a target. A target is
---   { terms = { { labels, weight | tensor }, … } | dense = rows, history = { { kind =, epsilon =, … }, … }, origin = }
--- and is never changed. The softenings are applied when the loss knows the number of classes: core/include/lsengine/target.h.
+-- A scheme (scheme.lua) is called with labels or a target and gives a target. A target is
+--   { terms = { { labels, weight | tensor, positions | nil }, … } | dense = rows, history = { { kind =, epsilon = | scheme = | mix =, … }, … }, origin = }
+-- and what it says is never changed. The softenings are applied when the loss knows the number of classes: core/include/lsengine/target.h.
+-- positions: which rows of the training data these are, for schemes that ask for it.
 local c        = require "lsengine.c.loss"
 local clabels  = require "lsengine.c.labels"
 local raw      = require "lsengine.c.tensor"
@@ -14,20 +15,18 @@ require "lsengine.tensor"
 require "lsengine.labels"
 local raise = public.raise
 
-local Target, Scheme = {}, {}
+local Target = {}
 Target.__index, Target.__name = Target, "target"
-Scheme.__index, Scheme.__name = Scheme, "softening scheme"
 
 local function is_target(v) return getmetatable(v) == Target end
-local function is_scheme(v) return getmetatable(v) == Scheme end
 options.type("target", function(v) return is_target(v) or clabels.is_labels(v) or type(v) == "table" and getmetatable(v) == nil end,
   "a target or labels")
 options.type("built target", is_target, "a target (of a scheme, ls.target.soft, ls.target.weighted)")
-options.type("scheme", is_scheme, "a softening scheme (ls.target.uniform(0.1))")
 
-local target = { is_target = is_target, is_scheme = is_scheme }
+local target = { is_target = is_target }
 
 local function new(fields) return setmetatable(fields, Target) end
+target.new = new -- for mixes, which put targets together of others' terms
 
 -- Labels, or a table of integers, or a target: as a target.
 function target.from(who, value)
@@ -38,16 +37,22 @@ function target.from(who, value)
   raise(who, ("target is %s, labels, a target or soft rows (ls.target.soft) are required"):format(system.describe(value)))
 end
 
+-- The terms of a target of labels, with the rows of the training data that they are.
+function target.at_rows(who, t, positions)
+  local terms = {}
+  for i, term in ipairs(t.terms or {}) do terms[i] = { term[1], term[2], positions } end
+  if #terms == 0 then raise(who, "rows belong to labels, and the target is given as rows") end
+  if #positions ~= #terms[1][1] then raise(who, ("rows has %d positions, there are %d labels"):format(#positions, #terms[1][1])) end
+  if #terms > 1 then raise(who, "rows were given for a mixed target: give them with the labels, before mixing") end
+  return terms
+end
+
 local function number(x) return ("%.4g"):format(x) end
 
--- uniform(0.1), sord{ alpha = 2, epsilon = 1, power = 1 }
+-- uniform(0.1), mixup(0.2)
 local function entry_text(entry)
-  if entry.parameters then
-    local parts = {}
-    for name, value in pairs(entry.parameters) do parts[#parts + 1] = ("%s = %s"):format(name, number(value)) end
-    table.sort(parts)
-    return ("%s{ %s }"):format(entry.kind, table.concat(parts, ", "))
-  end
+  if entry.text then return entry.text end
+  if entry.scheme then return tostring(entry.scheme) end
   return ("%s(%s)"):format(entry.kind, number(entry.mix and entry.alpha or entry.epsilon))
 end
 
@@ -56,7 +61,7 @@ function target.text(t)
   local parts = {}
   for i = #t.history, 1, -1 do parts[#parts + 1] = entry_text(t.history[i]) end
   local terms = t.dense and 1 or #t.terms
-  for _, entry in ipairs(t.history) do if entry.mix then terms = terms // 2 end end
+  for _, entry in ipairs(t.history) do if entry.mix then terms = terms // (entry.factor or 2) end end
   local base = t.origin or (t.dense and "soft rows" or terms <= 1 and "labels" or ("a mixture of %d labels"):format(terms))
   return #parts == 0 and (base == "labels" and "one-hot labels" or base) or table.concat(parts, ", on ") .. ", on " .. base
 end
@@ -69,10 +74,10 @@ end
 -- True where a target differs from one-hot labels.
 local function is_soft(t)
   if t.dense or #t.terms > 1 then return true end
-  for _, entry in ipairs(t.history) do if entry.mix or entry.epsilon > 0 then return true end end
+  for _, entry in ipairs(t.history) do if entry.mix and not entry.hard or entry.scheme and entry.soft or entry.epsilon and entry.epsilon > 0 then return true end end
   return false
 end
-target.is_soft = is_soft
+target.is_soft, target.entry_text = is_soft, entry_text
 
 Target.rows = public("target:rows", {
   self = "built target",
@@ -91,33 +96,56 @@ Target.row = public("target:row", {
   doc = "One row: the distribution that a row of the data is trained against.", returns = "tensor (K)", example = "print(ls.target.uniform(0.1)(labels):row(1, 10))",
   { "position", type = "integer", min = 1, max = 2^31 - 1, doc = "from 1" }, { "classes", type = "integer", min = 1, max = 2^31 - 1, doc = "K" },
 }, function(self, position, classes)
-  local n = self.dense and raw.size(self.dense, 1) or #self.terms[1][1]
+  local made = target.resolved(self, classes)
+  local n = made.dense and raw.size(made.dense, 1) or #made.terms[1][1]
   if position > n then raise("row", ("position is %d, the target has %d rows"):format(position, n)) end
-  local one = { history = self.history, terms = {} }
-  if self.dense then
-    one.dense, one.terms = raw.contiguous(raw.narrow(self.dense, 1, position, 1)), nil
+  local one = new{ history = made.history }
+  if made.dense then
+    one.dense = raw.contiguous(raw.narrow(made.dense, 1, position, 1))
   else
-    for i, term in ipairs(self.terms) do
+    one.terms = {}
+    for i, term in ipairs(made.terms) do
       local weight = term[2]
       one.terms[i] = { clabels.narrow(term[1], position, 1), type(weight) == "number" and weight or raw.contiguous(raw.narrow(weight, 1, position, 1)) }
     end
-    one.spread = self.spread and raw.contiguous(raw.narrow(self.spread, 1, position, 1))
+    one.spread = made.spread and raw.contiguous(raw.narrow(made.spread, 1, position, 1))
   end
-  return raw.select(c.rows(target.resolved(one, classes), classes), 1, 1)
+  return raw.select(c.rows(one, classes), 1, 1)
 end)
 
--- ---- schemes that are matrices, made when the number of classes is known ----
+-- ---- the target as C reads it ----
 
--- The target as C reads it: entries that the catalogue's schemes made become matrices. The target itself where there are none.
-function target.resolved(t, classes)
-  local history
-  for i, entry in ipairs(t.history) do
-    if entry.rows then
-      history = history or table.move(t.history, 1, #t.history, 1, {})
-      history[i] = { kind = "matrix", epsilon = entry.epsilon, matrix = entry.rows(classes) }
+-- Entries that schemes of the catalogue or one's own made are carried out, in their order, on a target of their own; the target itself where there are none.
+-- `how` = { ignore = label, logits = tensor }. What a scheme has made is kept: it may have been drawn at random, and belongs to its moment.
+function target.resolved(t, classes, how)
+  local ignore, logits, first = how and how.ignore, how and how.logits, nil
+  for i, entry in ipairs(t.history) do if entry.scheme then first = i break end end
+  if not first then return t end
+  local kept = t.made
+  if kept and kept.classes == classes and (kept.ignore == ignore or not how) and (kept.logits == logits or not kept.looks or not how) then return kept.result end
+  local now = new{ terms = t.terms, dense = t.dense, spread = t.spread, row_weights = t.row_weights, origin = t.origin, history = {} }
+  local looks = false
+  for _, entry in ipairs(t.history) do
+    if entry.scheme then
+      looks = looks or entry.needs_logits
+      entry.scheme:soften(now, entry, classes, ignore, logits)
+    else
+      now.history[#now.history + 1] = entry
     end
   end
-  return history and setmetatable({ terms = t.terms, dense = t.dense, spread = t.spread, origin = t.origin, history = history }, Target) or t
+  t.made = { classes = classes, ignore = ignore, logits = logits, looks = looks, result = now }
+  return now
+end
+
+-- After a recorded loss: schemes that watch the training see its logits, each target once.
+function target.observe(t, classes, logits, ignore)
+  if t.observed then return end
+  for _, entry in ipairs(t.history) do
+    if entry.scheme and entry.watches then
+      t.observed = true
+      entry.scheme:observe(t, classes, logits, ignore, entry)
+    end
+  end
 end
 
 -- ---- pitfalls, looked at when K is known ----
@@ -127,16 +155,18 @@ end
 local function expected(t, classes, ignore)
   local mix, others
   for _, entry in ipairs(t.history) do
-    if entry.mix then mix, others = entry, mix end
+    if entry.mix and not entry.hard then mix, others = entry, mix end -- hard: the labels stayed labels
   end
-  if not mix or others or t.dense or #t.terms ~= 2 or classes < 2 then return c.summary(target.resolved(t, classes), classes, ignore) end
+  local fixed = false
+  for _, entry in ipairs(t.history) do fixed = fixed or entry.scheme and not entry.anywhere end -- belongs to these rows, or this moment
+  if not mix or not mix.typical or others or fixed or t.dense or #t.terms ~= 2 or classes < 2 then return c.summary(target.resolved(t, classes), classes, ignore) end
   local n, own, partner = 2048, {}, {}
   for i = 0, n - 1 do
     own[i + 1] = i % classes
     partner[i + 1] = (i + 1 + i // classes % (classes - 1)) % classes
   end
   local weights = mix.typical(n)
-  return c.summary(target.resolved({ terms = { { clabels.from(own), weights }, { clabels.from(partner), raw.sub(1, weights) } }, history = t.history }, classes), classes)
+  return c.summary(target.resolved({ terms = { { clabels.from(own), weights }, { clabels.from(partner), raw.sub(1, weights) } }, history = t.history }, classes, {}), classes)
 end
 
 -- Checks that need the number of classes: called by every categorical loss.
@@ -149,18 +179,18 @@ function target.inspect(t, classes, ignore)
     if e and e > 0 then
       if entry.kind == "wrong_classes" then e = e * classes / math.max(1, classes - 1) end
       keep = keep * (1 - e)
-      local least = entry.rows and 1 or entry.least or keep -- a distribution of its own may lean away from the label, and says so
+      local least = entry.scheme and 1 or entry.least or keep -- a distribution of its own may lean away from the label, and says so
       if least <= 1e-12 then
         pitfalls.raise("epsilon-too-large", ("%s over %d classes leaves the true class no more mass than another"):format(
           entry_text(entry), classes), entry.where, true)
-      elseif entry.epsilon > 0.3 and not entry.rows then
+      elseif entry.epsilon > 0.3 and not entry.scheme then
         pitfalls.raise("epsilon-too-large", ("%s: ε above 0.3 leaves little to learn from; the loss cannot fall below %.3f here"):format(
           entry_text(entry), (c.summary(target.resolved(t, classes), classes, ignore))), entry.where)
       end
     end
   end
   if t.stacked and pitfalls.is_new("stacked-softening", t.stacked.where) then
-    local without = { terms = t.stacked.terms, dense = t.stacked.dense, origin = t.origin, history = {} }
+    local without = { terms = t.stacked.terms, dense = t.stacked.dense, row_weights = t.stacked.row_weights, origin = t.origin, history = {} }
     for i = 1, t.stacked.at do without.history[i] = t.history[i] end
     local entropy, mass = expected(t, classes, ignore)
     local entropy_without, mass_without = expected(without, classes, ignore)
@@ -169,119 +199,33 @@ function target.inspect(t, classes, ignore)
   end
 end
 
--- ---- schemes ----
-
-local function apply(self, value)
-  local base = target.from(self.kind, value)
-  if not self.entry then return base end
-  local history = table.move(base.history, 1, #base.history, 1, {})
-  history[#history + 1] = self.entry
-  local stacked = base.stacked
-  if not stacked and self.entry.epsilon > 0 and is_soft(base) then
-    stacked = { where = system.where(), at = #base.history, terms = base.terms, dense = base.dense }
-  end
-  return new{ terms = base.terms, dense = base.dense, spread = base.spread, origin = base.origin, history = history, stacked = stacked }
-end
-Scheme.__call = system.public(apply)
-
 -- A target mixed with itself in the order of `partner`: lambda parts of its own, the rest of its partner's. `entry` goes into the history.
 function target.mix(base, partner, lambda, entry, mix_rows)
   local history = table.move(base.history, 1, #base.history, 1, {})
   history[#history + 1] = entry
-  local stacked = base.stacked or is_soft(base) and { where = system.where(), at = #base.history, terms = base.terms, dense = base.dense } or nil
-  if base.dense then
-    return new{ dense = mix_rows(base.dense, partner, lambda), origin = base.origin, history = history, stacked = stacked }
-  end
-  local terms, rest = {}, type(lambda) == "number" and 1 - lambda or raw.sub(1, lambda)
+  local stacked = base.stacked or is_soft(base) and { where = system.where(), at = #base.history, terms = base.terms, dense = base.dense, row_weights = base.row_weights } or nil
+  local rest = type(lambda) == "number" and 1 - lambda or raw.sub(1, lambda)
   local function times(weight, share) -- numbers, or tensors with one for each row
     if type(weight) == "number" and type(share) == "number" then return weight * share end
     return raw.mul(weight, share)
   end
+  local function mixed(numbers) -- one for each row, or nil
+    return numbers and raw.add(times(numbers, lambda), times(raw.gather(numbers, partner), rest))
+  end
+  local out = { origin = base.origin, history = history, stacked = stacked, spread = mixed(base.spread), row_weights = mixed(base.row_weights) }
+  if base.dense then
+    out.dense = mix_rows(base.dense, partner, lambda)
+    return new(out)
+  end
   if 2 * #base.terms > 8 then raise(entry.kind, ("a target of %d labels cannot be mixed again: at most 8 labels a row are allowed"):format(#base.terms)) end
+  out.terms = {}
   for i, term in ipairs(base.terms) do
     local labels, weight = term[1], term[2]
-    terms[i] = { labels, times(weight, lambda) }
-    terms[#base.terms + i] = { clabels.gather(labels, partner), times(type(weight) == "number" and weight or raw.gather(weight, partner), rest) }
+    out.terms[i] = { labels, times(weight, lambda), term[3] }
+    out.terms[#base.terms + i] = { clabels.gather(labels, partner), times(type(weight) == "number" and weight or raw.gather(weight, partner), rest),
+      term[3] and clabels.gather(term[3], partner) }
   end
-  return new{ terms = terms, origin = base.origin, history = history, stacked = stacked }
-end
-
-function Scheme:__tostring() return self.entry and entry_text(self.entry) or "one-hot" end
-
-local epsilon = { "epsilon", type = "number", min = 0, max = 1, doc = "the probability mass that is taken away" }
-
-local function scheme(kind, entry)
-  if entry then entry.kind, entry.where = kind, system.where() end
-  return setmetatable({ kind = kind, entry = entry, epsilon = entry and entry.epsilon or 0 }, Scheme)
-end
-
-target.one_hot = public("ls.target.one_hot", {
-  doc = "Labels as they are: all mass on the true class.", returns = "scheme", example = "local plain = ls.target.one_hot()(labels)",
-}, function() return scheme("one_hot") end)
-target.uniform = public("ls.target.uniform", {
-  doc = [[Label smoothing: (1-ε)·one-hot + ε/K over all K classes, the true one included (Szegedy et al. 2016; PyTorch, Keras,
-timm): the true class gets 1-ε+ε/K. uniform(ε₁) after uniform(ε₂) is uniform(1-(1-ε₁)(1-ε₂)).]],
-  returns = "scheme", example = "local smooth = ls.target.uniform(0.1)\nlocal loss = ls.loss.cross_entropy(logits, smooth(labels))", epsilon,
-}, function(e) return scheme("uniform", { epsilon = e }) end)
-target.wrong_classes = public("ls.target.wrong_classes", {
-  doc = [[Label smoothing in the convention of many lecture notes: the true class keeps 1-ε, the other K-1 share ε.
-wrong_classes(ε) equals uniform(ε·K/(K-1)).]],
-  returns = "scheme", example = "local smooth = ls.target.wrong_classes(0.09)", epsilon,
-}, function(e) return scheme("wrong_classes", { epsilon = e }) end)
-
-local function as_tensor(who, name, value)
-  if raw.is_tensor(value) then return raw.contiguous(value) end
-  return raw.from(value)
-end
-
-target.prior = public("ls.target.prior", {
-  doc = "Mass ε spread over a given distribution of the classes (unigram smoothing; Pereyra et al. 2017): (1-ε)·one-hot + ε·prior.",
-  returns = "scheme", errors = "numbers below 0, or a sum that is not 1 within 1e-4 (raised by the loss)", example = "local smooth = ls.target.prior(0.1, {0.5, 0.3, 0.2})", epsilon,
-  { "prior", type = "table|tensor", doc = "K numbers from 0 that sum to 1" },
-}, function(e, prior)
-  local p = as_tensor("prior", "prior", prior)
-  if raw.rank(p) ~= 1 or raw.count(p) == 0 then raise("prior", ("prior has shape %s, one number for each class is required"):format(raw.shape_text(p))) end
-  local most, least = raw.item(raw.max(p)), raw.item(raw.min(p))
-  return scheme("prior", { epsilon = e, prior = p, least = 1 - e - e * (most - least) })
-end)
-target.matrix = public("ls.target.matrix", {
-  doc = "Mass ε spread by a matrix whose row y is the distribution for class y (similarity, hierarchy, confusion): (1-ε)·one-hot + ε·P[y].",
-  returns = "scheme", errors = "numbers below 0, or rows that do not sum to 1 within 1e-4 (raised by the loss)",
-  example = "local confused = ls.target.matrix(0.1, { {0.8, 0.2, 0}, {0.1, 0.8, 0.1}, {0, 0.2, 0.8} })", epsilon,
-  { "matrix", type = "table|tensor", doc = "K×K numbers from 0, each row sums to 1" },
-}, function(e, matrix)
-  local p = as_tensor("matrix", "matrix", matrix)
-  if raw.rank(p) ~= 2 or raw.size(p, 1) ~= raw.size(p, 2) or raw.count(p) == 0 then
-    raise("matrix", ("matrix has shape %s, one row and one column for each class are required"):format(raw.shape_text(p)))
-  end
-  local least = math.huge
-  for y = 1, raw.size(p, 1) do
-    local row, most = p[y], 0
-    for k = 1, #row do if k ~= y then most = math.max(most, row[k]) end end
-    least = math.min(least, 1 - e + e * row[y] - e * most)
-  end
-  return scheme("matrix", { epsilon = e, matrix = p, least = least })
-end)
--- The catalogue's schemes: each an entry of core/target/schemes.c.
-local schemes = require "lsengine.c.schemes"
-target.catalogue = schemes.list()
-for _, entry in ipairs(target.catalogue) do
-  local specs = { epsilon = { type = "number", default = 1, min = 0, max = 1, doc = "mass that goes by the scheme; the rest stays on the label" } }
-  for _, p in ipairs(entry.parameters) do
-    specs[p.name] = { type = p.type, default = p.default, min = p.min, max = p.max, above = p.above, below = p.below, doc = p.doc }
-  end
-  target[entry.name] = public("ls.target." .. entry.name, {
-    doc = ("%s: %s. For %s. Not for %s. It must hold: %s. %s."):format(entry.title, entry.formula, entry.use, entry.avoid, entry.property, entry.paper),
-    returns = "scheme", errors = "a number of classes that does not fit (raised by the loss)", example = entry.example, options = specs,
-  }, function(o)
-    local values, made = {}, {}
-    for i, p in ipairs(entry.parameters) do values[i] = o[p.name] end
-    local function rows(classes)
-      made[classes] = made[classes] or schemes.matrix(entry.name, values, classes)
-      return made[classes]
-    end
-    return scheme(entry.name, { epsilon = o.epsilon, rows = rows, parameters = o })
-  end)
+  return new(out)
 end
 
 target.soft = public("ls.target.soft", {

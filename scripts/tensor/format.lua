@@ -68,10 +68,10 @@ return function(t)
   for _, x in ipairs(values) do width = math.max(width, #text_of(fmt, x)) end
   local tag = require "lsengine.c.autograd".tag(t)
   local note = ""
-  if tag then
+  if tag and tag.target then
     note = (" from the target %s"):format(require "lsengine.target".text(tag.target))
     if tag.weighted then note = note .. (", class weights as in %s"):format(tag.weighting == "pytorch" and "PyTorch" or "lsengine") end
-    if tag.ignored > 0 then note = note .. (", %d of %d rows ignored"):format(tag.ignored, tag.kept + tag.ignored) end
+    if tag.ignored and tag.ignored > 0 then note = note .. (", %d of %d rows ignored"):format(tag.ignored, tag.kept + tag.ignored) end
   end
   if tensor.rank(t) == 0 then return ("tensor(%s)%s"):format(text_of("%.6g", values[1]), note) end
   -- an axis of no elements may have any number of rows

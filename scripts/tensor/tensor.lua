@@ -7,11 +7,13 @@ local labels   = require "lsengine.c.labels"
 local autograd = require "lsengine.autograd"
 local options  = require "lsengine.options"
 local public   = require "lsengine.public"
+local system   = require "lsengine.c.system"
 local c        = require "lsengine.c.autograd"
 require "lsengine.labels"
-local needs    = autograd.needs
+local needs, raise = autograd.needs, public.raise
 
 local methods, metamethods, operations = {}, {}, {}
+local hooks = {} -- item(t, value), exp(t), compared(a, b): told of losses that leave the types (provenance.lua)
 
 local function method(name, forward, backward, usage, doc)
   operations[name] = autograd.op(name, forward, backward)
@@ -65,6 +67,24 @@ for _, name in ipairs { "gt", "ge", "lt", "le", "eq", "ne" } do
   plain(name, raw[name], "(other)", "Comparison element by element, broadcasting: a tensor of 0 and 1 (no gradient).")
 end
 
+-- a < b and a <= b of one-element tensors, or of one and a number.
+local function one(who, x)
+  if type(x) == "number" then return x end
+  if not is_tensor(x) then raise(who, ("a tensor is compared with %s, a one-element tensor or a number is required"):format(system.describe(x))) end
+  if raw.count(x) ~= 1 then raise(who, ("a tensor of shape %s is compared as a whole: t:%s(other) compares element by element"):format(raw.shape_text(x), who)) end
+  return raw.item(x)
+end
+metamethods.__lt = system.public(function(a, b)
+  local x, y = one("lt", a), one("lt", b)
+  if hooks.compared then hooks.compared(a, b) end
+  return x < y
+end)
+metamethods.__le = system.public(function(a, b)
+  local x, y = one("le", a), one("le", b)
+  if hooks.compared then hooks.compared(a, b) end
+  return x <= y
+end)
+
 metamethods.__add, metamethods.__sub, metamethods.__mul = methods.add, methods.sub, methods.mul
 metamethods.__div, metamethods.__pow = methods.div, methods.pow
 
@@ -75,6 +95,12 @@ metamethods.__unm = function(a) return methods.neg(a) end
 method("abs", raw.abs, function(n, g) return mul(g, raw.sign(n[1])) end, "()", "Absolute value; gradient 0 at 0.")
 plain("sign", raw.sign, "()", "-1, 0 or 1 (no gradient).")
 method("exp", raw.exp, function(n, g) return mul(g, n.out) end, "()", "e to the power of each element.")
+local exp = operations.exp
+methods.exp = system.public(function(t, ...)
+  if hooks.exp and is_tensor(t) then hooks.exp(t) end
+  return exp(t, ...)
+end)
+public.registry["tensor:exp"].entry = methods.exp
 method("log", raw.log, function(n, g) return div(g, n[1]) end, "()", "Natural logarithm; -inf at 0, NaN below.")
 method("sqrt", raw.sqrt, function(n, g) return div(g, mul(n.out, 2)) end, "()", "Square root.")
 method("square", raw.square, function(n, g) return mul(g, mul(n[1], 2)) end, "()", "Square.")
@@ -195,7 +221,11 @@ plain("shape", raw.shape, "()", "The sizes as a table.", "table")
 plain("size", raw.size, "(axis)", "One size; axes count from 1, or from -1 backwards.", "integer")
 plain("rank", raw.rank, "()", "Number of axes.", "integer")
 plain("count", raw.count, "()", "Number of elements.", "integer")
-plain("item", raw.item, "()", "The value of a one-element tensor as a Lua number.", "number")
+plain("item", system.public(function(t)
+  local value = raw.item(t)
+  if hooks.item then hooks.item(t, value) end
+  return value
+end), "()", "The value of a one-element tensor as a Lua number.", "number")
 plain("totable", raw.totable, "()", "Nested Lua tables of numbers (a number for a scalar).", "table")
 plain("detach", raw.detach, "()", "A view of the same elements that is not recorded.")
 plain("hash", raw.hash, "()", "16 hexadecimal digits over shape and bits, to compare results.", "string")
@@ -220,7 +250,7 @@ raw.install(metamethods, methods, methods.select)
 
 -- ---- ls.tensor ----
 
-local module = { operations = operations, methods = methods }
+local module = { operations = operations, methods = methods, hooks = hooks }
 
 local function constructor(name, spec, f) module[name] = public("ls.tensor." .. name, spec, f) end
 

@@ -12,6 +12,7 @@ local raw     = require "lsengine.c.tensor"
 local system  = require "lsengine.c.system"
 local histories = require "lsengine.history"
 local weights = require "lsengine.weights"
+local provenance = require "lsengine.provenance"
 local raise   = require "lsengine.public".raise
 
 local checkpoint = {}
@@ -113,7 +114,7 @@ checkpoint.pack, checkpoint.unpack = pack, unpack_value
 local function hash(text) return cnn.hash_text(text) end
 local function labels_text(y) return ("labels %d %s"):format(#y, hash(table.concat(clabels.totable(y), ","))) end
 
--- A value in words that differ where it differs; names of lines in a script (`where`) are left out, functions are all alike.
+-- A value in words that differ where it differs; names of lines in a script (`where`) and what carries a scheme out are left out, functions are all alike.
 local function words(value, above)
   local kind = type(value)
   if math.type(value) == "float" then return math.tointeger(value) and ("%d"):format(value) or ("%.17g"):format(value) end
@@ -126,7 +127,7 @@ local function words(value, above)
   above = setmetatable({ [value] = true }, { __index = above })
   local parts = {}
   for key, inner in next, value do
-    if key ~= "where" and type(key) ~= "table" and type(key) ~= "userdata" and type(key) ~= "function" then
+    if key ~= "where" and key ~= "engine" and key ~= "traits" and type(key) ~= "table" and type(key) ~= "userdata" and type(key) ~= "function" then
       parts[#parts + 1] = ("%s = %s"):format(tostring(key), words(inner, above))
     end
   end
@@ -231,26 +232,35 @@ local function others_of(run)
   return list
 end
 
-local function scheme_of(run)
+-- What lives with the training besides model and optimizer, by name: the target scheme, the loss.
+local function living(run)
+  local list = {}
   local scheme = run.o.target
-  if scheme == nil then return nil end
-  local read, state = pcall(function() return scheme.state end)
-  local found, set = pcall(function() return scheme.set_state end)
-  if read and found and type(state) == "function" and type(set) == "function" then return scheme end
+  if scheme ~= nil then
+    local read, state = pcall(function() return scheme.state end)
+    local found, set = pcall(function() return scheme.set_state end)
+    if read and found and type(state) == "function" and type(set) == "function" then list[1] = { "scheme", scheme } end
+  end
+  if run.living then
+    list[#list + 1] = { "loss", { state = function() return run.living.state(run.o.loss) end, set_state = function(_, state) run.living.set_state(run.o.loss, state) end } }
+  end
+  return list
 end
 
 local RUN = { "step", "epoch", "within", "sum", "weight", "seconds", "pairs", "same" }
 
 function Checkpoint:save(finished)
   local run = self.run
-  local optimizer, stop, mean, scheme = run.optimizer, run.stopping, run.average, scheme_of(run)
-  local state = { finished = finished, lr = optimizer.lr, order = run.order, streams = {}, history = {}, scheme = scheme and scheme:state() }
+  local optimizer, stop, mean = run.optimizer, run.stopping, run.average
+  local state = { finished = finished, lr = optimizer.lr, order = run.order, streams = {}, history = {} }
+  for _, part in ipairs(living(run)) do state[part[1]] = part[2]:state() end
   for _, name in ipairs(RUN) do state[name] = run[name] end
   for i, stream in ipairs(streams_of(run)) do state.streams[i] = random.state(stream) end
   for i, entry in ipairs(run.history) do state.history[i] = entry end
   state.stopped_at, state.best_epoch = run.history.stopped_at, run.history.best_epoch
   if stop then state.stopping = { best = stop.best, best_epoch = stop.best_epoch, waited = stop.waited } end
   if mean then state.updates = mean.updates end
+  state.about = run.about
   state.optimizer_steps, state.slots = optimizer.steps, {}
   for i in ipairs(optimizer.parameters) do state.slots[i] = optimizer.state[i] and optimizer.state[i].step or 0 end
   local arrays = {}
@@ -328,21 +338,29 @@ local function examine(run, arrays)
       for i, w in ipairs(run.weights) do plan.best[i] = tensor("best/" .. w.name, w.tensor) end
     end
   end
+  need(state.about == nil or provenance.read_entry(type(state.about) == "table" and { target = state.about.words } or nil), "what it was trained on")
   need(type(state.history) == "table", "the history")
   for _, entry in ipairs(state.history) do need(type(entry) == "table" and whole(entry.epoch, 1, math.maxinteger), "the history") end
   return plan
 end
 
+-- Of what the losses were measured against, with values of the right types.
+local function read_about(given)
+  if not given then return nil end
+  local e = provenance.read_entry{ target = given.words, soft = given.soft, smoothed = given.smoothed, floor = given.floor, spread = given.spread, classes = given.classes }
+  return { words = e.target, soft = e.soft, smoothed = e.smoothed, floor = e.floor, spread = e.spread, classes = e.classes }
+end
+
 local function carry_out(run, plan)
-  local state, optimizer, scheme = plan.state, run.optimizer, scheme_of(run)
-  if scheme then scheme:set_state(state.scheme) end
+  local state, optimizer = plan.state, run.optimizer
+  for _, part in ipairs(living(run)) do part[2]:set_state(state[part[1]]) end
   for i, stream in ipairs(plan.streams) do random.set_state(stream, state.streams[i]) end
   weights.put(run.weights, plan.model)
   local others = {}
   for i, p in ipairs(others_of(run)) do others[i] = { tensor = p } end
   weights.put(others, plan.others)
   for _, name in ipairs(RUN) do run[name] = state[name] end
-  run.order = state.order
+  run.order, run.about = state.order, read_about(state.about)
   optimizer.lr, optimizer.steps = state.lr, state.optimizer_steps
   for i in ipairs(optimizer.parameters) do optimizer.state[i] = plan.slots[i] end
   run.history = histories.new(state.history)

@@ -5,6 +5,7 @@
 local system  = require "lsengine.c.system"
 local options = require "lsengine.options"
 local public  = require "lsengine.public"
+local provenance = require "lsengine.provenance"
 local raise   = public.raise
 
 local History = {}
@@ -335,6 +336,7 @@ NO_COLOR is set), by their strokes, and by their names at their ends.]],
     options.check("plot", ("metrics[%d]"):format(i), { type = "string" }, name)
     check_metric("plot", self, name)
   end
+  provenance.check_plot(self, names)
   local terminal = system.terminal(true)
   print(draw(self, names, o.width or math.max(30, math.min(terminal or 80, 100)), o.height, terminal and not os.getenv "NO_COLOR"))
 end)

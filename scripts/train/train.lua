@@ -14,21 +14,24 @@ local checkpoint = require "lsengine.checkpoint"
 local evaluate = require "lsengine.evaluate"
 local histories = require "lsengine.history"
 local losses   = require "lsengine.loss"
+local objects  = require "lsengine.loss_object"
 local mix      = require "lsengine.mix"
 local optim    = require "lsengine.optim"
 local options  = require "lsengine.options"
 local pitfalls = require "lsengine.pitfalls"
 local public   = require "lsengine.public"
+local module   = require "lsengine.module"
+local provenance = require "lsengine.provenance"
 local stopping = require "lsengine.stopping"
 local weights  = require "lsengine.weights"
-require "lsengine.target"
+local targets  = require "lsengine.target"
 require "lsengine.nn"
 require "lsengine.data"
 local raise, clock = public.raise, system.clock
 
 local specs = {
   target    = { type = "scheme", doc = "how labels are softened (ls.target.…); as they are without it" },
-  mix       = { type = "mix", doc = "mixes each batch (ls.mix.…), before the target scheme softens; its draws come from the stream \"mixing\". A last batch of one row is not mixed" },
+  mix       = { type = "mix", doc = "mixes each batch (ls.mix.…), before the target scheme softens; its draws come from the stream \"mixing\". A last batch of one row is not mixed; a mix of one's own is told epoch, step and classes" },
   loss      = { type = "callable", doc = "function(logits, target) → a one-element tensor, or a loss object (ls.loss.focal{…}); cross-entropy without it" },
   epochs    = { type = "number", required = true, min = 0, below = math.huge, doc = "passes over the data; a fraction ends within one" },
   batch     = { type = "integer", default = 128, min = 1, max = 2^31 - 1, doc = "rows of a batch" },
@@ -62,9 +65,11 @@ local DIVERGED = "training has diverged: a lower learning rate, or clip_norm, ma
 -- ---- loss ----
 
 -- Cross-entropy of the model's logits, or another loss of the library; logits that are no numbers any more are the training's fault.
-local function of_logits(loss, class_weights)
-  local given = class_weights and { weight = class_weights }
-  return function(logits, target)
+-- `needs_inputs`: the loss wants the batch that the logits are of.
+local function of_logits(loss, class_weights, needs_inputs)
+  local given = (class_weights or needs_inputs) and { weight = class_weights } or nil
+  return function(logits, target, x)
+    if needs_inputs then given.inputs = x end
     local ok, value = pcall(loss, logits, target, given)
     if ok then return value end
     if type(value) == "string" and (value:find("logits%[%d+%] is NaN") or value:find("logits%[%d+%] is %+inf")) then value = value .. ": " .. DIVERGED end
@@ -82,12 +87,6 @@ local function check_loss(value)
     raise("train", ("the loss is %s: %s"):format(number, DIVERGED))
   end
   return number
-end
-
--- What a batch counts for among others: the denominator of its mean; of a loss that does not tell it, the number of rows.
-local function weight_of(value, rows)
-  local tag = grad.tag(value)
-  return tag and tag.weight_sum or rows
 end
 
 local function balanced(dataset)
@@ -157,8 +156,11 @@ local function new_run(model, dataset, o)
     pitfalls.raise("smoothing-regression", ("train was given the target scheme %s for rows that have numbers, not classes: softening means nothing there"):format(tostring(o.target)))
   end
   self.loss = o.loss or losses.cross_entropy
-  if not o.loss or options.knows_type "loss object" and options.is("loss object", o.loss) then self.loss = of_logits(self.loss, self.class_weights) end
+  local object = options.knows_type "loss object" and options.is("loss object", o.loss)
+  if not o.loss or object then self.loss = of_logits(self.loss, self.class_weights, object and o.loss.needs_inputs) end
+  if dataset.features_of then provenance.check_embedding(dataset.features_of) end
   self.weights = weights.of(model)
+  self:begin(object)
   if o.checkpoint then self.checkpoint = checkpoint.new(self, option_names) end
   self.augmentations = augment.list("train", o.augment)
   self.streams = {} -- of augmentation, mixing, …: a checkpoint keeps what is in here
@@ -169,28 +171,76 @@ local function new_run(model, dataset, o)
     self.mixing = o.rng:spawn "mixing"
     self.streams[#self.streams + 1] = self.mixing
   end
+  if self.scheme and self.scheme.traits.needs_random then
+    self.scheme.training.rng = o.rng:spawn "softening"
+    self.streams[#self.streams + 1] = self.scheme.training.rng
+  end
   return self
+end
+
+-- Schemes and losses that live with a training begin anew: what they saw in another one is forgotten.
+function Run:begin(object)
+  local o = self.o
+  if o.target and o.target.engine then
+    self.scheme = o.target
+    self.scheme:begin_training{ epochs = o.epochs, examples = #self.dataset.y }
+  end
+  local functions = object and objects.functions(o.loss)
+  if functions and functions.begin then
+    self.living = functions
+    if o.mix and o.mix.kind == "manifold" and functions.prepare then raise("train", ("%s asks its teacher about inputs, which manifold mixup does not mix: another mix, or none"):format(o.loss.kind)) end
+    functions.begin(o.loss, self.model, self.weights)
+  end
 end
 
 -- What the model makes of a batch, and the target of the loss: augmentation first, then mixing, then softening. The batch is the run's own
 -- copy: it may be mixed in place.
-function Run:forward(x, y)
+function Run:forward(x, y, positions)
   local o, stream, output, info = self.o, self.mixing, nil, nil
+  if self.scheme then
+    self.scheme:set_epoch(self.epoch - 1 + self.within / self.batches)
+    if self.scheme.traits.needs_positions then
+      y = targets.from("train", y)
+      y = targets.new{ terms = targets.at_rows("train", y, positions), history = y.history }
+    end
+  end
   for i, a in ipairs(self.augmentations) do x = augment.apply(a, x, self.streams[i]) end
   if stream and #y > 1 then
-    if o.mix.kind == "manifold" then output, y, info = mix.forward(o.mix, self.model, x, y, stream) else x, y, info = mix.apply(o.mix, x, y, stream, true) end
+    if o.mix.kind == "manifold" then output, y, info = mix.forward(o.mix, self.model, x, y, stream)
+    else x, y, info = mix.apply(o.mix, x, y, stream, true, { epoch = self.epoch, step = self.step + 1, classes = self.dataset.classes }) end
     if info.same_class then self.pairs, self.same = self.pairs + 1, self.same + info.same_class end
   end
-  return output or self.model(x), o.target and o.target(y) or y
+  if self.living and self.living.prepare then self.living.prepare(o.loss, x) end
+  return output or self.model(x), o.target and o.target(y) or y, x
+end
+
+-- What this training's losses are measured against: the first softened target, or the first one.
+function Run:look(tag)
+  if not tag.target then return end
+  local soft = targets.is_soft(tag.target)
+  if self.tag and not soft then return end
+  self.tag, self.softened, self.about = tag, soft, provenance.about(tag)
+end
+
+-- What the model and the history know of the training afterwards.
+function Run:remember()
+  local o, entry = self.o, provenance.entry(self.about, self.dataset)
+  local choosing = o.early_stopping and self.stopping.o.restore_best and self.stopping.o.metric ~= "loss"
+  entry.epochs, entry.best_epoch = #self.history, self.history.best_epoch
+  entry.used = setmetatable({ rows = self.dataset.x, chosen = choosing and #self.history > 1 and o.validation.x or nil }, { __mode = "v" })
+  provenance.trained(self.model, entry, module.visit)
+  provenance.mark_history(self.history, self.about)
 end
 
 -- The gradient of one batch, added to what is gathered; `scaled` by the batch's weight where several make a step.
-function Run:gather(x, y, scaled)
+function Run:gather(x, y, positions, scaled)
   local rows = #y
-  local output, target = self:forward(x, y)
-  local value = self.loss(output, target)
+  local output, target, inputs = self:forward(x, y, positions)
+  local value = self.loss(output, target, inputs)
   local number = check_loss(value)
-  local weight = weight_of(value, rows)
+  local tag = grad.tag(value)
+  if tag and not self.softened then self:look(tag) end
+  local weight = tag and tag.weight_sum or rows -- what it counts for among others: the denominator of its mean; of a loss that does not tell it, the rows
   if not self.gathered then self.optimizer:zero_grad() end
   self.gathered = true
   autograd.backward(value, scaled and raw.full(weight, raw.shape(value)) or nil)
@@ -203,8 +253,8 @@ function Run:advance(next_batch)
   local members, sum, weight = math.min(o.accumulate, self.batches - self.within), 0, 0
   self.gathered = false
   for _ = 1, members do
-    local x, y = next_batch()
-    local number, w = self:gather(x, y, members > 1)
+    local x, y, positions = next_batch()
+    local number, w = self:gather(x, y, positions, members > 1)
     sum, weight = sum + number * w, weight + w
     if collectgarbage "count" > BUSY then collectgarbage "step" end
   end
@@ -217,6 +267,7 @@ function Run:advance(next_batch)
   if o.clip_norm then optim.clip_norm(optimizer.parameters, o.clip_norm) end
   if o.schedule then optimizer.lr = self.base_rate * o.schedule:factor(self.step / self.steps, self.total / self.steps) end
   optimizer:step()
+  if self.living then self.living.after_step(o.loss) end
   self.step, self.within = self.step + 1, self.within + members
   self.sum, self.weight = self.sum + sum, self.weight + weight
   if self.average and self.step > o.average.start * self.steps then self.average:update() end
@@ -241,6 +292,8 @@ end
 function Run:finish_epoch()
   local o, history, stop = self.o, self.history, self.stopping
   local entry = { epoch = self.epoch, loss = self.weight > 0 and self.sum / self.weight or 0.0, seconds = self.seconds, learning_rate = self.optimizer.lr }
+  if self.scheme then self.scheme:end_epoch() end
+  if self.tag then provenance.note(entry.loss, self.tag) end
   if self.pairs > 0 then entry.same_class_pairs = self.same / self.pairs end
   local over = self.step >= self.total
   local judged = o.validation and (self.epoch % o.evaluate_every == 0 or over)
@@ -329,6 +382,7 @@ print(history, history.best_epoch)]],
     run:settle()
     if run.checkpoint then run.checkpoint:save(true) end
   end
+  run:remember()
   run.optimizer:zero_grad()
   run.optimizer.lr = run.base_rate
   model:eval()

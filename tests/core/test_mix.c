@@ -1,9 +1,9 @@
 /* Mixing: partners, the exact laws of weights and boxes, rows in place and not. SPDX-License-Identifier: MIT */
 #include "test.h"
 
+#include <lsengine/beta.h>
 #include <lsengine/mix.h>
 #include <lsengine/pool.h>
-#include <lsengine/statistics.h>
 
 enum { MOST = 200 };
 static int32_t order[MOST], partner[MOST];
@@ -292,10 +292,82 @@ static void cycles_of_any_length_are_followed(void **state) {
   free(scratch);
 }
 
+/* scipy 1.17.1's distribution function of Beta(t, t) at the points `at`. */
+static void the_beta_function_is_scipys_for_tiny_and_huge_parameters(void **state) {
+  (void)state;
+  static const double at[] = {1e-6, .01, .2, .45, .4999, .5, .501, .7, .99};
+  static const struct {
+    double t, cdf[9];
+  } known[] = {
+      {1e-12, {0.49999999999309225, 0.4999999999977024, 0.4999999999993067, 0.49999999999989947, 0.49999999999999967, 0.5, 0.5000000000000021, 0.5000000000004236, 0.5000000000022976}},
+      {0.135, {0.07940879035779606, 0.2756242082009342, 0.4220393871047335, 0.48848638643586095, 0.49997703934876986, 0.5, 0.5002296067744652, 0.5482530063055887, 0.7243757917990657}},
+      {7.4, {1.1579510256121945e-41, 4.356189383353098e-12, 0.005725177940562473, 0.3522603867669462, 0.49969818530690774, 0.5, 0.5030181214337826, 0.9429333789211669, 0.9999999999956439}},
+      {300.0, {0, 0, 1.9329525959192245e-60, 0.007051586108963167, 0.49804641190820886, 0.5, 0.5195281732497347, 1, 1}},
+      {1e4, {0, 0, 0, 6.312654777749767e-46, 0.48871785353139435, 0.5, 0.6113500478574623, 1, 1}},
+      {1e6, {0, 0, 0, 0, 0.38864871786231014, 0.5, 0.997661150593068, 1, 1}},
+  };
+  for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
+    for (int i = 0; i < 9; i++) /* lgamma's rounding grows with t: 1e-16·lgamma(2t) */
+      assert_close(ls_beta_cdf(known[k].t, known[k].t, at[i]), known[k].cdf[i], known[k].t < 1e5 ? 1e-10 : 1e-7, 1e-290);
+}
+
+static void rows_that_are_far_apart_are_hardly_mixed(void **state) {
+  (void)state;
+  double distance[] = {0.5, 1.0, 1.5, 1.0}, at[4], before = 0;
+  for (int i = 0; i < 4; i++) at[i] = 0.8;
+  assert_ok(ls_mix_warp(4, distance, 1.0, 0.5, at, err));
+  /* by hand: 1/t = exp(-(d - 1)/0.5), d = .5, 1, 1.5; at d = 1 t = 1 and nothing is warped */
+  assert_close(at[1], 0.8, 1e-14, 0);
+  assert_close(at[0], ls_beta_cdf(exp(-1.0), exp(-1.0), 0.8), 1e-14, 0);
+  assert_close(at[2], ls_beta_cdf(exp(1.0), exp(1.0), 0.8), 1e-14, 0);
+  assert_true(at[0] < at[1] && at[1] < at[2]);
+  for (int i = 0; i < 3; i++) { /* grows with distance, whatever its unit */
+    double d[] = {0.1 + i, 5.0 - 0.1 - i}, scaled[] = {1e6 * d[0], 1e6 * d[1]}, l[] = {0.7, 0.7}, m[] = {0.7, 0.7};
+    assert_ok(ls_mix_warp(2, d, 1.0, 0.5, l, err));
+    assert_ok(ls_mix_warp(2, scaled, 1.0, 0.5, m, err));
+    assert_close(l[0], m[0], 1e-9, 0);
+    assert_true(l[0] > before);
+    before = l[0];
+  }
+  double none[] = {0, 0}, same[] = {0.3, 0.9};
+  assert_ok(ls_mix_warp(2, none, 1.0, 0.5, same, err));
+  assert_close(same[0], 0.3, 1e-14, 0);
+  static const double extremes[][2] = {{1e-300, 1e-300}, {1e300, 1e300}, {1.0, 1e-9}, {1e300, 1e-300}};
+  for (int i = 0; i < 4; i++) {
+    double d[] = {1e-30, 1e30, 1.0}, l[] = {0.0, 0.4, 1.0};
+    assert_ok(ls_mix_warp(3, d, extremes[i][0], extremes[i][1], l, err));
+    for (int k = 0; k < 3; k++) assert_true(l[k] >= 0.0 && l[k] <= 1.0);
+  }
+  distance[2] = NAN;
+  assert_fails(ls_mix_warp(4, distance, 1.0, 0.5, at, err), LS_EVALUE, "the distance of row 3 from its partner is");
+  assert_fails(ls_mix_warp(4, distance, 0.0, 0.5, at, err), LS_ERANGE, "tau_max is 0, allowed is any finite number above 0");
+  assert_fails(ls_mix_warp(4, distance, 1.0, INFINITY, at, err), LS_ERANGE, "tau_std is inf");
+}
+
+static void distances_are_those_of_the_rows(void **state) {
+  (void)state;
+  enum { N = 37, D = 29 };
+  static float x[N * D];
+  static double got[N];
+  ls_rng r;
+  ls_rng_seed(&r, 8);
+  ls_rng_fill_normal(&r, N * D, x, 0, 1);
+  assert_ok(ls_mix_partners(LS_MIX_ROW, N, &r, order, partner, err));
+  ls_mix_distances((ls_cmat){x, N, D, D}, partner, got);
+  for (int i = 0; i < N; i++) {
+    double want = 0;
+    for (int k = 0; k < D; k++) want += pow((double)x[i * D + k] - (double)x[partner[i] * D + k], 2);
+    assert_close(got[i], want, 1e-13, 0); /* the order of 29 terms */
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(nobody_is_the_partner_of_himself), cmocka_unit_test(partners_are_uniform),
       cmocka_unit_test(weights_are_beta), cmocka_unit_test(quantiles_give_the_means_that_are_known),
+      cmocka_unit_test(the_beta_function_is_scipys_for_tiny_and_huge_parameters),
+      cmocka_unit_test(rows_that_are_far_apart_are_hardly_mixed),
+      cmocka_unit_test(distances_are_those_of_the_rows),
       cmocka_unit_test(a_mode_says_who_shares_a_draw), cmocka_unit_test(areas_of_boxes_follow_their_exact_law),
       cmocka_unit_test(boxes_that_wrap_begin_anywhere), cmocka_unit_test(rows_are_mixed_in_place_as_elsewhere_at_any_number_of_threads),
       cmocka_unit_test(cycles_of_any_length_are_followed),

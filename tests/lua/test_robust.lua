@@ -116,7 +116,10 @@ local makers = {
       local m = ls.mix.mixup{ alpha = 1 }
       m.alpha, m.kind, m.mode = random(9) - 3, ({ "mixup", "cutmix", "manifold", "either", "no" })[random(5)], ({ "row", "x", 5 })[random(3)]
       return m
-    end },
+    end, function() return ls.mix.regmixup{ alpha = 1, eta = random(3) - 1 } end, function() return ls.mix.mixupmp{ alpha = 1, ratio = 10.0 ^ random(-6, 6) } end,
+    function() return ls.mix.mixupio{ alpha = 1e-300, mode = "row" } end, function() return ls.mix.kernel_warping{ alpha = 1, tau_max = 1e300, tau_std = 1e-300, embeddings = random(2) == 1 and make "callable" or nil } end,
+    function() return ls.mix.define{ name = "own", properties = { adds_rows = random(2) == 1 }, mix = function() return make "any", make "target", make "table" end }{} end,
+    function() return ls.mix.define{ name = "own", mix = function(_, x, y) return x, y, make "table" end }{ probability = 0.5, in_place = true } end },
   augmentation = { function() return ls.augment.shift{ pixels = 2 } end, function() return ls.augment.crop{ size = { 2, 2 } } end, function() return ls.augment.flip{ vertical = 1 } end,
     function() return ls.augment.erase{ probability = 1, aspect = 1e-300 } end, function() return ls.augment.crop{ size = { 3, 1 }, padding = 2^20 } end },
   history = { function() return ls.train(make_model(), new_set(matrix(4, 3), { 0, 1, 2, 1 }, 3), { epochs = 2, rng = ls.rng(1), optimizer = ls.optim.sgd{ lr = 0.1 } }) end,

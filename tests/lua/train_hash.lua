@@ -22,7 +22,8 @@ end
 ls.train(model, data.train, { epochs = 1, batch = 2000, rng = rng, target = ls.target.uniform(0.1), optimizer = ls.optim.sgd{ lr = 0.05, momentum = 0.9 } })
 
 -- Convolution, pooling, normalisation and mixing, on a ragged batch, too.
-local digits, nn, mixes = ls.data.load "digits", ls.nn, { ls.mix.mixup{ alpha = 1, mode = "row", in_place = true }, ls.mix.cutmix{ alpha = 1, mode = "pair" } }
+local digits, nn, mixes = ls.data.load "digits", ls.nn, { ls.mix.mixup{ alpha = 1, mode = "row", in_place = true }, ls.mix.cutmix{ alpha = 1, mode = "pair" },
+  ls.mix.regmixup{ alpha = 10, eta = 0.5 }, ls.mix.kernel_warping{ alpha = 1 } }
 local net = nn.sequential({ nn.conv2d(1, 24, 3, { padding = 1 }), nn.batch_norm(24), nn.relu(), nn.max_pool2d(2), nn.conv2d(24, 12, 3, { groups = 2 }), nn.flatten(),
   nn.batch_norm(48), nn.linear(48, 70), nn.layer_norm(70), nn.tanh(), nn.linear(70, 10) }, { rng = rng })
 local steps = ls.optim.sgd(net:parameters(), { lr = 0.1, momentum = 0.9 })
@@ -30,7 +31,7 @@ net:train()
 local count = 0
 for x, y in digits.train:batches(127, { rng = rng }) do
   count = count + 1
-  local mixed, target = mixes[count % 2 + 1](x, y, rng)
+  local mixed, target = mixes[count % 4 + 1](x, y, rng)
   local loss = ls.loss.cross_entropy(net(mixed), target)
   steps:zero_grad()
   loss:backward()

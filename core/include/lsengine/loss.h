@@ -37,7 +37,8 @@ size_t ls_cross_entropy_scratch(const ls_target *t, int32_t rows, int32_t classe
 
 /* loss_i = -sum_k q_ik log softmax(z_i)_k in nats; the target's entropy stays in (not KL). Over rows:
  *   mean   sum of W_i loss_i / sum of W_i over kept rows; W_i is the row's class weight: w[y], for several labels their
- *          mixture by the same weights, for dense rows sum_k q_k w_k of the rows before softening. 1 without weights.
+ *          mixture by the same weights, for dense rows sum_k q_k w_k of the rows before softening. 1 without weights. Times the
+ *          target's own row weight, where it has them (with pytorch_weighting refused: LS_ERANGE).
  *   sum    sum of W_i loss_i;   rows   the same divided by the number of kept rows;   none   W_i loss_i of each row.
  * With pytorch_weighting loss_i = -sum_k w_k q_ik log p_ik, and the mean's denominator is the sum of w[y] for single labels,
  * the number of rows for others: torch.nn.functional.cross_entropy.
@@ -48,6 +49,10 @@ size_t ls_cross_entropy_scratch(const ls_target *t, int32_t rows, int32_t classe
  * unspecified: LS_EVALUE for NaN and +inf logits, LS_ERANGE for mass on a masked class. O(nK), logits read once. */
 ls_status ls_cross_entropy(ls_cmat z, const ls_target *t, const ls_cross_entropy_options *o, void *scratch,
                            ls_cross_entropy_result *result, const ls_mat *grad, float *rows, ls_err *err);
+
+/* W_i of ls_cross_entropy for each row in out (rows), 0 for ignored ones; class_weights (classes) or NULL. *kept: rows that are not ignored. LS_ERANGE for a weight
+ * or a label. Dense rows and scratch as for ls_target_resolve. O(rows·terms), dense O(rows·K). */
+ls_status ls_row_weights(const ls_target *t, const float *class_weights, int32_t classes, ls_ignore ignore, void *scratch, float *out, int32_t *kept, ls_err *err);
 
 /* Sum over elements of (x - y)², in double; grad (or NULL) receives scale·2(x - y). */
 double ls_squared_error(size_t n, const float *x, const float *y, float scale, float *grad);

@@ -42,6 +42,15 @@ ls_status ls_mix_weights(ls_mix_mode mode, int32_t n, const int32_t *partner, do
 ls_status ls_mix_boxes(ls_mix_mode mode, ls_box_policy policy, int32_t n, const int32_t *partner, int32_t height, int32_t width,
                        ls_rng *r, double *lambda, ls_box *box, ls_err *err);
 
+/* distance[i] = ||x[i] - x[partner[i]]||², in double. O(nd). */
+void ls_mix_distances(ls_cmat x, const int32_t *partner, double *distance);
+
+/* Weights warped by distance (Bouniot et al. 2025, Tailoring mixup to data for calibration; their code's Gaussian kernel):
+ *   lambda[i] := P(X <= lambda[i]), X ~ Beta(t, t), 1/t = tau_max·exp(-(d_i - 1) / (2·tau_std²)), d_i = distance[i] / mean distance
+ * so that rows far apart are hardly mixed (t large: weights near 0 or 1), and near ones towards halves. t is kept in 1e-12 … 1e6.
+ * Where all distances are 0, every d_i is 1. tau_max, tau_std > 0, finite; LS_EVALUE for a distance that is negative or not finite. */
+ls_status ls_mix_warp(int32_t n, const double *distance, double tau_max, double tau_std, double *lambda, ls_err *err);
+
 /* The area of a box in pixels. */
 static inline int64_t ls_box_area(const ls_box *b) { return (int64_t)b->height * b->width; }
 

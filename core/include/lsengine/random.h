@@ -20,36 +20,36 @@ typedef struct ls_rng {
   uint32_t key[4];
 } ls_rng;
 
-void ls_rng_seed(ls_rng *r, uint64_t seed);
+LS_API void ls_rng_seed(ls_rng *r, uint64_t seed);
 
 /* An independent stream decided by the parent's key, the name (any bytes), and `count`: how often the name was used before.
  * What the parent has drawn makes no difference. */
-void ls_rng_spawn(const ls_rng *parent, const char *name, size_t length, uint64_t count, ls_rng *child);
+LS_API void ls_rng_spawn(const ls_rng *parent, const char *name, size_t length, uint64_t count, ls_rng *child);
 
 /* 64 random bits. */
-uint64_t ls_rng_next(ls_rng *r);
+LS_API uint64_t ls_rng_next(ls_rng *r);
 
 /* Uniform in [0, 1): the upper 53 bits of one number. */
-double ls_rng_double(ls_rng *r);
+LS_API double ls_rng_double(ls_rng *r);
 
 /* Uniform in low … high, both ends included, without bias (Lemire 2019). low <= high (asserted). */
-int64_t ls_rng_integer(ls_rng *r, int64_t low, int64_t high);
+LS_API int64_t ls_rng_integer(ls_rng *r, int64_t low, int64_t high);
 
 /* Standard normal: a ziggurat of 256 layers (Marsaglia & Tsang 2000) in double. */
-double ls_rng_normal(ls_rng *r);
+LS_API double ls_rng_normal(ls_rng *r);
 
 /* Gamma with scale 1 (Marsaglia & Tsang 2000; below shape 1 by their power of a uniform number, in logarithms, so that
  * nothing underflows). ls_rng_log_gamma gives its logarithm. shape > 0, finite. */
-ls_status ls_rng_gamma(ls_rng *r, double shape, double *value, ls_err *err);
+LS_API ls_status ls_rng_gamma(ls_rng *r, double shape, double *value, ls_err *err);
 
 /* Beta(a, b) in [0, 1] from two gammas in logarithms: right for a, b far below 1. a, b > 0, finite. */
-ls_status ls_rng_beta(ls_rng *r, double a, double b, double *value, ls_err *err);
+LS_API ls_status ls_rng_beta(ls_rng *r, double a, double b, double *value, ls_err *err);
 
 /* 0 … n-1 with probability proportional to weights[i] >= 0. LS_ERANGE for a negative or non-finite weight, or a sum of 0. */
-ls_status ls_rng_categorical(ls_rng *r, const double *weights, size_t n, size_t *value, ls_err *err);
+LS_API ls_status ls_rng_categorical(ls_rng *r, const double *weights, size_t n, size_t *value, ls_err *err);
 
 /* A permutation of 0 … n-1 (Fisher and Yates, from the end). */
-void ls_rng_permutation(ls_rng *r, size_t n, int64_t *out);
+LS_API void ls_rng_permutation(ls_rng *r, size_t n, int64_t *out);
 
 /* n numbers: low + (high - low)·uniform; mean + deviation·normal; rounded to float. */
 void ls_rng_fill_uniform(ls_rng *r, size_t n, float *out, double low, double high);

@@ -15,9 +15,6 @@ double ls_t_cdf(double t, double degrees);
 double ls_t_survival(double t, double degrees);
 double ls_t_quantile(double p, double degrees);
 
-/* P(X <= x) of Beta(a, b), a, b > 0: the regularised incomplete beta function. */
-double ls_beta_cdf(double a, double b, double x);
-
 /* P(T > t) of the noncentral t with noncentrality delta, by integration over the chi distribution; absolute error below 1e-9. */
 double ls_noncentral_t_survival(double t, double degrees, double delta);
 

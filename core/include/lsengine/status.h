@@ -9,6 +9,9 @@
 extern "C" {
 #endif
 
+/* What Lua C modules may call in the program that loads them. */
+#define LS_API __attribute__((visibility("default")))
+
 typedef enum ls_status {
   LS_OK = 0,
   LS_ESHAPE,  /* sizes that do not fit each other, or too large to be held */
@@ -27,7 +30,7 @@ typedef struct ls_err {
 
 /* Records `code` and the formatted message in *err (which may be NULL) and returns `code`. Every error of the core is born
  * here: a breakpoint on this function catches them all. */
-ls_status ls_fail(ls_err *err, ls_status code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+LS_API ls_status ls_fail(ls_err *err, ls_status code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #ifdef __cplusplus
 }

@@ -43,6 +43,9 @@ typedef struct ls_target {
   ls_term term[LS_TARGET_TERMS];
   const float *spread; /* (rows), or NULL for none: mass that lies uniformly over the classes before any softening; with terms only */
   ls_cmat dense;       /* (rows, K): >= 0, each row sums to 1 */
+  int32_t origins;     /* where a scheme has replaced the labels: the terms that it was given, which decide class weights and ignored rows; else 0 */
+  ls_term origin[LS_TARGET_TERMS];
+  const float *row_weights; /* (rows), finite, >= 0; or NULL: what a row counts for among others, beside the weight of its class */
   const ls_softening *softening;
   int32_t softenings;
 } ls_target;
@@ -70,8 +73,11 @@ size_t ls_target_scratch(const ls_target *t, int32_t classes);
 ls_status ls_target_resolve(const ls_target *t, int32_t classes, ls_ignore ignore, void *scratch, ls_resolved *out,
                             ls_err *err);
 
-/* True where a row is ignored: one of its labels is the ignored one. */
+/* True where a row is ignored: one of its labels is the ignored one. Dense rows without origins never are. */
 bool ls_target_ignored(const ls_target *t, ls_ignore ignore, int32_t row);
+
+/* The label of largest weight (the first of several; of origins, where there are any), or the largest entry of a dense row. */
+int64_t ls_target_label(const ls_target *t, int32_t row);
 
 /* A row's own uniform mass; the mass of a row, and of its k-th class. O(terms), dense with a matrix O(K). */
 double ls_target_spread(const ls_target *t, int32_t row);
@@ -81,11 +87,13 @@ double ls_target_at(const ls_target *t, const ls_resolved *r, int32_t row, int32
 /* All rows, dense: out (rows, K). Ignored rows are zeros. */
 ls_status ls_target_rows(const ls_target *t, const ls_resolved *r, ls_ignore ignore, ls_mat out, ls_err *err);
 
-/* Mean over kept rows of the entropy -sum_k q log q in nats (0 log 0 = 0): the least value that a loss can have; and of the
+/* Mean over kept rows (by their row weights) of the entropy -sum_k q log q in nats (0 log 0 = 0): the least value that a loss can have; and of the
  * mass on the true class (the label of largest weight, or the largest entry of a dense row). NULL where not wanted. */
 void ls_target_summary(const ls_target *t, const ls_resolved *r, ls_ignore ignore, double *entropy, double *true_mass);
 
 #ifdef __cplusplus
 }
 #endif
+
+#include <lsengine/scheme.h> /* so that a scheme of one's own includes this header alone */
 #endif
