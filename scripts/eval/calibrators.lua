@@ -104,10 +104,16 @@ Calibrator.confidences = public("calibrator:confidences", {
   return new_confidences(self, softmax(raw.detach(logits)))
 end)
 
+-- io.open would stop at a zero byte, and open another file.
+local function check_name(who, file)
+  if file:find("\0", 1, true) then raise(who, "the name of the file has a zero byte in it") end
+end
+
 Calibrator.save = public("calibrator:save", {
   doc = "Writes the calibrator as JSON.", returns = "nothing", errors = "a file that cannot be written",
   example = 'ls.eval.temperature_scaling(logits, labels):save(folder .. "/calibrator.json")', { "file", type = "string", doc = "its name" },
 }, function(self, file)
+  check_name("save", file)
   local plain = {}
   for key, value in pairs(self) do plain[key] = value end
   local handle <close>, message = io.open(file, "w")
@@ -127,6 +133,7 @@ calibrators.load_calibrator = public("ls.eval.load_calibrator", {
   example = 'ls.eval.temperature_scaling(logits, labels):save(folder .. "/calibrator.json")\nlocal same = ls.eval.load_calibrator(folder .. "/calibrator.json")',
   { "file", type = "string", doc = "its name" },
 }, function(file)
+  check_name("load_calibrator", file)
   local handle <close>, message = io.open(file, "r")
   if not handle then raise("load_calibrator", ("%s cannot be read: %s"):format(file, (message or ""):match "[^:]*$")) end
   local text = handle:read(1 << 28)

@@ -199,6 +199,8 @@ function T.files_that_are_no_calibrators_are_refused()
   os.remove(file)
   t.fails(function() return ls.eval.load_calibrator(file) end, "cannot be read", true)
   t.fails(function() return ls.eval.temperature_scaling(ls.tensor.eye(2), { 0, 1 }):save "/dev/null/x" end, "cannot be written", true)
+  t.fails(function() return ls.eval.temperature_scaling(ls.tensor.eye(2), { 0, 1 }):save "x\0y" end, "the name of the file has a zero byte in it", true)
+  t.fails(function() return ls.eval.load_calibrator "x\0y" end, "the name of the file has a zero byte in it", true)
 end
 
 function T.what_cannot_be_judged_is_refused_at_the_users_line()
