@@ -267,8 +267,9 @@ int lsb_load_npz(lua_State *L, const char *who, const char *path, bool checkpoin
     ls_err err;
     if (zip_stat_index(h->zip, (zip_uint64_t)i, 0, &stat) != 0 || (stat.valid & (ZIP_STAT_NAME | ZIP_STAT_SIZE)) != (ZIP_STAT_NAME | ZIP_STAT_SIZE))
       return lsb_fail(L, who, "%s: entry %lld cannot be read: %s", path, (long long)i + 1, zip_strerror(h->zip));
-    size_t length = strlen(stat.name), size = 0;
-    if (strcmp(push_entry_name(L, &stat), only != NULL ? only : lua_tostring(L, -1)) != 0) {
+    size_t size = 0;
+    const char *name = push_entry_name(L, &stat);
+    if (only != NULL && strcmp(name, only) != 0) {
       lua_pop(L, 1);
       continue;
     }
@@ -283,7 +284,7 @@ int lsb_load_npz(lua_State *L, const char *who, const char *path, bool checkpoin
       check_sum(L, who, path, &a, sum);
       summed = true;
     }
-    if (checkpoint) sum = lsb_fnv(lsb_fnv(sum, stat.name, length + 1), bytes, size);
+    if (checkpoint) sum = lsb_fnv(lsb_fnv(sum, stat.name, strlen(stat.name) + 1), bytes, size);
     if (checkpoint && a.type == LS_U8 && a.rank == 1)
       lua_pushlstring(L, (const char *)a.data, a.count);
     else
