@@ -181,7 +181,7 @@ static int save(lua_State *L) {
 /* load(who, path): a table of tensors, labels and strings by name. */
 static int load(lua_State *L) {
   const char *who = luaL_checkstring(L, 1);
-  return lsb_load_npz(L, who, lsb_check_path(L, 2, who, "file"), true);
+  return lsb_load_npz(L, who, lsb_check_path(L, 2, who, "file"), true, NULL);
 }
 
 /* exists(path): whether anything has that name. */

@@ -231,9 +231,8 @@ static void check_sum(lua_State *L, const char *who, const char *path, const ls_
     lsb_fail(L, who, "%s is damaged: its checksum is not that of its contents", path);
 }
 
-int lsb_load_npz(lua_State *L, const char *who, const char *path, bool checkpoint) {
-  uint64_t sum = LSB_FNV;
-  bool summed = false;
+/* Pushes a handle of the archive. */
+static handle *open_npz(lua_State *L, const char *who, const char *path) {
   int code = 0;
   zip_error_t error;
   handle *h = new_handle(L);
@@ -243,8 +242,21 @@ int lsb_load_npz(lua_State *L, const char *who, const char *path, bool checkpoin
     char text[200];
     snprintf(text, sizeof text, "%s", zip_error_strerror(&error));
     zip_error_fini(&error);
-    return lsb_fail(L, who, "%s is not an NPZ archive: %s", path, text);
+    lsb_fail(L, who, "%s is not an NPZ archive: %s", path, text);
   }
+  return h;
+}
+
+/* Pushes the name of an entry as NumPy has it: without .npy. */
+static const char *push_entry_name(lua_State *L, const zip_stat_t *stat) {
+  size_t length = strlen(stat->name);
+  return lua_pushlstring(L, stat->name, length > 4 && strcmp(stat->name + length - 4, ".npy") == 0 ? length - 4 : length);
+}
+
+int lsb_load_npz(lua_State *L, const char *who, const char *path, bool checkpoint, const char *only) {
+  uint64_t sum = LSB_FNV;
+  bool summed = false;
+  handle *h = open_npz(L, who, path);
   uint8_t *header = lsb_new_scratch(L, who, LONGEST_HEADER);
   lua_newtable(L);
   int result = lua_gettop(L);
@@ -255,8 +267,12 @@ int lsb_load_npz(lua_State *L, const char *who, const char *path, bool checkpoin
     ls_err err;
     if (zip_stat_index(h->zip, (zip_uint64_t)i, 0, &stat) != 0 || (stat.valid & (ZIP_STAT_NAME | ZIP_STAT_SIZE)) != (ZIP_STAT_NAME | ZIP_STAT_SIZE))
       return lsb_fail(L, who, "%s: entry %lld cannot be read: %s", path, (long long)i + 1, zip_strerror(h->zip));
-    size_t length = strlen(stat.name), size = 0;
-    lua_pushlstring(L, stat.name, length > 4 && strcmp(stat.name + length - 4, ".npy") == 0 ? length - 4 : length);
+    size_t size = 0;
+    const char *name = push_entry_name(L, &stat);
+    if (only != NULL && strcmp(name, only) != 0) {
+      lua_pop(L, 1);
+      continue;
+    }
     h->entry = zip_fopen_index(h->zip, (zip_uint64_t)i, 0);
     if (h->entry == NULL) return lsb_fail(L, who, "%s: %s cannot be read: %s", path, stat.name, zip_strerror(h->zip));
     const uint8_t *bytes = read_entry(L, who, path, &stat, h, header, &size);
@@ -268,7 +284,7 @@ int lsb_load_npz(lua_State *L, const char *who, const char *path, bool checkpoin
       check_sum(L, who, path, &a, sum);
       summed = true;
     }
-    if (checkpoint) sum = lsb_fnv(lsb_fnv(sum, stat.name, length + 1), bytes, size);
+    if (checkpoint) sum = lsb_fnv(lsb_fnv(sum, stat.name, strlen(stat.name) + 1), bytes, size);
     if (checkpoint && a.type == LS_U8 && a.rank == 1)
       lua_pushlstring(L, (const char *)a.data, a.count);
     else
@@ -286,14 +302,34 @@ static bool ends_with(const char *text, const char *end) {
   return n >= m && strcmp(text + n - m, end) == 0;
 }
 
-/* load(who, path): a tensor, labels, or a table of them by name. NPZ by its name, NPY and IDX by their first bytes. */
+/* members(who, path): the names in an NPZ archive, in its order. */
+static int members(lua_State *L) {
+  const char *who = luaL_checkstring(L, 1), *path = lsb_check_path(L, 2, who, "file");
+  check_regular(L, who, path);
+  handle *h = open_npz(L, who, path);
+  lua_newtable(L);
+  zip_int64_t entries = zip_get_num_entries(h->zip, 0);
+  for (zip_int64_t i = 0; i < entries; i++) {
+    zip_stat_t stat;
+    if (zip_stat_index(h->zip, (zip_uint64_t)i, 0, &stat) != 0 || (stat.valid & ZIP_STAT_NAME) == 0)
+      return lsb_fail(L, who, "%s: entry %lld cannot be read: %s", path, (long long)i + 1, zip_strerror(h->zip));
+    push_entry_name(L, &stat);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
+/* load(who, path[, member]): a tensor, labels, or a table of them by name, of an archive only that member where one is named. NPZ by its name,
+ * NPY and IDX by their first bytes. */
 static int load(lua_State *L) {
   extent e = {.array = true};
   const char *who = luaL_checkstring(L, 1), *path = lsb_check_path(L, 2, who, "file");
+  const char *only = lua_isnoneornil(L, 3) ? NULL : lsb_check_path(L, 3, who, "member");
   if (ends_with(path, ".npz")) {
     check_regular(L, who, path);
-    return lsb_load_npz(L, who, path, false);
+    return lsb_load_npz(L, who, path, false, only);
   }
+  if (only != NULL) return lsb_fail(L, who, "%s is no NPZ archive: it has no member %s", path, only);
   const uint8_t *bytes = read_file(L, who, path, &e);
   size_t size = e.size;
   ls_array a;
@@ -376,6 +412,18 @@ static int save_npy(lua_State *L) {
   return 0;
 }
 
+/* write(who, path, bytes): a string as a file. */
+static int write_bytes(lua_State *L) {
+  size_t size;
+  lua_settop(L, 3);
+  const char *who = luaL_checkstring(L, 1), *path = lsb_check_path(L, 2, who, "file"), *bytes = lsb_check_string(L, 3, who, "the contents", &size);
+  lsb_check_replaceable(L, who, path);
+  const char *temporary = lua_pushfstring(L, "%s.%d.part", path, (int)getpid());
+  int code = write_whole(path, temporary, (const uint8_t *)bytes, size);
+  if (code != 0) return lsb_fail(L, who, "%s cannot be written: %s", path, strerror(code));
+  return 0;
+}
+
 /* save_npz(who, path, names, arrays, comment): in the order of names; the comment is text or nil. libzip writes under another name and renames when closing. */
 static int save_npz(lua_State *L) {
   int code = 0;
@@ -451,7 +499,8 @@ static int readable(lua_State *L) {
 }
 
 int lsb_open_files(lua_State *L) {
-  static const luaL_Reg functions[] = {{"load", load}, {"read", read_bytes}, {"save_npy", save_npy}, {"save_npz", save_npz}, {"comment", comment}, {"readable", readable}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"load", load},         {"members", members}, {"read", read_bytes},     {"save_npy", save_npy},
+                                       {"save_npz", save_npz}, {"comment", comment}, {"readable", readable}, {"write", write_bytes}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

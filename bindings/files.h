@@ -17,8 +17,8 @@ void lsb_check_replaceable(lua_State *L, const char *who, const char *path);
 #define LSB_FNV 1469598103934665603u
 uint64_t lsb_fnv(uint64_t hash, const void *bytes, size_t size);
 
-/* Pushes the arrays of an NPZ archive, by name. Of a checkpoint, vectors of bytes are strings, and the last entry, "checksum", must
+/* Pushes the arrays of an NPZ archive, by name: all, or with `only` the one of that name, if it is there. Of a checkpoint, vectors of bytes are strings, and the last entry, "checksum", must
  * hold that of all others' names and bytes. */
-int lsb_load_npz(lua_State *L, const char *who, const char *path, bool checkpoint);
+int lsb_load_npz(lua_State *L, const char *who, const char *path, bool checkpoint, const char *only);
 
 #endif

@@ -146,6 +146,7 @@ int lsb_open_nn(lua_State *L);
 int lsb_open_json(lua_State *L);
 int lsb_open_penalties(lua_State *L);
 int lsb_open_probe(lua_State *L);
+int lsb_open_process(lua_State *L);
 int lsb_open_program(lua_State *L);
 int lsb_open_random(lua_State *L);
 int lsb_open_retrieval(lua_State *L);

@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The traceback without the library's own frames (unless LSENGINE_TRACE is set) and without main's. */
+static bool line_is_head(const char *line, size_t n) { return n == 16 && strncmp(line, "stack traceback:", n) == 0; }
+
+/* The traceback without the library's own frames (unless LSENGINE_TRACE is set) and without main's; nothing where no frame is left. */
 static void add_trace(lua_State *L, luaL_Buffer *b, const char *trace) {
-  bool all = getenv("LSENGINE_TRACE") != NULL;
+  bool all = getenv("LSENGINE_TRACE") != NULL, head = false;
   while (trace != NULL && *trace != '\0') {
     const char *end = strchr(trace, '\n');
     size_t n = end == NULL ? strlen(trace) : (size_t)(end - trace);
@@ -20,7 +22,10 @@ static void add_trace(lua_State *L, luaL_Buffer *b, const char *trace) {
     const char *line = lua_tostring(L, -1);
     bool own = strstr(line, "\tlsengine/") != NULL || strstr(line, "\t[C]:") != NULL || strstr(line, "(...tail") != NULL;
     lua_pop(L, 1); /* the buffer grows only where nothing lies above it */
-    if (all || !own) {
+    bool first = line_is_head(trace, n);
+    if (!first && (all || !own)) {
+      if (!head) luaL_addstring(b, "\nstack traceback:");
+      head = true;
       luaL_addchar(b, '\n');
       luaL_addlstring(b, trace, n);
     }

@@ -23,6 +23,7 @@ const luaL_Reg lsb_modules[] = {
     {"lsengine.c.nn", lsb_open_nn},
     {"lsengine.c.penalties", lsb_open_penalties},
     {"lsengine.c.probe", lsb_open_probe},
+    {"lsengine.c.process", lsb_open_process},
     {"lsengine.c.program", lsb_open_program},
     {"lsengine.c.random", lsb_open_random},
     {"lsengine.c.retrieval", lsb_open_retrieval},

@@ -1,4 +1,5 @@
 /* Intervals of shares. SPDX-License-Identifier: MIT */
+#include <lsengine/beta.h>
 #include <lsengine/calibration.h>
 #include <lsengine/beta.h>
 #include <lsengine/statistics.h>

@@ -58,6 +58,14 @@ and gradients. O(N·K).]], { "penalties", "distillation", "loss_own" } },
   { "retrieval", "Nearest neighbours and retrieval", { "ls.knn.", "index:", "neighbours:", "ls.eval.retrieval" }, [[
 Searches are exact: candidates in float32 with a bound of their error, order in double, ties to the lower row. So the same rows come whatever the batch, the threads and the
 processor, and for data far from 0 as well. Retrieval ranks by these values; where rows tie, every measure is its expected value over their orders.]], { "knn", "retrieval" } },
+  { "plots", "Plots", { "ls.plot.", "plot:" }, [[
+Pictures through gnuplot 5.4 (Debian: `gnuplot-nox`), a child process that is given a script and numbers. Each function checks what it is given and gives a plot:
+`:save "figure.svg"` (or .pdf, .png) writes it, `:svg()` gives its text for a page. Without gnuplot these two are errors, and reports leave figures out and say so. How plots are
+made readable is told in [plots](../plots.md).
+
+Colours are Okabe and Ito's, which colour-blind readers tell apart; curves differ by stroke and marker, too, for grey prints; an SVG has colours for dark pages of its own. Titles,
+names and labels are shown as they are, whatever characters they hold; line ends become blanks, long texts are broken or end in …. NaN and infinite numbers are left out; a plot that would be empty is an error.]],
+    { "plot_calibration", "plot_retrieval", "plot_seeds", "plot_training", "figure" } },
   { "data", "Data sets", { "ls.data.", "data:" }, [[
 A data set has `x` (a tensor, a row for each example), `y` (labels; for regression a tensor N×1), `classes` (nil for regression), `name` and, where
 they are known, `class_names` (from [0]). A loaded one has the parts `.train`, `.test` and, after split, `.validation`. Data sets are never changed:

@@ -208,6 +208,19 @@ commands.schemes = { "schemes [NAME]", "lists the softening schemes, or explains
   return 0
 end }
 
+local evaluate_options = { -- loaded when used: the command's own come from its module
+  "evaluate [options]", "judges predictions of any framework: --logits FILE --labels FILE …" }
+commands.evaluate = setmetatable(evaluate_options, { __index = function(_, i)
+  local evaluate = require "lsengine.evaluate_command"
+  if i == 3 then return evaluate.options end
+  if i ~= 4 then return nil end
+  return function(found, rest)
+    local problem = evaluate.problem(found, rest)
+    if problem then return fail("%s", problem) end
+    return start(found) or evaluate.run(found)
+  end
+end })
+
 commands.new = { "new scheme NAME", "writes a working start of a softening scheme of one's own", { { "c", nil, "in C, as a Lua C module, instead of Lua" } }, function(found, rest)
   if rest[1] ~= "scheme" or #rest ~= 2 then return fail("new takes two words: lsengine new scheme NAME") end
   return require "lsengine.new_scheme".make(rest[2], found.c or false, fail)

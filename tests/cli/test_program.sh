@@ -5,7 +5,7 @@ cd "$work" || exit 1
 
 script() { cat >"$1.lua"; }
 
-expect "no command is an error of use" 2 "a command is missing, known are doctor, help, run, schemes, version" "$program"
+expect "no command is an error of use" 2 "a command is missing, known are doctor, evaluate, help, new, run, schemes, version" "$program"
 expect "an unknown command suggests" 2 "did you mean run?" "$program" rnu
 expect "version" 0 "lsengine 0." "$program" version
 expect "doctor finds the shipped data" 0 "/satellite" "$program" doctor

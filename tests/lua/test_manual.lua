@@ -22,7 +22,7 @@ function t.tests.every_function_that_a_script_can_reach_has_an_entry()
       end
     end
   end
-  for _, part in ipairs{ "eval", "stats", "knn", "data", "target", "loss", "nn", "optim", "augment", "mix", "tensor", "autograd" } do all("ls." .. part .. ".", ls[part]) end
+  for _, part in ipairs{ "eval", "plot", "stats", "knn", "data", "target", "loss", "nn", "optim", "augment", "mix", "tensor", "autograd" } do all("ls." .. part .. ".", ls[part]) end
   all("tensor:", require "lsengine.tensor".methods)
   all("target:", getmetatable(ls.target.uniform(0.1)(ls.labels{ 0 })))
   all("history:", getmetatable(require "lsengine.history".new{}))

@@ -12,7 +12,7 @@ local samples = {
   number = 0.5, integer = 1, string = "x", boolean = true, table = {}, callable = print, tensor = ls.tensor.zeros(2, 2), labels = ls.labels{ 0, 1 },
   rng = rng, model = model, dataset = data.test, collection = data, target = ls.labels{ 0, 1 }, scheme = ls.target.one_hot(), mix = ls.mix.mixup{ alpha = 1 },
   optimizer = ls.optim.sgd{ lr = 0.1 }, schedule = ls.optim.cosine{}, claim = ls.claim{ "a", "lower", "b", than = "c", by = 0 }, any = 1,
-  index = ls.knn.index(ls.tensor.zeros(2, 2)), augmentation = ls.augment.flip{}, history = require "lsengine.history".new{ { epoch = 1, loss = 1 } }, calibrator = ls.eval.temperature_scaling(ls.tensor.eye(2), { 0, 1 }),
+  plot = ls.plot.curves{ { x = { 1, 2 }, values = { 1, 2 } } }, index = ls.knn.index(ls.tensor.zeros(2, 2)), augmentation = ls.augment.flip{}, history = require "lsengine.history".new{ { epoch = 1, loss = 1 } }, calibrator = ls.eval.temperature_scaling(ls.tensor.eye(2), { 0, 1 }),
 }
 local accepts = { -- which samples are fine for a type beside its own
   number = { integer = true }, any = "everything", table = { labels = false },
