@@ -54,6 +54,9 @@ def entropy_regularisation(z, q, y, alpha=.5, beta=.1):
     elif alpha == 1: j = kl(p, u.log())
     else: j = (H((1 - alpha) * p + alpha * u) - (1 - alpha) * H(p) - alpha * H(u)) / (alpha * (1 - alpha))
     return ce(z, q) + beta * j
+def generalised_smoothing(z, _, y, rate=-.2, bound=10):
+    nll = -F.log_softmax(z, 1)
+    return (1 - rate) * of_label(nll, y) + rate * (nll if rate >= 0 else nll.clamp_max(bound)).mean(1)
 def generalised_cross_entropy(z, _, y, q=.7): return (1 - of_label(F.softmax(z, 1), y) ** q) / q
 def symmetric_cross_entropy(z, q, y, alpha=.1, beta=1, log_zero=np.log(1e-4)):
     return alpha * ce(z, q) - beta * (F.softmax(z, 1) * q.log().clamp_min(log_zero)).sum(1)
@@ -98,8 +101,9 @@ VARIANTS = [
     (label_relaxation, [{}, {"alpha": .3}]), (bootstrap_soft, [{}, {"beta": .6}, {"beta": .6, "detach": True}]), (bootstrap_hard, [{}, {"beta": .4}]),
     (teacher_free, [{}, {"temperature": 2, "correct": .9, "alpha": .6}, {"code": True, "temperature": 1.5}, {"code": True}]),
     (zipf, [{}, {"beta": .3, "power": 2}]), (forward_correction, [{}]), (backward_correction, [{}]),
+    (generalised_smoothing, [{}, {"rate": -1, "bound": 3}, {"rate": .3}]),
 ]
-LABEL = {"focal", "focal_adaptive", "generalised_cross_entropy", "label_relaxation", "teacher_free", "zipf", "forward_correction", "backward_correction"}
+LABEL = {"focal", "focal_adaptive", "generalised_cross_entropy", "generalised_smoothing", "label_relaxation", "teacher_free", "zipf", "forward_correction", "backward_correction"}
 PACKAGES = {("poly1", "any"): (of_optax, "optax"), ("focal", "soft"): (of_keras, "keras"), ("focal", "label"): (of_tu_focal, "torch-uncertainty"),
             ("confidence_penalty", "label"): (of_tu_penalty, "torch-uncertainty"), ("max_sup", "label"): (of_tu_max_sup, "torch-uncertainty")}
 TOLERANCE = {of_keras: 1e-5, of_tu_penalty: 1e-4} # keras clips p at 1e-7, the penalty adds a small number within its logarithm

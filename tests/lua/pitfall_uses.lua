@@ -68,7 +68,7 @@ local function list()
       use("manual's examples", name, none, function()
         local rng, data = ls.rng(1), load_data "satellite":split{ validation = 0.2 }
         local environment = setmetatable({
-          ls = ls, rng = rng, model = ls.nn.mlp({ 36, 8, 6 }, { rng = rng }), x = ls.tensor.randn(4, 36, { rng = rng }), labels = ls.labels{ 0, 3, 1, 9 }, other_labels = ls.labels{ 1, 1, 1, 1 },
+          ls = ls, rng = rng, embeddings = ls.tensor.randn(12, 8, { rng = rng }), embedding_labels = ls.labels{ 0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5 }, model = ls.nn.mlp({ 36, 8, 6 }, { rng = rng }), x = ls.tensor.randn(4, 36, { rng = rng }), labels = ls.labels{ 0, 3, 1, 9 }, other_labels = ls.labels{ 1, 1, 1, 1 },
           logits = ls.tensor.randn(4, 10, { rng = rng }):requires_grad(), teacher_logits = ls.tensor.randn(4, 10, { rng = rng }), folder = os.getenv "TMPDIR" or "/tmp",
           data = { train = data.train:subset(rng:permutation(200)), test = data.test:subset(ls.labels{ 1, 2 }), validation = data.validation:subset(ls.labels{ 1, 2 }) },
         }, { __index = _G })

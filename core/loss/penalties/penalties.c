@@ -22,6 +22,7 @@ const ls_penalty *const ls_penalties[] = {
     &ls_penalty_focal_adaptive,
     &ls_penalty_forward_correction,
     &ls_penalty_generalised_cross_entropy,
+    &ls_penalty_generalised_smoothing,
     &ls_penalty_label_relaxation,
     &ls_penalty_logit_norm,
     &ls_penalty_logit_penalty,

@@ -7,7 +7,7 @@
 
 extern const ls_penalty ls_penalty_acls, ls_penalty_backward_correction, ls_penalty_bootstrap_hard, ls_penalty_bootstrap_soft,
     ls_penalty_cals, ls_penalty_confidence_penalty, ls_penalty_entropy_regularisation, ls_penalty_focal, ls_penalty_focal_adaptive,
-    ls_penalty_forward_correction, ls_penalty_generalised_cross_entropy, ls_penalty_label_relaxation, ls_penalty_logit_norm,
+    ls_penalty_forward_correction, ls_penalty_generalised_cross_entropy, ls_penalty_generalised_smoothing, ls_penalty_label_relaxation, ls_penalty_logit_norm,
     ls_penalty_logit_penalty, ls_penalty_margin_smoothing, ls_penalty_max_sup, ls_penalty_poly1,
     ls_penalty_symmetric_cross_entropy, ls_penalty_teacher_free, ls_penalty_zipf;
 
