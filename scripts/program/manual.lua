@@ -192,6 +192,24 @@ end
 
 local function anchor(name) return (name:lower():gsub("[^%w_%- ]", "")) end
 
+-- The catalogue as tables, a row for each entry, from the entries themselves.
+local function catalogue_page()
+  local out = { [[# Catalogue
+
+The schemes, losses and mixes of the literature that are here, from their entries in the code; `lsengine schemes NAME` tells more of each, and draws targets. z are the logits, p = softmax(z),
+q the target's row, y its label, K the classes.]] }
+  local page_of = { targets = "targets", mixes = "mixing", losses = "penalties" }
+  local function cell(text) return (text:gsub("|", "\\|"):gsub("%s*\n%s*", " ")) end
+  for _, group in ipairs(require "lsengine.catalogue".groups()) do
+    local rows = { ("## %s%s\n"):format(group[1]:sub(1, 1):upper(), group[1]:sub(2)), "| name | formula | for | not for | paper |", "| --- | --- | --- | --- | --- |" }
+    for _, e in ipairs(group[3]) do
+      rows[#rows + 1] = ("| [%s](%s.md#%s) | %s | %s | %s | %s |"):format(e.name, page_of[group[1]], anchor(group[2] .. e.name), cell(e.formula), cell(e.use), cell(e.avoid), cell(e.paper))
+    end
+    out[#out + 1] = table.concat(rows, "\n")
+  end
+  return table.concat(out, "\n\n") .. "\n"
+end
+
 -- All pages: a table of { file, text }, the index first.
 function manual.pages()
   load_all()
@@ -223,6 +241,9 @@ right: [measured](../pitfalls-measured.md).]] }, {}
     end
   end
   out[#out + 1] = { "pitfalls.md", table.concat(entries, "\n\n") .. "\n" }
+  out[#out + 1] = { "catalogue.md", catalogue_page() }
+  index[#index + 1] = "**[Catalogue](catalogue.md)**: every scheme, loss and mix in a row"
+  index[#index + 1] = ""
   index[#index + 1] = "**[Pitfalls](pitfalls.md)**: " .. table.concat(links, ", ")
   out[1] = { "README.md", table.concat(index, "\n") .. "\n" }
   return out
