@@ -3,9 +3,8 @@
  * One loop works on three rows: the maximum of the next (which so comes out of memory while there is arithmetic to do),
  * exponentials and sums of this one, gradient of the one before. Exponentials go through one buffer of a row, read and then
  * written at the same place, so that the gradient is written once and never read.
- * Lanes are LANES everywhere, emptied into doubles every CHUNK numbers; no contraction: the same bits on every set. Lost: flags
- * that gcc did not take for constants (accumulators in memory: half the speed); FMA (training with ReLU then left PyTorch's losses
- * at the 13th step, where a unit crosses 0, and the sets each other's bits). */
+ * Lanes are LANES everywhere, emptied into doubles every CHUNK numbers; no contraction: the same bits on every set. Tried and
+ * dropped: flags that gcc does not take for constants (it keeps the accumulators in memory); FMA (bits that differ between sets). */
 #include "core/kernels/kernels.h"
 #include "core/kernels/vectors_tmpl.h"
 

@@ -179,13 +179,13 @@ static void sweep_rows(const cross_entropy_job *j, int32_t row, int32_t end) {
   if (s.past_cache) kernels->fence();
 }
 
-/* Rows of a few classes (of one the sweep gives the exact 0), SLAB at a time: exponentials of all their logits in one go, no
+/* Rows of few classes, SLAB at a time: exponentials of all their logits in one go, no
  * maximum. A row with a logit beyond ±64 (its sums would lose digits, or it has none) goes through the sweep by itself, so that
  * no row's bits depend on its neighbours. */
 enum { FEW = 32, SLAB = 16 };
 
 static bool few_classes(const cross_entropy_job *j) {
-  return j->z.cols > 1 && j->z.cols <= FEW && j->z.stride == j->z.cols && j->target->terms > 0 && j->resolved.v == NULL && j->resolved.matrix == NULL;
+  return j->z.cols <= FEW && j->z.stride == j->z.cols && j->target->terms > 0 && j->resolved.v == NULL && j->resolved.matrix == NULL;
 }
 
 static bool sums_of_few(size_t n, const float *z, const float *e, ls_softmax_sweep *s) {
@@ -234,8 +234,9 @@ static int32_t block_height(const cross_entropy_job *j) {
 
 static void cross_entropy_block(void *argument, size_t block) {
   cross_entropy_job *j = argument;
-  /* dense rows with a matrix need a product of each row with it, weights that bend the target a product with every class */
-  bool careful = (j->options->pytorch_weighting && j->options->class_weights != NULL) ||
+  /* dense rows with a matrix need a product of each row with it, weights that bend the target a product with every class; of one
+   * class loss and gradient are exactly 0 */
+  bool careful = j->z.cols == 1 || (j->options->pytorch_weighting && j->options->class_weights != NULL) ||
                  (j->target->terms == 0 && j->resolved.matrix != NULL);
   int32_t height = block_height(j), row = (int32_t)block * height, end = j->z.rows - row < height ? j->z.rows : row + height;
   if (!careful) {
