@@ -123,16 +123,19 @@ local function ask(question, asks, prepare, claims)
 end
 
 ask("same", "held-out rows of the classes trained on", function(rng)
-  local test = draw(data.test, rng, o.rows)
+  local test, trained = draw(data.test, rng, o.rows), draw(data.train, rng, o.rows)
   return data, function(model)
     local m = measures_of(ls.eval.retrieval_protocols(model, { same = test, metric = o.metric }).same)
-    local geometry = ls.eval.geometry(model:features(data.test.x), data.test.y)
-    m.accuracy, m.r2, m.within, m.total, m.trace_ratio = ls.evaluate(model, data.test).accuracy, geometry.class_separation, geometry.within, geometry.total, geometry.trace_ratio
+    local tight = ls.eval.geometry(model:features(test.x), test.y)
+    m.accuracy, m.r2, m.within, m.total = ls.evaluate(model, data.test).accuracy, tight.class_separation, tight.within, tight.total
+    m.r2_trained = ls.eval.geometry(model:features(trained.x), trained.y).class_separation
     return m
   end
 end, {
-  ls.claim{ "smoothed 0.1", "higher", "r2", than = "one-hot", by = 0.02 }, -- the papers: tighter clusters
-  ls.claim{ "smoothed 0.1", "lower", "r2", than = "one-hot", by = 0.02 },  -- the folklore: less tight ones
+  -- the papers: tighter clusters, of the rows trained on (Müller et al.) and of others (Kornblith et al.); the folklore: less tight ones
+  ls.claim{ "smoothed 0.1", "higher", "r2_trained", than = "one-hot", by = 0.02 },
+  ls.claim{ "smoothed 0.1", "higher", "r2", than = "one-hot", by = 0.02 },
+  ls.claim{ "smoothed 0.1", "lower", "r2", than = "one-hot", by = 0.02 },
 })
 
 ask("unseen", "classes never seen", function(rng)

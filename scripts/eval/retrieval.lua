@@ -4,6 +4,7 @@ local cknn    = require "lsengine.c.knn"
 local clabels = require "lsengine.c.labels"
 local raw     = require "lsengine.c.tensor"
 local public  = require "lsengine.public"
+local outputs = require "lsengine.predict".outputs
 require "lsengine.nn"
 require "lsengine.data"
 require "lsengine.knn"
@@ -114,14 +115,7 @@ end)
 
 -- Embeddings of a data set's rows by either layer.
 local function embed(model, data, layer)
-  if layer == "features" then return model:features(data.x) end
-  local autograd = require "lsengine.autograd"
-  local _ <close> = autograd.pause()
-  local was_training, parts = rawget(model, "training"), {}
-  model:eval()
-  for x in data:batches(1000) do parts[#parts + 1] = model(x) end
-  if was_training then model:train() end
-  return #parts == 1 and parts[1] or raw.cat(parts, 1)
+  return layer == "features" and model:features(data.x) or outputs("retrieval_protocols", model, data)
 end
 
 retrieval.protocols = public("ls.eval.retrieval_protocols", {
