@@ -4,6 +4,7 @@ local cknn    = require "lsengine.c.knn"
 local clabels = require "lsengine.c.labels"
 local raw     = require "lsengine.c.tensor"
 local public  = require "lsengine.public"
+local provenance = require "lsengine.provenance"
 local outputs = require "lsengine.predict".outputs
 require "lsengine.nn"
 require "lsengine.data"
@@ -61,6 +62,7 @@ end
 
 local function judge(embeddings, labels, gallery, gallery_labels, o)
   if type(labels) == "table" then labels = clabels.from(labels) end
+  provenance.check_embedding(embeddings)
   local own = gallery == nil
   if own then gallery, gallery_labels = embeddings, labels end
   if type(gallery_labels) == "table" then gallery_labels = clabels.from(gallery_labels) end

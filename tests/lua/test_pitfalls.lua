@@ -239,6 +239,20 @@ function T.embeddings_of_unseen_classes_want_a_plain_arm()
   t.equals(run(judge(smooth, ls.data.load "satellite".test)), { "smoothed-embedding" }) -- seen and unseen together
   t.equals(run(function() provenance.check_embedding(train(ls.rng(1), { target = smooth }), ls.data.load "letter".test) end), { "smoothed-embedding" })
   t.equals(run(function() provenance.check_embedding(train(ls.rng(1), { target = smooth }), data.test) end), {})
+  -- by whichever function; a row of zeros has no direction
+  local judges = {
+    function(f, y) ls.eval.retrieval(f, y) end, function(f) ls.knn.index(f) end, function(f, y) ls.eval.probe(f, y, f, y, { l2 = 0.1 }) end,
+    function(f, y) ls.eval.geometry(f, y) end, function(f, y) ls.eval.clustering(f, y) end,
+  }
+  for i, f in ipairs(judges) do
+    local function by(target, rows) f(features_of(target, rows) + 0.01, rows.y) end
+    t.equals(run(by, smooth, few), { "smoothed-embedding" }, i)
+    t.equals(run(function() by(smooth, few) by(nil, few) end), {}, i)
+    t.equals(run(by, smooth, own), {}, i)
+  end
+  local function protocol(target) return function() ls.eval.retrieval_protocols((train(ls.rng(1), { target = target }, part, { 36, 8, 4 })), { unseen = few, metric = "l2" }) end end
+  t.equals(run(protocol(smooth)), { "smoothed-embedding" })
+  t.equals(run(protocol(nil)), {})
   -- normalised embeddings are embeddings
   t.equals(run(function() local f = features_of(smooth, few) provenance.check_embedding(f / f:square():sum(2, true):sqrt()) end), { "smoothed-embedding" })
 end
