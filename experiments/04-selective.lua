@@ -20,7 +20,7 @@ local settings = {
   satellite         = { mlp = { 36, 128, 6 }, epochs = 40, batch = 64, lr = 0.1 },
   letter            = { mlp = { 16, 128, 26 }, epochs = 15, batch = 64, lr = 0.1 },
   digits            = { image = { 1, 8, 8 }, epochs = 40, batch = 64, lr = 0.05 },
-  ["fashion-mnist"] = { mlp = { 784, 256, 256, 10 }, epochs = 15, batch = 128, lr = 0.1 },
+  ["fashion-mnist"] = { mlp = { 784, 256, 256, 10 }, epochs = 5, batch = 128, lr = 0.1 },
 }
 local set    = settings[o.data] or error("--set data is " .. o.data .. ", allowed are satellite, letter, digits, fashion-mnist")
 local epochs = o.epochs > 0 and o.epochs or set.epochs
