@@ -31,6 +31,17 @@ local function train(rng, options, rows, sizes)
   return model, ls.train(model, rows or data.train, o)
 end
 
+-- Pitfalls by name, of the last record of a file of results.
+local function recorded_in(file)
+  local last, names
+  for line in io.lines(file) do last = json.decode(line) end
+  os.remove(file)
+  t.equals(last.kind, "end")
+  names = {}
+  for _, p in ipairs(last.pitfalls) do names[p.name] = p end
+  return names
+end
+
 -- ---- each one's own script ----
 
 for name, page in pairs(pitfalls.known) do
@@ -39,6 +50,15 @@ for name, page in pairs(pitfalls.known) do
     program.settings.results = folder .. "/pitfalls-results"
     local f = assert(load(page.example, "=example of " .. name, "t"))
     local names, printed, raised = run(f)
+    -- written with the results: of its own experiment, or of one around it; a fatal one leaves none
+    if not page.fatal then
+      local file = printed:match "Every trial is in (%S+)"
+      if not file then
+        run(function() file = ls.experiment{ name = "around " .. name, seeds = 1, arms = { { "a" } }, trial = function() f() return { x = 0.5 } end }:run().file end)
+      end
+      local recorded = recorded_in(file)
+      t.is_true(recorded[name] ~= nil and recorded[name].message:find "%d" ~= nil and #recorded[name].where > 0, name .. " is not in the results")
+    end
     program.settings.results = kept
     t.equals(names, { name })
     t.is_true(printed:find "%d%.%d" ~= nil, printed)
