@@ -76,5 +76,25 @@ for epoch in range(3):
     p /= p.sum(1, keepdims=True)
     out[f"past_rows_{epoch}"] = eye[y] if past is None else (1 - a) * eye[y] + a * past
     past = p
+
+# Mean teacher: a linear model from zero, six steps of SGD; the teacher is the average (1-d) sum d^(t-i) w_i / (1 - d^t) of the weights after each step, with a share that grows over four steps
+x, d, share, temperature = single(rng.normal(size=(6, 10, 5))), 0.7, 0.6, 2.0
+targets = rng.integers(0, 3, size=(6, 10))
+weight, bias, history, losses = torch.zeros(3, 5, dtype=torch.float64), torch.zeros(3, dtype=torch.float64), [], []
+for step in range(6):
+    a, b = weight.clone().requires_grad_(), bias.clone().requires_grad_()
+    logits, w_t = torch.tensor(x[step]) @ a.T + b, share * min(1, step / 4)
+    loss = F.cross_entropy(logits, torch.tensor(targets[step])) * (1 - w_t)
+    if history:
+        factors = [(1 - d) * d ** (step - 1 - i) / (1 - d ** step) for i in range(step)]
+        mean_w, mean_b = (sum(f * h[j] for f, h in zip(factors, history)) for j in (0, 1))
+        teacher = F.softmax((torch.tensor(x[step]) @ mean_w.T + mean_b) / temperature, 1)
+        loss = loss + w_t * temperature**2 * F.kl_div(F.log_softmax(logits / temperature, 1), teacher, reduction="batchmean")
+    loss.backward()
+    weight, bias = weight - 0.5 * a.grad, bias - 0.5 * b.grad
+    history.append((weight, bias))
+    losses.append(loss.item())
+out.update(teacher_x=x.reshape(60, 5), teacher_y=targets.reshape(60), teacher_losses=losses, teacher_weight=weight.numpy(), teacher_bias=bias.numpy())
+
 np.savez_compressed("softening.npz", **{name: np.asarray(a, dtype=np.int64 if np.asarray(a).dtype.kind == "i" else np.float32) for name, a in out.items()})
 print(f"torch {torch.__version__}, numpy {np.__version__}, timm {timm.__version__}")

@@ -94,6 +94,24 @@ function T.self_distillation_remembers_each_row()
   t.fails(function() return scheme(labels):rows(3) end, "which these are must be said", true)
 end
 
+function T.the_average_teacher_is_the_formula() -- tests/golden/softening.py
+  local d = ls.tensor.load "tests/golden/softening.npz"
+  local model = ls.nn.mlp({ 5, 3 }, { rng = ls.rng(1), init = "zeros" })
+  local loss, optimizer = ls.loss.mean_teacher{ decay = 0.7, weight = 0.6, temperature = 2, ramp_steps = 4 }, ls.optim.sgd(model:parameters(), { lr = 0.5 })
+  loss:begin(model)
+  for step = 1, 6 do
+    local x = d.teacher_x:narrow(1, 10 * step - 9, 10)
+    loss:prepare(x)
+    optimizer:zero_grad()
+    local value = loss(model(x), d.teacher_y:narrow(10 * step - 9, 10))
+    t.close(value:item(), d.teacher_losses[step], 2e-6, step)
+    value:backward()
+    optimizer:step()
+    loss:after_step()
+  end
+  t.is_true(gap(model[1].weight:detach(), d.teacher_weight) < 2e-6 and gap(model[1].bias:detach(), d.teacher_bias) < 2e-6)
+end
+
 function T.the_average_teacher_by_hand_is_that_of_training()
   local rows = data()
   local function options() return { epochs = 1, batch = 100, rng = ls.rng(3), optimizer = ls.optim.sgd{ lr = 0.1 } } end

@@ -226,6 +226,18 @@ function T.self_distillation_is_its_papers()
   end
 end
 
+function T.the_page_of_peers_has_every_entry()
+  local file <close> = assert(io.open "docs/peers-catalogue.md")
+  local named = {}
+  for row in file:read "a":gmatch "\n| ([^|]+) |" do
+    for name in row:gmatch "[%w_]+" do named[name] = true end
+  end
+  local mixes, losses = require "lsengine.mix_catalogue".entries, require "lsengine.penalties".entries
+  for _, list in ipairs{ schemes.entries, losses, mixes, { { name = "distillation" }, { name = "mean_teacher" } } } do
+    for _, entry in ipairs(list) do t.is_true(named[entry.name] ~= nil, entry.name .. " is not in docs/peers-catalogue.md") end
+  end
+end
+
 -- ---- what commutes, and what is refused ----
 
 function T.schemes_of_labels_below_others()
