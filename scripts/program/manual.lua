@@ -197,7 +197,7 @@ local function catalogue_page()
   local out = { [[# Catalogue
 
 The schemes, losses and mixes of the literature that are here, from their entries in the code; `lsengine schemes NAME` tells more of each, and draws targets. z are the logits, p = softmax(z),
-q the target's row, y its label, K the classes.]] }
+q the target's row, y its label, K the classes. What each was held against is told in [peers](../peers-catalogue.md).]] }
   local page_of = { targets = "targets", mixes = "mixing", losses = "penalties" }
   local function cell(text) return (text:gsub("|", "\\|"):gsub("%s*\n%s*", " ")) end
   for _, group in ipairs(require "lsengine.catalogue".groups()) do
