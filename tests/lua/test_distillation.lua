@@ -143,6 +143,10 @@ function T.what_lives_with_a_training_is_in_its_checkpoints()
     self_distillation = function() return { target = ls.target.self_distillation{} } end,
     mean_teacher = function() return { loss = ls.loss.mean_teacher{ decay = 0.9, ramp_steps = 6 } } end,
     structural = function() return { target = ls.target.structural{ epsilon = ls.tensor.rand(#rows, { rng = ls.rng(4) }), rows = true, mean = 0.1 } } end,
+    cals = function() -- updated by a callback, each epoch
+      local loss, z = ls.loss.cals{ margin = 1, factor = 1.5, tolerance = 1.01 }, ls.tensor.randn(50, 10, { rng = ls.rng(9) })
+      return { loss = loss, on_epoch = function(epoch) loss:update(loss:penalties(z * epoch)) end }
+    end,
     own = function()
       return { target = ls.target.define{ name = "follow", properties = { stateful = true, random = true },
         state = function(_, context) return { p = ls.tensor.full(1 / context.classes, context.classes), seen = 0 } end,
