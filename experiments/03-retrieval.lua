@@ -11,8 +11,8 @@
 -- Each on the features, the input of the last layer, and on the logits. Ranks are by cosine, which no temperature and no scale of the features changes, so nothing that is done to
 -- the logits afterwards repairs them.
 --
--- Is it the features, or only that one model is right more often than the other? Two arms are held to the same accuracy: of the one-hot and the smoothed model of a seed, the one that ends
--- better on validation rows is taken at the epoch at which it was as good as the other one is at its end.
+-- Is it the features, or only that one model is right more often than the other? Two arms are held to the same accuracy: of the one-hot and the smoothed model of a seed, the one that is
+-- right more often at its end is taken at the epoch at which it was as good as the other one is at its end; on test rows that are not judged otherwise.
 --
 --   lsengine run experiments/03-retrieval.lua                          satellite: about two minutes
 --   lsengine run experiments/03-retrieval.lua --set question=unseen    one of the three
@@ -28,17 +28,22 @@ local settings = {
     groups = { [0] = 4, 3, 2, 3, 1, 1, 2, 1, 0, 0, 4, 0, 4, 4, 2, 3, 2, 3, 2, 0, 2, 4, 4, 4, 4, 4 } },     -- stem IJLT, arms EFH, round CGOQSU, bowl BDPR, diagonal AKMNVWXYZ
   digits            = { image = { 1, 8, 8 }, epochs = 30, batch = 64, lr = 0.05,
     groups = { [0] = 0, 1, 2, 2, 1, 2, 0, 1, 0, 0 } },       -- with a loop (0 6 8 9), straight (1 4 7), open curves (2 3 5)
-  ["fashion-mnist"] = { mlp = { 784, 128 }, epochs = 6, batch = 128, lr = 0.1, train = 12000, validation = 3000,  -- rows, drawn by the seed
+  ["fashion-mnist"] = { mlp = { 784, 128 }, epochs = 6, batch = 128, lr = 0.1, train = 12000,  -- rows to train on, drawn by the seed
     groups = { [0] = 0, 1, 0, 0, 0, 2, 0, 2, 3, 2 } },       -- for the upper body, trousers, shoes, bags
 }
 local set    = settings[o.data] or error("--set data is " .. o.data .. ", allowed are satellite, letter, digits, fashion-mnist")
 local epochs = o.epochs > 0 and o.epochs or set.epochs
-local data   = ls.data.load(o.data):split{ validation = 0.2 }
+local data   = ls.data.load(o.data)
 
+-- `most` rows, drawn; of a test set half the rows at most, so that others are left: their positions, too.
 local function draw(part, rng, most) return part:subset(rng:permutation(#part):narrow(1, math.min(#part, most))) end
+local function halves(part, rng)
+  local order, n = rng:permutation(#part), math.min(#part // 2, o.rows)
+  return order:narrow(1, n), order:narrow(n + 1, math.min(#part - n, 2 * o.rows))
+end
 
--- `epochs` of training; with `measure`, what it gives at epoch `at`, and the accuracy on validation rows after each epoch.
-local function train(part, epsilon, seed, at, measure)
+-- `epochs` of training; with `measure`, what it gives at epoch `at`, and the accuracy on the rows `watched` after each epoch.
+local function train(part, watched, epsilon, seed, at, measure)
   local rng, model, accuracies, measured = ls.rng(seed), nil, {}, nil
   if set.mlp then
     local sizes = { table.unpack(set.mlp) }
@@ -47,10 +52,8 @@ local function train(part, epsilon, seed, at, measure)
   else
     model = ls.nn.convnet({ input = set.image, classes = part.classes }, { rng = rng })
   end
-  local rows, judged = part.train, part.validation
-  if set.train then rows, judged = draw(rows, rng:spawn "rows", set.train), draw(judged, rng:spawn "rows", set.validation) end
-  ls.train(model, rows, {
-    target = ls.target.uniform(epsilon), epochs = epochs, batch = set.batch, rng = rng, validation = judged,
+  ls.train(model, set.train and draw(part.train, rng:spawn "rows", set.train) or part.train, {
+    target = ls.target.uniform(epsilon), epochs = epochs, batch = set.batch, rng = rng, validation = watched,
     optimizer = ls.optim.sgd{ lr = set.lr, momentum = 0.9 }, schedule = ls.optim.cosine{},
     on_epoch = function(epoch, metrics)
       accuracies[epoch] = metrics.accuracy
@@ -71,17 +74,17 @@ end
 
 -- One seed's models: measures(epsilon) at the end of training; held(epsilon, other), where both are as good as the worse of the two. Nothing is trained twice for a seed.
 local kept = {}
-local function models(part, seed, measure)
+local function models(part, watched, seed, measure)
   if kept.seed ~= seed or kept.part ~= part then kept = { seed = seed, part = part } end
   local function ended(epsilon)
-    if not kept[epsilon] then kept[epsilon] = { train(part, epsilon, seed, epochs, measure) } end
+    if not kept[epsilon] then kept[epsilon] = { train(part, watched, epsilon, seed, epochs, measure) } end
     return kept[epsilon][1], kept[epsilon][2]
   end
   local function held(epsilon, other)
     local own, accuracies = ended(epsilon)
     local _, others = ended(other)
     local at = accuracies[epochs] > others[epochs] and nearest_epoch(accuracies, others[epochs]) or epochs
-    return at == epochs and own or (train(part, epsilon, seed, at, measure))
+    return at == epochs and own or (train(part, watched, epsilon, seed, at, measure))
   end
   return ended, held
 end
@@ -107,17 +110,17 @@ local function claims_and(own)
   return table.move(own, 1, #own, #list + 1, list)
 end
 
--- prepare(rng) gives the rows that a seed trains on, and measure(model), a table of numbers.
+-- prepare(rng) gives the data that a seed trains on, the rows on which accuracies are held equal, and measure(model), a table of numbers.
 local function ask(question, asks, prepare, claims)
   if o.question ~= "all" and o.question ~= question then return end
-  local seed_now, part, measure
+  local seed_now, part, watched, measure
   ls.experiment{
     name  = ("03 retrieval, %s: %s (%s)"):format(question, asks, o.data),
     seeds = 10,
     arms  = arms,
     trial = function(arm, rng, seed)
-      if seed ~= seed_now then seed_now, part, measure = seed, prepare(rng:spawn "question") end
-      local ended, held = models(part, seed, measure)
+      if seed ~= seed_now then seed_now, part, watched, measure = seed, prepare(rng:spawn "question") end
+      local ended, held = models(part, watched, seed, measure)
       return arm.other and held(arm.epsilon, arm.other) or (ended(arm.epsilon))
     end,
     claims = claims_and(claims),
@@ -125,8 +128,9 @@ local function ask(question, asks, prepare, claims)
 end
 
 ask("same", "held-out rows of the classes trained on", function(rng)
-  local test, trained = draw(data.test, rng, o.rows), draw(data.train, rng, o.rows)
-  return data, function(model)
+  local judged, others = halves(data.test, rng)
+  local test, trained = data.test:subset(judged), draw(data.train, rng, o.rows)
+  return data, data.test:subset(others), function(model)
     local m = measures_of(ls.eval.retrieval_protocols(model, { same = test, metric = o.metric }).same)
     local tight = ls.eval.geometry(model:features(test.x), test.y)
     m.accuracy, m.r2, m.within, m.total = ls.evaluate(model, data.test).accuracy, tight.class_separation, tight.within, tight.total
@@ -144,7 +148,7 @@ ask("unseen", "classes never seen", function(rng)
   local half = rng:permutation(data.classes):narrow(1, data.classes // 2):map(function(k) return k - 1 end)
   local seen, unseen = data:split_classes{ unseen = half }
   local test, taught = draw(unseen.test, rng, o.rows), draw(unseen.train, rng, 2 * o.rows)
-  return seen, function(model)
+  return seen, draw(seen.test, rng, 2 * o.rows), function(model)
     local m = measures_of(ls.eval.retrieval_protocols(model, { unseen = test, metric = o.metric }).unseen)
     local x, y, judged = model:features(taught.x), taught.y, model:features(test.x)
     m.accuracy = ls.evaluate(model, seen.test).accuracy -- on the classes trained on
@@ -161,8 +165,9 @@ end, {
 
 ask("finer", "finer labels than those trained on", function(rng)
   local groups = data:relabel(set.groups)
-  local fine = draw(data.test, rng, o.rows)
-  return groups, function(model)
+  local judged, others = halves(data.test, rng)
+  local fine = data.test:subset(judged)
+  return groups, groups.test:subset(others), function(model)
     local m = measures_of(ls.eval.retrieval_protocols(model, { finer = fine, finer_labels = fine.y, metric = o.metric }).finer)
     m.accuracy = ls.evaluate(model, groups.test).accuracy -- of the groups
     return m
