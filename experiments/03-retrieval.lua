@@ -23,8 +23,8 @@ local o  = ls.options{ data = "satellite", question = "all", epochs = 0, rows = 
 -- groups[class]: what the question `finer` trains on
 local settings = {
   satellite         = { mlp = { 36, 128 }, epochs = 20, batch = 64, lr = 0.1,
-    groups = { [0] = 0, 1, 2, 2, 1, 2 } },                   -- red soil, what grows (cotton, stubble), grey soil (dry, damp, very damp)
-  letter            = { mlp = { 16, 128 }, epochs = 15, batch = 64, lr = 0.1,                                 -- the strokes that printers sort letters by:
+    groups = { [0] = 0, 1, 2, 2, 1, 2 } },                   -- red soil, what grows (cotton, stubble), grey soil (three of dampness)
+  letter            = { mlp = { 16, 128 }, epochs = 15, batch = 64, lr = 0.1,                                 -- by their strokes:
     groups = { [0] = 4, 3, 2, 3, 1, 1, 2, 1, 0, 0, 4, 0, 4, 4, 2, 3, 2, 3, 2, 0, 2, 4, 4, 4, 4, 4 } },     -- stem IJLT, arms EFH, round CGOQSU, bowl BDPR, diagonal AKMNVWXYZ
   digits            = { image = { 1, 8, 8 }, epochs = 30, batch = 64, lr = 0.05,
     groups = { [0] = 0, 1, 2, 2, 1, 2, 0, 1, 0, 0 } },       -- with a loop (0 6 8 9), straight (1 4 7), open curves (2 3 5)
@@ -43,8 +43,8 @@ local function halves(part, rng)
 end
 
 -- `epochs` of training; with `measure`, what it gives at epoch `at`, and the accuracy on the rows `watched` after each epoch.
-local function train(part, watched, epsilon, seed, at, measure)
-  local rng, model, accuracies, measured = ls.rng(seed), nil, {}, nil
+local function train(part, watched, epsilon, rng, at, measure)
+  local model, accuracies, measured = nil, {}, nil
   if set.mlp then
     local sizes = { table.unpack(set.mlp) }
     sizes[#sizes + 1] = part.classes
@@ -72,23 +72,6 @@ local function nearest_epoch(accuracies, goal)
   return best
 end
 
--- One seed's models: measures(epsilon) at the end of training; held(epsilon, other), where both are as good as the worse of the two. Nothing is trained twice for a seed.
-local kept = {}
-local function models(part, watched, seed, measure)
-  if kept.seed ~= seed or kept.part ~= part then kept = { seed = seed, part = part } end
-  local function ended(epsilon)
-    if not kept[epsilon] then kept[epsilon] = { train(part, watched, epsilon, seed, epochs, measure) } end
-    return kept[epsilon][1], kept[epsilon][2]
-  end
-  local function held(epsilon, other)
-    local own, accuracies = ended(epsilon)
-    local _, others = ended(other)
-    local at = accuracies[epochs] > others[epochs] and nearest_epoch(accuracies, others[epochs]) or epochs
-    return at == epochs and own or (train(part, watched, epsilon, seed, at, measure))
-  end
-  return ended, held
-end
-
 local arms = { { "one-hot", epsilon = 0 } }
 for i, epsilon in ipairs{ 0.05, 0.1, 0.2 } do arms[i + 1] = { ("smoothed %g"):format(epsilon), epsilon = epsilon } end
 arms[5] = { "one-hot, held", epsilon = 0, other = 0.1 }
@@ -113,15 +96,19 @@ end
 -- prepare(rng) gives the data that a seed trains on, the rows on which accuracies are held equal, and measure(model), a table of numbers.
 local function ask(question, asks, prepare, claims)
   if o.question ~= "all" and o.question ~= question then return end
-  local seed_now, part, watched, measure
   ls.experiment{
     name  = ("03 retrieval, %s: %s (%s)"):format(question, asks, o.data),
     seeds = 10,
     arms  = arms,
-    trial = function(arm, rng, seed)
-      if seed ~= seed_now then seed_now, part, watched, measure = seed, prepare(rng:spawn "question") end
-      local ended, held = models(part, watched, seed, measure)
-      return arm.other and held(arm.epsilon, arm.other) or (ended(arm.epsilon))
+    trial = function(arm, rng, seed, once) -- nothing is trained twice for a seed
+      local part, watched, measure = once("question", function() return prepare(rng:spawn "question") end)
+      local function run(epsilon, at)
+        return once(("%g at %d"):format(epsilon, at), function() return train(part, watched, epsilon, ls.rng(seed), at, measure) end)
+      end
+      local own, accuracies = run(arm.epsilon, epochs)
+      if not arm.other then return own end
+      local _, others = run(arm.other, epochs)
+      return (run(arm.epsilon, accuracies[epochs] > others[epochs] and nearest_epoch(accuracies, others[epochs]) or epochs))
     end,
     claims = claims_and(claims),
   }:run()
