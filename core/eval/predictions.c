@@ -42,7 +42,7 @@ size_t ls_sweep_chunks(const ls_predictions *p, size_t most) {
 
 static size_t numbers_of_chunk(const ls_predictions *p) {
   size_t rows = (size_t)rows_of_part(p->z.cols < 1 ? 1 : p->z.cols);
-  return (rows * (size_t)(p->z.cols < 1 ? 1 : p->z.cols) + 7) / 8 * 8;
+  return (rows * (size_t)(p->z.cols < 1 ? 1 : p->z.cols) + 7) / 8 * 8 + 8; /* exponentials of a row are stored by eights */
 }
 
 size_t ls_sweep_scratch(const ls_predictions *p, size_t chunks) {
@@ -78,54 +78,22 @@ static ls_status explain(const ls_predictions *p, int32_t i, ls_err *err) {
   return ls_fail(err, LS_ERANGE, "labels[%d] is %lld, a class that is masked (its logit is -inf)", i + 1, (long long)p->labels[i]);
 }
 
-static double lanes_sum(const double *lanes) {
-  return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
-}
-
-/* Sum and sum of squares of e over all classes but `best`, in eight lanes. */
-static void sums_without(const double *e, int32_t n, int32_t best, double *sum, double *squares) {
-  double s[8] = {0}, q[8] = {0};
-  for (int32_t k = 0; k < n; k++) {
-    double x = k == best ? 0.0 : e[k];
-    s[k & 7] += x;
-    q[k & 7] += x * x;
-  }
-  *sum = lanes_sum(s);
-  *squares = lanes_sum(q);
-}
-
-static void two_largest(const float *z, int32_t n, int32_t *best, float *second) {
-  *best = 0;
-  *second = -INFINITY;
-  for (int32_t k = 1; k < n; k++) {
-    if (z[k] > z[*best]) {
-      *second = z[*best];
-      *best = k;
-    } else if (z[k] > *second)
-      *second = z[k];
-  }
-}
-
 static void judge_long_rows(const sweep_job *j, ls_sweep_part *part, const float *const *row, double *numbers) {
   int32_t n = part->classes;
   double inverse = 1.0 / j->p->temperature, rest[LS_SWEEP_ROWS], logs[LS_SWEEP_ROWS];
   for (int32_t i = 0; i < part->count; i++) {
-    const float *z = row[i];
-    double *e = j->all ? numbers + (size_t)i * (size_t)n : numbers, squares;
-    float second;
-    two_largest(z, n, &part->predicted[i], &second);
-    int32_t best = part->predicted[i], y = part->label[i];
-    double top = (double)z[best];
-    for (int32_t k = 0; k < n; k++) e[k] = ((double)z[k] - top) * inverse;
-    j->kernels->evaluation->exp((size_t)n, e);
-    sums_without(e, n, best, &rest[i], &squares);
-    double sum = 1.0 + rest[i], scale = 1.0 / sum, own = e[y], missing = best == y ? rest[i] : sum - own;
+    double *e = j->all ? numbers + (size_t)i * (size_t)n : numbers;
+    ls_judged_row r;
+    j->kernels->evaluation->judge_long(n, row[i], inverse, e, &r);
+    int32_t best = part->predicted[i] = r.best, y = part->label[i];
+    double top = (double)r.largest, sum = 1.0 + r.rest, scale = 1.0 / sum, own = e[y], missing = best == y ? r.rest : sum - own;
+    rest[i] = r.rest;
     part->top[i] = top;
-    part->second[i] = (double)second;
+    part->second[i] = (double)r.second;
     part->confidence[i] = scale;
-    part->others[i] = rest[i] * scale;
-    part->nll[i] = -((double)z[y] - top) * inverse;
-    part->brier[i] = ((best == y ? squares : 1.0 + squares - own * own) + missing * missing) * (scale * scale);
+    part->others[i] = r.rest * scale;
+    part->nll[i] = -((double)row[i][y] - top) * inverse;
+    part->brier[i] = ((best == y ? r.squares : 1.0 + r.squares - own * own) + missing * missing) * (scale * scale);
     if (j->all)
       for (int32_t k = 0; k < n; k++) e[k] *= scale;
   }
