@@ -101,7 +101,7 @@ ls_status ls_classwise_calibration(const ls_predictions *p, const ls_binning *bi
   j.edges = edges;
   ls_bin_edges_of(binning, edges);
   memset(scratch, 0, chunks * (each * sizeof *j.sums + 2 * sizeof *j.scores));
-  status = ls_sweep(p, chunks, true, edges + binning->bins + 2, take, &j, err);
+  status = ls_sweep(p, chunks, LS_WANT_PROBABILITIES, edges + binning->bins + 2, take, &j, err);
   if (status != LS_OK) return status;
 
   ls_classwise r = {0};

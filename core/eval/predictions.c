@@ -18,6 +18,7 @@ typedef struct sweep_job {
   size_t chunks;
   int64_t chunk_rows;
   int32_t part_rows;
+  ls_sweep_wants wants;
   bool all;
   size_t *offsets;  /* (chunks): kept rows before each */
   int32_t *failed;  /* (chunks): the first row that cannot be judged, -1 for none */
@@ -103,18 +104,18 @@ static void judge_long_rows(const sweep_job *j, ls_sweep_part *part, const float
 
 /* Logits of a part's rows; true where one cannot be judged. */
 static bool judge_logits(const sweep_job *j, ls_sweep_part *part, const float **row, double *numbers) {
+  bool wrong = false;
   if (part->classes <= LS_JUDGED_CLASSES) {
     int32_t padded = (part->count + LS_JUDGED_ROWS - 1) / LS_JUDGED_ROWS * LS_JUDGED_ROWS;
     for (int32_t i = part->count; i < padded; i++) row[i] = row[0], part->label[i] = part->label[0];
-    ls_judged_rows out = {part->top, part->second, part->confidence, part->others, part->nll, part->brier, part->predicted, j->all ? numbers : NULL};
-    j->kernels->evaluation->judge((size_t)padded, part->classes, row, 1.0 / j->p->temperature, part->label, &out);
-  } else
+    ls_judged_rows out = {part->top, part->second, part->confidence, part->others, j->wants == LS_WANT_CONFIDENCES ? NULL : part->nll, part->brier, part->predicted,
+                          j->all ? numbers : NULL};
+    wrong = !j->kernels->evaluation->judge((size_t)padded, part->classes, row, 1.0 / j->p->temperature, part->label, &out);
+  } else {
     judge_long_rows(j, part, row, numbers);
-  bool wrong = false;
-  for (int32_t i = 0; i < part->count; i++) {
-    part->correct[i] = part->predicted[i] == part->label[i];
-    wrong |= !(part->top[i] < INFINITY) | !(part->others[i] < INFINITY) | !(part->nll[i] < INFINITY);
+    for (int32_t i = 0; i < part->count; i++) wrong |= !(part->top[i] < INFINITY) | !(part->others[i] < INFINITY) | !(part->nll[i] < INFINITY);
   }
+  for (int32_t i = 0; i < part->count; i++) part->correct[i] = part->predicted[i] == part->label[i];
   return wrong;
 }
 
@@ -170,6 +171,42 @@ static int32_t first_wrong(const sweep_job *j, const ls_sweep_part *part) {
   return part->count > 0 ? part->row[0] : -1;
 }
 
+/* Rows from `begin` on into a part, as many as it holds; returns the row after them. A label out of range ends the part before it: *end is set to
+ * that row and false given in *sound. */
+static int32_t gather_rows(const sweep_job *j, ls_sweep_part *part, const float **rows, int32_t begin, int32_t *end, bool *sound) {
+  const ls_predictions *p = j->p;
+  int32_t count = *end - begin < j->part_rows ? *end - begin : j->part_rows;
+  uint64_t classes = (uint64_t)p->z.cols, outside = 0;
+  if (!p->ignore.active) {
+    for (int32_t i = 0; i < count; i++) {
+      uint64_t y = (uint64_t)p->labels[begin + i];
+      outside |= (classes - 1 - y) | y; /* the sign: y is not among them */
+      part->label[i] = (int32_t)y;
+    }
+    if (outside >> 63 == 0) {
+      for (int32_t i = 0; i < count; i++) {
+        part->row[i] = begin + i;
+        rows[i] = p->z.data + (begin + i) * p->z.stride;
+      }
+      part->count = count;
+      return begin + count;
+    }
+  }
+  int32_t i = begin;
+  for (part->count = 0; i < *end && part->count < j->part_rows; i++) {
+    if (ignored(p, i)) continue;
+    if ((uint64_t)p->labels[i] >= classes) {
+      *end = i; /* the rows before it may hold an earlier failure */
+      *sound = false;
+      break;
+    }
+    part->row[part->count] = i;
+    part->label[part->count] = (int32_t)p->labels[i];
+    rows[part->count++] = p->z.data + i * p->z.stride;
+  }
+  return i;
+}
+
 static void sweep_chunk(void *argument, size_t chunk) {
   const sweep_job *j = argument;
   const ls_predictions *p = j->p;
@@ -178,23 +215,13 @@ static void sweep_chunk(void *argument, size_t chunk) {
   double *numbers = j->numbers + chunk * j->numbers_each;
   int64_t first = (int64_t)chunk * j->chunk_rows, last = first + j->chunk_rows;
   int32_t begin = (int32_t)(first < p->z.rows ? first : p->z.rows), end = (int32_t)(last < p->z.rows ? last : p->z.rows);
+  bool sound = true;
   part.chunk = chunk;
   part.offset = j->offsets[chunk];
   part.classes = p->z.cols;
   part.p = j->all ? numbers : NULL;
-  j->failed[chunk] = -1;
-  for (int32_t i = begin; i < end;) {
-    for (part.count = 0; i < end && part.count < j->part_rows; i++) {
-      if (ignored(p, i)) continue;
-      if (p->labels[i] < 0 || p->labels[i] >= p->z.cols) {
-        if (j->failed[chunk] < 0) j->failed[chunk] = i;
-        end = i; /* the rows before it may hold an earlier failure */
-        break;
-      }
-      part.row[part.count] = i;
-      part.label[part.count] = (int32_t)p->labels[i];
-      rows[part.count++] = p->z.data + i * p->z.stride;
-    }
+  while (begin < end) {
+    begin = gather_rows(j, &part, rows, begin, &end, &sound);
     if (part.count == 0) continue;
     if (p->probabilities ? judge_probabilities(j, &part, rows, numbers) : judge_logits(j, &part, rows, numbers)) {
       j->failed[chunk] = first_wrong(j, &part);
@@ -203,10 +230,11 @@ static void sweep_chunk(void *argument, size_t chunk) {
     j->take(j->context, p, &part);
     part.offset += (size_t)part.count;
   }
+  j->failed[chunk] = sound ? -1 : end;
 }
 
-ls_status ls_sweep(const ls_predictions *p, size_t chunks, bool all_probabilities, void *scratch, ls_take_fn *take, void *context, ls_err *err) {
-  sweep_job j = {.p = p, .kernels = ls_kernels_now(), .chunks = chunks, .part_rows = rows_of_part(p->z.cols), .all = all_probabilities,
+ls_status ls_sweep(const ls_predictions *p, size_t chunks, ls_sweep_wants wants, void *scratch, ls_take_fn *take, void *context, ls_err *err) {
+  sweep_job j = {.p = p, .kernels = ls_kernels_now(), .chunks = chunks, .part_rows = rows_of_part(p->z.cols), .wants = wants, .all = wants == LS_WANT_PROBABILITIES,
                  .numbers = scratch, .numbers_each = numbers_of_chunk(p), .take = take, .context = context};
   size_t parts = ((size_t)p->z.rows + (size_t)j.part_rows - 1) / (size_t)j.part_rows;
   j.chunk_rows = (int64_t)((parts + chunks - 1) / chunks) * j.part_rows;
@@ -246,5 +274,5 @@ ls_status ls_confidences(const ls_predictions *p, void *scratch, double *confide
   confidences_job j = {confidence, correct};
   ls_status status = ls_predictions_check(p, kept, err);
   if (status != LS_OK) return status;
-  return ls_sweep(p, ls_sweep_chunks(p, LS_SWEEP_CHUNKS), false, scratch, take_confidences, &j, err);
+  return ls_sweep(p, ls_sweep_chunks(p, LS_SWEEP_CHUNKS), LS_WANT_CONFIDENCES, scratch, take_confidences, &j, err);
 }

@@ -99,7 +99,7 @@ ls_status ls_doubts(const ls_predictions *p, ls_score score, void *scratch, doub
   if (status != LS_OK) return status;
   if (p->probabilities && (score == LS_SCORE_MAX_LOGIT || score == LS_SCORE_ENERGY || score == LS_SCORE_NORMALISED_LOGIT))
     return ls_fail(err, LS_ERANGE, "the score %s is made of logits, probabilities were given", ls_score_name(score));
-  return ls_sweep(p, ls_sweep_chunks(p, LS_SWEEP_CHUNKS), score == LS_SCORE_ENTROPY, scratch, take_doubts, &j, err);
+  return ls_sweep(p, ls_sweep_chunks(p, LS_SWEEP_CHUNKS), score == LS_SCORE_ENTROPY ? LS_WANT_PROBABILITIES : LS_WANT_CONFIDENCES, scratch, take_doubts, &j, err);
 }
 
 /* The curve walked once: errors among the first k, expected where k cuts a group of equal doubt. */

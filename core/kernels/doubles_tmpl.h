@@ -73,6 +73,24 @@ static inline mask differ(dvec a, dvec b) {
 #endif
 }
 
+static inline mask below(dvec a, dvec b) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ);
+#else
+  return a < b;
+#endif
+}
+
+static inline bool everywhere(mask m) {
+#if defined(__AVX512F__)
+  return m == 0xff;
+#else
+  bool all = true;
+  for (int l = 0; l < HALF; l++) all &= m[l] != 0;
+  return all;
+#endif
+}
+
 static inline dvec pick(mask m, dvec x, dvec y) {
 #if defined(__AVX512F__)
   return _mm512_mask_mov_pd(y, m, x);
@@ -110,11 +128,9 @@ static inline dvec exp_down(dvec x) {
                 second = _mm512_setr_pd(1.4142135623730951, 1.4768261459394993, 1.5422108254079407, 1.6104903319492543, 1.681792830507429, 1.7562521603732995, 1.8340080864093424, 1.9152065613971474);
   dvec t = x * 1.4426950408889634 + magic, n = t - magic;
   dvec r = (x - n * 0.69314718036912382) - n * 1.9082149292705877e-10;
-  dvec p = r * 0.0013889034377693012 + 0.008333449724528355;
-  p = p * r + 0.041666666664959766;
-  p = p * r + 0.16666666665301144;
-  p = p * r + 0.5;
-  p = p * (r * r) + r;
+  dvec square = r * r, upper = (r * 0.008333449724528355 + 0.041666666664959766) + square * 0.0013889034377693012;
+  dvec p = upper * square + (r * 0.16666666665301144 + 0.5);
+  p = p * square + r;
   dvec base = _mm512_permutex2var_pd(first, (__m512i)t, second);
   return _mm512_maskz_scalef_pd(_mm512_cmp_pd_mask(x, _mm512_set1_pd(-708.0), _CMP_NLT_UQ), base * p + base, n);
 }

@@ -102,79 +102,93 @@ static inline leaders leaders_of(int32_t classes, const float *z) {
   return r;
 }
 
-/* What follows for HALF rows from the sums over the other classes. */
-static inline void finish(const ls_judged_rows *out, size_t at, const int32_t *label, dvec top, dvec best, dvec own_z, dvec rest, dvec squares, double inverse) {
-  dvec sum = rest + 1.0, scale = 1.0 / sum, below = (own_z - top) * inverse, own = exp_down(below), y;
-  for (int l = 0; l < HALF; l++) y[l] = (double)label[at + (size_t)l];
-  mask wrong = differ(best, y);
-  dvec missing = pick(wrong, sum - own, rest), square = pick(wrong, (squares + 1.0) - own * own, squares);
-  store_doubles(out->confidence + at, scale);
-  store_doubles(out->others + at, rest * scale);
-  store_doubles(out->nll + at, all_doubles(0.0) - below); /* log(1 + rest) is added for many rows at once */
-  store_doubles(out->brier + at, (square + missing * missing) * (scale * scale));
+/* The labels' logits and numbers. */
+static inline void own_of(const int32_t *label, const float *z, float *own, float *y) {
+#if defined(__AVX512F__)
+  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  __m512i k = _mm512_loadu_si512(label);
+  _mm512_storeu_ps(own, _mm512_i32gather_ps(_mm512_add_epi32(_mm512_slli_epi32(k, 4), lane), z, 4));
+  _mm512_storeu_ps(y, _mm512_cvtepi32_ps(k));
+#else
+  for (int l = 0; l < WIDTH; l++) own[l] = z[label[l] * WIDTH + l], y[l] = (float)label[l];
+#endif
 }
 
-/* WIDTH rows side by side, so that rows of few classes fill the vectors, too. The largest is left out of the sums. */
-static inline void judge_rows(int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out, size_t at,
-                              double *rests, double *e) {
-  float z[LS_JUDGED_CLASSES * WIDTH] __attribute__((aligned(64))), best[WIDTH], second[WIDTH], own[WIDTH];
+static inline void store_indices(int32_t *to, vec v) {
+#if defined(__AVX512F__)
+  _mm512_storeu_si512(to, _mm512_cvttps_epi32(v));
+#else
+  for (int l = 0; l < WIDTH; l++) to[l] = (int32_t)v[l];
+#endif
+}
+
+/* What follows for HALF rows from the sums over the other classes; log(1 + rest) is added to nll for many rows at once. */
+static inline void finish(const ls_judged_rows *out, size_t i, dvec top, dvec winner, dvec own_z, dvec y, dvec rest, dvec squares, double inverse) {
+  dvec sum = rest + 1.0, scale = 1.0 / sum, down = (own_z - top) * inverse, own = exp_down(down);
+  mask wrong = differ(winner, y);
+  dvec missing = pick(wrong, sum - own, rest), square = pick(wrong, (squares + 1.0) - own * own, squares);
+  store_doubles(out->nll + i, all_doubles(0.0) - down);
+  store_doubles(out->brier + i, (square + missing * missing) * (scale * scale));
+}
+
+/* WIDTH rows side by side, so that rows of few classes fill the vectors, too. The largest is left out of the sums. `scored`: with nll and brier, the
+ * exponentials to e where it is not NULL. */
+static inline __attribute__((always_inline)) mask judge_rows(int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out, size_t at,
+                                                             bool scored, double *rests, double *e) {
+  float z[LS_JUDGED_CLASSES * WIDTH] __attribute__((aligned(64))), best[WIDTH], second[WIDTH], own[WIDTH], y[WIDTH];
   columns_of(classes, row, z);
   leaders r = leaders_of(classes, z);
   store(best, r.best);
   store(second, r.second);
-  for (int l = 0; l < WIDTH; l++) {
-    out->predicted[at + (size_t)l] = (int32_t)best[l];
-    own[l] = z[label[at + (size_t)l] * WIDTH + l];
-  }
-  for (int h = 0; h < WIDTH; h += HALF) {
-    size_t i = at + (size_t)h;
-    dvec top = widen(r.top, h), winner = widen(r.best, h), rest = {0}, squares = {0};
-    for (int32_t k = 0; k < classes; k++) {
-      dvec x = exp_down((widen_from(z + k * WIDTH + h) - top) * inverse);
-      mask other = differ(winner, all_doubles((double)k));
-      rest = add_where(other, rest, x);
-      squares = add_square_where(other, squares, x);
-      if (e != NULL) store_doubles(e + k * WIDTH + h, x);
+  store_indices(out->predicted + at, r.best);
+  own_of(label + at, z, own, y);
+  dvec top[2] = {widen(r.top, 0), widen(r.top, HALF)}, winner[2] = {widen_from(best), widen_from(best + HALF)}, rest[2] = {{0}}, squares[2] = {{0}}, class = {0}, limit = all_doubles(INFINITY);
+  mask sound = below(class, limit);
+  for (int32_t k = 0; k < classes; k++) {
+    for (int h = 0; h < 2; h++) {
+      dvec x = exp_down((widen_from(z + k * WIDTH + h * HALF) - top[h]) * inverse);
+      mask other = differ(winner[h], class);
+      rest[h] = add_where(other, rest[h], x);
+      if (scored) squares[h] = add_square_where(other, squares[h], x);
+      if (e != NULL) store_doubles(e + k * WIDTH + h * HALF, x);
     }
-    store_doubles(out->top + i, top);
-    store_doubles(out->second + i, widen(r.second, h));
-    store_doubles(rests + h, rest);
-    finish(out, i, label, top, winner, widen_from(own + h), rest, squares, inverse);
+    class += 1.0;
   }
+  for (int h = 0; h < 2; h++) {
+    size_t i = at + (size_t)(h * HALF);
+    dvec own_z = widen_from(own + h * HALF), scale = 1.0 / (rest[h] + 1.0);
+    store_doubles(out->top + i, top[h]);
+    store_doubles(out->second + i, widen_from(second + h * HALF));
+    store_doubles(out->confidence + i, scale);
+    store_doubles(out->others + i, rest[h] * scale);
+    sound &= below(top[h], limit) & below(rest[h], limit) & below(all_doubles(-INFINITY), own_z);
+    if (!scored) continue;
+    store_doubles(rests + h * HALF, rest[h]);
+    finish(out, i, top[h], winner[h], own_z, widen_from(y + h * HALF), rest[h], squares[h], inverse);
+  }
+  return sound;
 }
 
-/* The same where only confidence, top, prediction are wanted. */
-static inline void trust_rows(int32_t classes, const float *const *row, double inverse, const ls_judged_rows *out, size_t at) {
-  float z[LS_JUDGED_CLASSES * WIDTH] __attribute__((aligned(64))), best[WIDTH];
-  columns_of(classes, row, z);
-  leaders r = leaders_of(classes, z);
-  store(best, r.best);
-  for (int l = 0; l < WIDTH; l++) out->predicted[at + (size_t)l] = (int32_t)best[l];
-  for (int h = 0; h < WIDTH; h += HALF) {
-    dvec top = widen(r.top, h), winner = widen(r.best, h), rest = {0};
-    for (int32_t k = 0; k < classes; k++)
-      rest = add_where(differ(winner, all_doubles((double)k)), rest, exp_down((widen_from(z + k * WIDTH + h) - top) * inverse));
-    store_doubles(out->top + at + h, top);
-    store_doubles(out->confidence + at + h, 1.0 / (rest + 1.0));
-    store_doubles(out->others + at + h, rest);
-  }
-}
-
-static void judge_kernel(size_t rows, int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out) {
+static bool judge_kernel(size_t rows, int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out) {
   double e[LS_JUDGED_CLASSES * WIDTH], rests[LS_JUDGED_ROWS];
+  mask sound = below(all_doubles(0.0), all_doubles(1.0));
   for (size_t i = 0; i < rows && classes > 0; i += WIDTH) {
     size_t place = i % LS_JUDGED_ROWS;
     if (out->nll == NULL) {
-      trust_rows(classes, row + i, inverse, out, i);
+      sound &= judge_rows(classes, row + i, inverse, label, out, i, false, NULL, NULL);
       continue;
     }
-    judge_rows(classes, row + i, inverse, label, out, i, rests + place, out->p == NULL ? NULL : e);
+    if (out->p == NULL)
+      sound &= judge_rows(classes, row + i, inverse, label, out, i, true, rests + place, NULL);
+    else
+      sound &= judge_rows(classes, row + i, inverse, label, out, i, true, rests + place, e);
     for (size_t l = 0; place + WIDTH == LS_JUDGED_ROWS && l < LS_JUDGED_ROWS; l++) out->nll[i + WIDTH - LS_JUDGED_ROWS + l] += log1p_d(rests[l]);
     for (int l = 0; out->p != NULL && l < WIDTH; l++) {
       double *p = out->p + (i + (size_t)l) * (size_t)classes, scale = out->confidence[i + (size_t)l];
       for (int32_t k = 0; k < classes; k++) p[k] = e[k * WIDTH + l] * scale;
     }
   }
+  return everywhere(sound);
 }
 
 /* The largest number, where it is first, and the largest of the others: by lanes, of which the first with the largest has it. */

@@ -66,6 +66,12 @@ size_t ls_calibration_scratch(size_t n, const ls_binning *binning);
 ls_status ls_calibrate(size_t n, const double *c, const uint8_t *a, const ls_binning *binning, void *scratch, ls_calibration *out, ls_bin *bins,
                        ls_err *err);
 
+/* ls_confidences and ls_calibrate with bins of equal width in one sweep; confidence and correct may be NULL where only the measures are wanted. Sums
+ * are taken in other blocks than by ls_calibrate: the last bits may differ. O(nK). */
+size_t ls_calibrate_predictions_scratch(const ls_predictions *p, const ls_binning *binning);
+ls_status ls_calibrate_predictions(const ls_predictions *p, const ls_binning *binning, void *scratch, double *confidence, uint8_t *correct,
+                                   ls_calibration *out, ls_bin *bins, ls_err *err);
+
 /* Smooth calibration error (Blasiok and Nakkiran 2023): residuals and counts, smoothed by a Gaussian of width s that is reflected at 0 and 1,
  * give smECE(s) = sum |R| / sum D; the result is that of the least s with smECE(s) <= s, by ten bisections. Grid, mesh and kernel are those of
  * relplot 1.0.3. width > 0: at that width instead. *found: the width. O(n) for each width. */
