@@ -98,7 +98,7 @@ typedef struct ls_classwise {
   double nll;         /* mean of -log p_y */
 } ls_classwise;
 
-/* Bins of equal width. `classes` receives K. O(nK); scratch 40·K·bins bytes for each of at most 64 parts of the rows. */
+/* Bins of equal width. `classes` receives K. O(nK); scratch 48·K·bins bytes for each of at most 64 parts of the rows. */
 size_t ls_classwise_scratch(const ls_predictions *p, const ls_binning *binning);
 ls_status ls_classwise_calibration(const ls_predictions *p, const ls_binning *binning, void *scratch, ls_classwise *out, ls_class_calibration *classes,
                                    ls_err *err);
