@@ -2,6 +2,7 @@
 #include "core/eval/bin_cells.h"
 #include "core/eval/predictions.h"
 #include "core/eval/radix_sort.h"
+#include "core/kernels/kernels.h"
 
 #include <lsengine/pool.h>
 
@@ -9,7 +10,7 @@
 
 #define PI 3.14159265358979323846
 
-enum { CHUNKS = 64, CHUNK_ROWS = 4096, MOST_SCRATCH = 64 << 20 };
+enum { CHUNKS = 64, CHUNK_ROWS = 4096, MOST_SCRATCH = 64 << 20, BLOCK = 256 };
 
 ls_status ls_binning_check(const ls_binning *b, ls_err *err) {
   if (b->bins < 1 || b->bins > LS_MOST_BINS) return ls_fail(err, LS_ERANGE, "bins is %d, allowed is 1 to %d", b->bins, LS_MOST_BINS);
@@ -310,13 +311,21 @@ ls_status ls_mmce(size_t n, const double *c, const uint8_t *a, double width, voi
   if (status != LS_OK) return status;
   if (!(width > 0.0) || isinf(width)) return ls_fail(err, LS_ERANGE, "width is %g, allowed is any finite number above 0", width);
   const uint64_t *keys = sorted_keys(n, c, a, scratch);
-  double before = 0.0, sum = 0.0, last = unpacked(keys[0]); /* before: sum over the rows before of d exp(-(c - c_j)/width) */
-  for (size_t i = 0; i < n; i++) {
-    double x = unpacked(keys[i]), d = (double)(keys[i] & 1) - x;
-    if (x != last) before *= exp((last - x) / width);
-    sum += d * (d + 2.0 * before);
-    before += d;
-    last = x;
+  double before = 0.0, sum = 0.0, last = unpacked(keys[0]), decay[BLOCK]; /* before: sum over the rows before of d exp(-(c - c_j)/width) */
+  for (size_t from = 0; from < n; from += BLOCK) {
+    size_t count = n - from < BLOCK ? n - from : BLOCK;
+    for (size_t i = 0; i < count; i++) {
+      double x = unpacked(keys[from + i]);
+      decay[i] = (last - x) / width;
+      last = x;
+    }
+    ls_kernels_now()->evaluation->exp(count, decay);
+    for (size_t i = 0; i < count; i++) {
+      double d = (double)(keys[from + i] & 1) - unpacked(keys[from + i]);
+      before *= decay[i];
+      sum += d * (d + 2.0 * before);
+      before += d;
+    }
   }
   *mmce = sqrt(fmax(0.0, sum)) / (double)n;
   return LS_OK;
