@@ -198,6 +198,12 @@ static void give_bins(const ls_bin_sums *sums, int32_t count, ls_bin *bins) {
   }
 }
 
+ls_status ls_sort_confidences(size_t n, const double *c, const uint8_t *a, uint64_t *keys, const uint64_t **sorted, ls_err *err) {
+  ls_status status = check_confidences(n, c, err);
+  if (status == LS_OK) *sorted = sorted_keys(n, c, a, keys);
+  return status;
+}
+
 /* Scratch that is laid out for so many chunks. */
 typedef struct binning_parts {
   double *cells, *edges;
@@ -237,16 +243,16 @@ static void conclude(size_t n, const ls_bin_totals *totals, const ls_bin_sums *s
   *out = r;
 }
 
-ls_status ls_calibrate(size_t n, const double *c, const uint8_t *a, const ls_binning *binning, void *scratch, ls_calibration *out, ls_bin *bins,
-                       ls_err *err) {
+ls_status ls_calibrate(size_t n, const double *c, const uint8_t *a, const uint64_t *sorted, const ls_binning *binning, void *scratch, ls_calibration *out,
+                       ls_bin *bins, ls_err *err) {
   ls_status status = ls_binning_check(binning, err);
   if (status == LS_OK) status = check_confidences(n, c, err);
   if (status != LS_OK) return status;
   size_t rows = chunk_rows(n), chunks = (n + rows - 1) / rows;
   binning_parts p = parts_of(scratch, chunks, binning);
   ls_binning used = *binning;
-  const uint64_t *sorted = binning->kind == LS_BINS_EQUAL_MASS ? sorted_keys(n, c, a, p.rest) : NULL;
-  if (sorted != NULL && binning->ties == LS_TIES_QUANTILES) {
+  if (binning->kind == LS_BINS_EQUAL_MASS && sorted == NULL) sorted = sorted_keys(n, c, a, p.rest);
+  if (binning->kind == LS_BINS_EQUAL_MASS && binning->ties == LS_TIES_QUANTILES) {
     quantile_edges(n, sorted, binning->bins, p.edges);
     used.kind = LS_BINS_EQUAL_WIDTH;
     used.rounding = LS_ROUND_LINSPACE;
@@ -306,11 +312,11 @@ ls_status ls_calibrate_predictions(const ls_predictions *p, const ls_binning *bi
 
 size_t ls_mmce_scratch(size_t n) { return 2 * n * sizeof(uint64_t); }
 
-ls_status ls_mmce(size_t n, const double *c, const uint8_t *a, double width, void *scratch, double *mmce, ls_err *err) {
+ls_status ls_mmce(size_t n, const double *c, const uint8_t *a, const uint64_t *sorted, double width, void *scratch, double *mmce, ls_err *err) {
   ls_status status = check_confidences(n, c, err);
   if (status != LS_OK) return status;
   if (!(width > 0.0) || isinf(width)) return ls_fail(err, LS_ERANGE, "width is %g, allowed is any finite number above 0", width);
-  const uint64_t *keys = sorted_keys(n, c, a, scratch);
+  const uint64_t *keys = sorted != NULL ? sorted : sorted_keys(n, c, a, scratch);
   double before = 0.0, sum = 0.0, last = unpacked(keys[0]), decay[BLOCK]; /* before: sum over the rows before of d exp(-(c - c_j)/width) */
   for (size_t from = 0; from < n; from += BLOCK) {
     size_t count = n - from < BLOCK ? n - from : BLOCK;
