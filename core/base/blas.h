@@ -4,6 +4,9 @@
 
 #include <lsengine/view.h>
 
+/* Gives OpenBLAS a kernel that uses what the processor has where it chose one that does not. Once, before the first product: ls_cpu_start does. */
+void ls_blas_start(void);
+
 /* c (m,n) = op(a) (m,k) · op(b) (k,n) + beta · c, where op transposes if its flag is set and beta is 0 or 1. With beta 0, c is
  * not read. Shapes must fit (asserted: callers check), c overlaps neither input. k = 0 gives zeros (or c unchanged).
  * The bits depend on m, n, k and OpenBLAS's kernel alone. O(mnk). */
