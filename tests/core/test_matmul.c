@@ -1,11 +1,19 @@
 /* Matrix products against a double-precision oracle; the same bits whoever runs them. SPDX-License-Identifier: MIT */
+#define _POSIX_C_SOURCE 200809L
 #include "test.h"
 
+#include <lsengine/cpu.h>
 #include <lsengine/pool.h>
 #include <lsengine/random.h>
 #include <lsengine/tensor.h>
 
 #include <cblas.h>
+#include <stdlib.h>
+
+#if defined(__x86_64__)
+void gotoblas_dynamic_quit(void) __attribute__((weak));
+void gotoblas_dynamic_init(void) __attribute__((weak));
+#endif
 
 enum { MOST = 1 << 21 };
 static float a[MOST], b[MOST], c[MOST], first[MOST];
@@ -84,12 +92,41 @@ static void shapes_that_do_not_fit_are_named(void **state) {
   assert_fails(ls_matmul(true, false, (ls_cmat){a, 2, 3, 3}, (ls_cmat){b, 2, 2, 2}, false, out, err), LS_ESHAPE, "2x2");
 }
 
+/* As where OpenBLAS does not know the processor's model. */
+static void a_kernel_of_2004_is_replaced_unless_asked_for(void **state) {
+  (void)state;
+#if defined(__x86_64__)
+  if (gotoblas_dynamic_init == NULL || !ls_cpu_has(LS_ISA_AVX2)) skip();
+  const char *given = getenv("OPENBLAS_CORETYPE");
+  char *before = given == NULL ? NULL : strdup(given);
+  setenv("OPENBLAS_CORETYPE", "Prescott", 1);
+  gotoblas_dynamic_quit();
+  gotoblas_dynamic_init();
+  assert_string_equal(ls_blas_core(), "Prescott");
+  assert_ok(ls_cpu_start(NULL, err));
+  assert_string_equal(ls_blas_core(), "Prescott");
+  unsetenv("OPENBLAS_CORETYPE");
+  assert_ok(ls_cpu_start("ref", err));
+  assert_true(strcmp(ls_blas_core(), "SkylakeX") == 0 || strcmp(ls_blas_core(), "Haswell") == 0);
+  assert_null(getenv("OPENBLAS_CORETYPE"));
+  assert_true(ls_cpu_isa() == LS_ISA_REF);
+  assert_ok(ls_cpu_start(NULL, err));
+  if (before != NULL) setenv("OPENBLAS_CORETYPE", before, 1);
+  free(before);
+#else
+  skip();
+#endif
+}
+
 int main(void) {
+  ls_err start;
+  if (ls_cpu_start(NULL, &start) != LS_OK) return 1;
   numbers(1, a);
   numbers(2, b);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(products_are_the_oracles),
       cmocka_unit_test(bits_depend_on_the_shape_alone),
+      cmocka_unit_test(a_kernel_of_2004_is_replaced_unless_asked_for),
       cmocka_unit_test(shapes_that_do_not_fit_are_named),
   };
   return run_suite(tests);
