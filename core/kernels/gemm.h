@@ -7,7 +7,7 @@
 
 /* The inner dimension goes in equal parts of at most LS_GEMM_INNER; a part of at most LS_GEMM_ROWS rows of op(a) is packed at once, and LS_GEMM_COLUMNS
  * columns of op(b). */
-#define LS_GEMM_INNER 320
+#define LS_GEMM_INNER 256
 #define LS_GEMM_ROWS 512
 #define LS_GEMM_COLUMNS 32
 #define LS_GEMM_SCRATCH ((LS_GEMM_ROWS + LS_GEMM_COLUMNS) * LS_GEMM_INNER + 64)
