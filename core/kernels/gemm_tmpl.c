@@ -123,6 +123,14 @@ static void pack_b(const ls_gemm_block *j, int32_t from, int32_t inner, int32_t 
   }
 }
 
+/* Fetches the t-th of `tiles` shares of what pack_b will read next, while tiles multiply: packing waits for memory otherwise. */
+static void fetch_b(const ls_gemm_block *j, int32_t from, int32_t inner, int32_t col, int cols, int32_t t, int32_t tiles) {
+  int32_t lines = j->transpose_b ? cols : inner, length = j->transpose_b ? inner : cols;
+  const float *x = j->transpose_b ? j->b.data + col * j->b.stride + from : j->b.data + from * j->b.stride + col;
+  for (int32_t i = tile_start(lines, tiles, t); i < tile_start(lines, tiles, t + 1); i++)
+    for (int32_t l = 0; l < length; l += 16) __builtin_prefetch(x + i * j->b.stride + l, 0, 2);
+}
+
 static inline __attribute__((always_inline)) void tile(const int rows, const int vectors, int32_t inner, const float *a, const float *b, float *c, ptrdiff_t stride,
                                                        int cols, bool add) {
   vec sum[ROWS][VECTORS];
@@ -181,10 +189,11 @@ void BLOCK(const ls_gemm_block *j) {
     int32_t from = tile_start(j->k, parts, part), inner = tile_start(j->k, parts, part + 1) - from;
     pack_a(j, from, inner, tiles, packed);
     for (int32_t done = 0; done < j->cols; done += PANEL) {
-      int cols = j->cols - done < PANEL ? j->cols - done : PANEL;
+      int cols = j->cols - done < PANEL ? j->cols - done : PANEL, more = j->cols - done - cols < PANEL ? j->cols - done - cols : PANEL;
       pack_b(j, from, inner, j->col + done, cols, panel);
       for (int32_t t = 0; t < tiles; t++) {
         int32_t start = tile_start(j->rows, tiles, t), rows = tile_start(j->rows, tiles, t + 1) - start;
+        if (more > 0) fetch_b(j, from, inner, j->col + done + PANEL, more, t, tiles);
         any_tile(rows, inner, packed + (ptrdiff_t)start * inner, panel, j->c.data + (j->row + start) * j->c.stride + j->col + done, j->c.stride, cols,
                  j->add || part > 0);
       }
