@@ -1,0 +1,151 @@
+/* The tile of the nearest-neighbour search in bfloat16 on AMX. SPDX-License-Identifier: MIT
+ *
+ * 32 queries × 32 rows: four accumulators, two tiles of queries, two of rows; 2·16·16·32 operations an instruction, 16 times those of an AVX-512 one.
+ * Products of bfloat16 are exact in float32 and added there, by the nearest, numbers below 2^-126 as zeros (Intel, Architecture Instruction Set Extensions,
+ * TDPBF16PS). What rounding to bfloat16 takes is bounded by the norms of what it took (Cauchy-Schwarz), for a tile by its rows' largest: rows in the order of
+ * their norms make that no loss. The accumulators start with the rows' bias: one line of it, read sixteen times with a stride of 0. */
+#include "core/kernels/knn_queue.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { TILE = 16 * 32 }; /* numbers of a tile */
+
+_Static_assert(LS_KNN_WIDE == 32, "two tiles");
+
+typedef struct __attribute__((packed)) tile_configuration {
+  uint8_t palette, start_row, reserved[14];
+  uint16_t bytes[16];
+  uint8_t rows[16];
+} tile_configuration;
+
+static void configure(void) {
+  tile_configuration c = {.palette = 1};
+  for (int t = 0; t < 8; t++) {
+    c.bytes[t] = 64;
+    c.rows[t] = 16;
+  }
+  _tile_loadconfig(&c);
+}
+
+/* ---- packing ---- */
+
+/* Sixteen numbers: their bfloat16 bits; adds to the sums. */
+static inline __m256i narrow(const float *x, __mmask16 some, double factor, double scale, const double *centre, __m512d *square, __m512 *rest) {
+  __m512 in = _mm512_maskz_loadu_ps(some, x);
+  __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(in)), high = _mm512_cvtps_pd(_mm512_extractf32x8_ps(in, 1));
+  __m512d f = _mm512_set1_pd(factor), s = _mm512_set1_pd(scale);
+  low = _mm512_mul_pd(low, f);
+  high = _mm512_mul_pd(high, f);
+  if (centre != NULL) {
+    low = _mm512_sub_pd(low, _mm512_maskz_loadu_pd((__mmask8)some, centre));
+    high = _mm512_sub_pd(high, _mm512_maskz_loadu_pd((__mmask8)(some >> 8), centre + 8));
+  }
+  low = _mm512_mul_pd(low, s);
+  high = _mm512_mul_pd(high, s);
+  *square = _mm512_fmadd_pd(low, low, _mm512_fmadd_pd(high, high, *square));
+  __m512 v = _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low)), _mm512_cvtpd_ps(high), 1);
+  __m512i bits = _mm512_castps_si512(v), odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  bits = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))); /* to the nearest, ties to even */
+  bits = _mm512_and_si512(bits, _mm512_set1_epi32((int)0xffff0000));
+  __m512 lost = _mm512_sub_ps(v, _mm512_castsi512_ps(bits));
+  *rest = _mm512_fmadd_ps(lost, lost, *rest);
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(bits, 16));
+}
+
+static void pack(ls_knn_wide_packing *p, int pairs) {
+  for (int l = 0; l < 16; l++) {
+    __m512d square = _mm512_setzero_pd();
+    __m512 rest = _mm512_setzero_ps();
+    for (size_t part = 0; part < p->parts; part++) {
+      __m256i line[2];
+      for (int h = 0; h < 2; h++) {
+        int32_t first = (int32_t)part * 32 + h * 16, left = p->features - first;
+        __mmask16 some = l >= p->count || left <= 0 ? 0 : left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1);
+        line[h] = some == 0 ? _mm256_setzero_si256()
+                            : narrow(p->x[l] + first, some, p->factor[l], p->scale[l], p->centre != NULL ? p->centre + first : NULL, &square, &rest);
+      }
+      uint16_t *to = p->to + part * 2 * TILE;
+      if (pairs) {
+        uint32_t pair[16];
+        memcpy(pair, line, sizeof pair);
+        for (int i = 0; i < 16; i++) memcpy(to + i * 32 + l * 2, &pair[i], sizeof *pair);
+      } else {
+        memcpy(to + l * 32, line, sizeof line);
+      }
+    }
+    p->square[l] = _mm512_reduce_add_pd(square);
+    p->rest[l] = (double)_mm512_reduce_add_ps(rest);
+    /* sums of at most 2^17 numbers in float; what float took of the doubles; squares too small for float */
+    p->rest[l] = sqrt(p->rest[l] * 1.02) + sqrt(p->square[l]) * 0x1p-23 + 0x1p-60;
+  }
+}
+
+static void pack_queries(ls_knn_wide_packing *p) { pack(p, 0); }
+static void pack_rows(ls_knn_wide_packing *p) { pack(p, 1); }
+
+/* ---- the sweep ---- */
+
+/* Thresholds less what the scores of these rows may be off, for the 32 queries of a panel. */
+static inline void lower_thresholds(const ls_knn_sweep *s, size_t panel, size_t group, float to[LS_KNN_WIDE]) {
+  const ls_knn_error *e = s->error + panel * LS_KNN_WIDE;
+  const float *threshold = s->threshold + panel * LS_KNN_WIDE;
+  float size = s->size[group], rest = s->rest[group];
+  for (int q = 0; q < LS_KNN_WIDE; q++) to[q] = threshold[q] - 1.00001f * (e[q].a * size + e[q].b * rest + e[q].c * size * size);
+}
+
+static void multiply(const uint16_t *a, const uint16_t *b, const float *bias, size_t parts, float *to) {
+  _tile_loadd(0, bias, 0);
+  _tile_loadd(1, bias + 16, 0);
+  _tile_loadd(2, bias, 0);
+  _tile_loadd(3, bias + 16, 0);
+  for (size_t part = 0; part < parts; part++, a += 2 * TILE, b += 2 * TILE) {
+    _tile_loadd(4, a, 64);
+    _tile_loadd(6, b, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(7, b + TILE, 64);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_loadd(5, a + TILE, 64);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_stored(0, to, 128);
+  _tile_stored(1, to + 16, 128);
+  _tile_stored(2, to + TILE, 128);
+  _tile_stored(3, to + TILE + 16, 128);
+}
+
+static inline void keep(const ls_knn_sweep *s, size_t query, const float *score, uint32_t bits, int32_t first) {
+  ls_knn_queue *q = &s->queue[query];
+  if (bits & 0xffff) ls_knn_push16(q, _mm512_loadu_ps(score), bits & 0xffff, first);
+  if (bits >> 16) ls_knn_push16(q, _mm512_loadu_ps(score + 16), bits >> 16, first + 16);
+  if (q->capacity - q->count < LS_KNN_SPARE) s->full(s->context, query);
+}
+
+static void sweep(const ls_knn_sweep *s) {
+  float scores[2][2 * TILE] __attribute__((aligned(64))), threshold[LS_KNN_WIDE] __attribute__((aligned(64)));
+  configure();
+  for (size_t group = 0; group < s->row_panels; group++) {
+    const uint16_t *rows = (const uint16_t *)s->rows + group * s->steps * 2 * TILE;
+    int32_t first = s->first + (int32_t)group * LS_KNN_WIDE;
+    for (size_t panel = 0; panel < s->panels; panel++) {
+      float *score = scores[panel & 1];
+      uint32_t bits[LS_KNN_WIDE], any = 0;
+      multiply((const uint16_t *)s->queries + panel * s->steps * 2 * TILE, rows, s->bias + group * LS_KNN_WIDE, s->steps, score);
+      lower_thresholds(s, panel, group, threshold);
+      for (int q = 0; q < LS_KNN_WIDE; q++) {
+        __m512 t = _mm512_set1_ps(threshold[q]);
+        bits[q] = _mm512_cmp_ps_mask(_mm512_load_ps(score + q * 32), t, _CMP_GE_OQ) |
+                  (uint32_t)_mm512_cmp_ps_mask(_mm512_load_ps(score + q * 32 + 16), t, _CMP_GE_OQ) << 16;
+      }
+      for (int q = 0; q < LS_KNN_WIDE; q++) any |= (uint32_t)(bits[q] != 0) << q;
+      for (; any != 0; any &= any - 1) {
+        int q = __builtin_ctz(any);
+        keep(s, panel * LS_KNN_WIDE + (size_t)q, score + q * 32, bits[q], first);
+      }
+    }
+  }
+  _tile_release();
+}
+
+const ls_knn_wide_kernels ls_knn_wide_amx = {.pack_queries = pack_queries, .pack_rows = pack_rows, .sweep = sweep};
