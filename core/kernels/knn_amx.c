@@ -3,7 +3,8 @@
  * 32 queries × 32 rows: four accumulators, two tiles of queries, two of rows; 2·16·16·32 operations an instruction, 16 times those of an AVX-512 one.
  * Products of bfloat16 are exact in float32 and added there, by the nearest, numbers below 2^-126 as zeros (Intel, Architecture Instruction Set Extensions,
  * TDPBF16PS). What rounding to bfloat16 takes is bounded by the norms of what it took (Cauchy-Schwarz), for a tile by its rows' largest: rows in the order of
- * their norms make that no loss. The accumulators start with the rows' bias: one line of it, read sixteen times with a stride of 0. */
+ * their norms make that no loss. (Starting
+ * the accumulators with the rows' bias, a line read sixteen times with a stride of 0, cost more than adding it afterwards.) */
 #include "core/kernels/knn_queue.h"
 
 #include <math.h>
@@ -94,11 +95,11 @@ static inline void lower_thresholds(const ls_knn_sweep *s, size_t panel, size_t 
   for (int q = 0; q < LS_KNN_WIDE; q++) to[q] = threshold[q] - 1.00001f * (e[q].a * size + e[q].b * rest + e[q].c * size * size);
 }
 
-static void multiply(const uint16_t *a, const uint16_t *b, const float *bias, size_t parts, float *to) {
-  _tile_loadd(0, bias, 0);
-  _tile_loadd(1, bias + 16, 0);
-  _tile_loadd(2, bias, 0);
-  _tile_loadd(3, bias + 16, 0);
+static inline void multiply(const uint16_t *a, const uint16_t *b, size_t parts, float *to) {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
   for (size_t part = 0; part < parts; part++, a += 2 * TILE, b += 2 * TILE) {
     _tile_loadd(4, a, 64);
     _tile_loadd(6, b, 64);
@@ -115,36 +116,50 @@ static void multiply(const uint16_t *a, const uint16_t *b, const float *bias, si
   _tile_stored(3, to + TILE + 16, 128);
 }
 
-static inline void keep(const ls_knn_sweep *s, size_t query, const float *score, uint32_t bits, int32_t first) {
-  ls_knn_queue *q = &s->queue[query];
-  if (bits & 0xffff) ls_knn_push16(q, _mm512_loadu_ps(score), bits & 0xffff, first);
-  if (bits >> 16) ls_knn_push16(q, _mm512_loadu_ps(score + 16), bits >> 16, first + 16);
-  if (q->capacity - q->count < LS_KNN_SPARE) s->full(s->context, query);
+/* What reaches its threshold goes into the queues. */
+static inline void select(const ls_knn_sweep *s, size_t panel, size_t group, const float *score) {
+  float threshold[LS_KNN_WIDE] __attribute__((aligned(64)));
+  __mmask16 hit[LS_KNN_WIDE] __attribute__((aligned(64)));
+  const float *bias = s->bias + group * LS_KNN_WIDE;
+  __m512 bias0 = _mm512_loadu_ps(bias), bias1 = _mm512_loadu_ps(bias + 16);
+  lower_thresholds(s, panel, group, threshold);
+#pragma GCC unroll 4
+  for (int q = 0; q < LS_KNN_WIDE; q++) {
+    __m512 most = _mm512_max_ps(_mm512_add_ps(_mm512_load_ps(score + q * 32), bias0), _mm512_add_ps(_mm512_load_ps(score + q * 32 + 16), bias1));
+    _store_mask16(&hit[q], _mm512_cmp_ps_mask(most, _mm512_set1_ps(threshold[q]), _CMP_GE_OQ));
+  }
+  __m512i hits = _mm512_load_si512(hit);
+  int32_t first = s->first + (int32_t)group * LS_KNN_WIDE;
+  for (uint32_t any = _mm512_test_epi16_mask(hits, hits); any != 0; any &= any - 1) {
+    int i = __builtin_ctz(any);
+    ls_knn_queue *q = &s->queue[panel * LS_KNN_WIDE + (size_t)i];
+    __m512 t = _mm512_set1_ps(threshold[i]), s0 = _mm512_add_ps(_mm512_load_ps(score + i * 32), bias0), s1 = _mm512_add_ps(_mm512_load_ps(score + i * 32 + 16), bias1);
+    ls_knn_push16(q, s0, _mm512_cmp_ps_mask(s0, t, _CMP_GE_OQ), first);
+    ls_knn_push16(q, s1, _mm512_cmp_ps_mask(s1, t, _CMP_GE_OQ), first + 16);
+    if (q->capacity - q->count < LS_KNN_SPARE) s->full(s->context, panel * LS_KNN_WIDE + (size_t)i);
+  }
 }
 
+/* The products of the next tile are under way while this one's are looked at, and the next panel of rows is on its way to the second cache. */
 static void sweep(const ls_knn_sweep *s) {
-  float scores[2][2 * TILE] __attribute__((aligned(64))), threshold[LS_KNN_WIDE] __attribute__((aligned(64)));
+  float scores[2][2 * TILE] __attribute__((aligned(64)));
+  const uint16_t *queries = s->queries, *rows = s->rows;
+  size_t step = s->steps * 2 * TILE, tiles = s->row_panels * s->panels, before_panel = 0, before_group = 0, panel = 0, group = 0;
+  size_t share = (step / 32 + s->panels - 1) / s->panels; /* lines */
   configure();
-  for (size_t group = 0; group < s->row_panels; group++) {
-    const uint16_t *rows = (const uint16_t *)s->rows + group * s->steps * 2 * TILE;
-    int32_t first = s->first + (int32_t)group * LS_KNN_WIDE;
-    for (size_t panel = 0; panel < s->panels; panel++) {
-      float *score = scores[panel & 1];
-      uint32_t bits[LS_KNN_WIDE], any = 0;
-      multiply((const uint16_t *)s->queries + panel * s->steps * 2 * TILE, rows, s->bias + group * LS_KNN_WIDE, s->steps, score);
-      lower_thresholds(s, panel, group, threshold);
-      for (int q = 0; q < LS_KNN_WIDE; q++) {
-        __m512 t = _mm512_set1_ps(threshold[q]);
-        bits[q] = _mm512_cmp_ps_mask(_mm512_load_ps(score + q * 32), t, _CMP_GE_OQ) |
-                  (uint32_t)_mm512_cmp_ps_mask(_mm512_load_ps(score + q * 32 + 16), t, _CMP_GE_OQ) << 16;
-      }
-      for (int q = 0; q < LS_KNN_WIDE; q++) any |= (uint32_t)(bits[q] != 0) << q;
-      for (; any != 0; any &= any - 1) {
-        int q = __builtin_ctz(any);
-        keep(s, panel * LS_KNN_WIDE + (size_t)q, score + q * 32, bits[q], first);
-      }
+  for (size_t t = 0; t < tiles; t++) {
+    if (group + 1 < s->row_panels)
+      for (size_t line = panel * share; line < (panel + 1) * share; line++) _mm_prefetch((const char *)(rows + (group + 1) * step + line * 32), _MM_HINT_T1);
+    multiply(queries + panel * step, rows + group * step, s->steps, scores[t & 1]);
+    if (t > 0) select(s, before_panel, before_group, scores[~t & 1]);
+    before_panel = panel;
+    before_group = group;
+    if (++panel == s->panels) {
+      panel = 0;
+      group++;
     }
   }
+  if (tiles > 0) select(s, before_panel, before_group, scores[~tiles & 1]);
   _tile_release();
 }
 
