@@ -48,7 +48,7 @@ static search_plan make_plan(const ls_knn *index, int32_t queries, int32_t k) {
   bool direct = !index->fast || queries < FEW_QUERIES || index->base.rows < FEW_ROWS || k > index->base.rows / 4;
   for (int wide = ls_knn_wide() != NULL; !direct && wide >= 0; wide--) {
     ls_knn_plan *stage = &p.stage[p.stages++];
-    *stage = ls_knn_make_plan(index, queries, most_candidates(k, wide), wide);
+    *stage = ls_knn_make_plan(index, queries, most_candidates(k, wide), wide ? LS_KNN_BFLOAT : LS_KNN_FLOAT);
     size_t bytes = ls_knn_filter_memory(index, stage, NULL, NULL);
     p.filter_bytes = bytes > p.filter_bytes ? bytes : p.filter_bytes;
     most = stage->capacity > most ? stage->capacity : most;
@@ -67,7 +67,7 @@ size_t ls_knn_search_scratch(const ls_knn *index, int32_t queries, int32_t k) {
 static void thin(ls_knn_filter *f, size_t i) {
   const search_job *j = f->context;
   ls_knn_queue *q = &f->queue[i];
-  bool wide = f->plan->wide;
+  bool wide = f->plan->tiles != LS_KNN_FLOAT;
   ls_knn_thinning t = {.queue = q, .k = j->k + (j->self != NULL), .size = wide ? f->size : f->index->norm, .rest = wide ? f->rest : NULL, .error = f->query[i].error,
                        .above = wide ? 1.00001f : 0.0f, .below = wide ? 1.00001f : 2.1f, .slack = (float)(2.0 * f->query[i].slack),
                        .spare = f->spare + (size_t)ls_pool_index() * f->spare_step};

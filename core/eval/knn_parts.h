@@ -37,19 +37,25 @@ void ls_knn_exact(const ls_knn *index, const float *query, int32_t k, int64_t se
 
 /* ---- candidates ---- */
 
+typedef enum ls_knn_tiles { LS_KNN_FLOAT, LS_KNN_BFLOAT, LS_KNN_SPLIT } ls_knn_tiles; /* SPLIT: high and low parts in bfloat16, near float's precision */
+
 /* How rows are filtered: by the sizes, the tile and the room for candidates alone. */
 typedef struct ls_knn_plan {
-  bool wide;              /* tiles of bfloat16 */
+  ls_knn_tiles tiles;
   size_t steps, capacity; /* of a packed row; places for candidates of a query */
   int32_t tile_queries, tile_rows, chunk, together, panels;
 } ls_knn_plan;
 
 /* `most`: candidates of a query, without the room that tiles need. */
-ls_knn_plan ls_knn_make_plan(const ls_knn *index, int32_t queries, size_t most, bool wide);
+ls_knn_plan ls_knn_make_plan(const ls_knn *index, int32_t queries, size_t most, ls_knn_tiles tiles);
+
+/* For all scores of at most `queries` at once; bytes of the packed base at most `chunk`. */
+ls_knn_plan ls_knn_score_plan(const ls_knn *index, int32_t queries, size_t chunk);
 
 /* Of a query: s = a·b (inner products) or a·b - |b|²/2, with a, b scaled. */
 typedef struct ls_knn_query {
   ls_knn_error error;
+  double low;         /* norm of the low part, where it was split */
   double norm, scale; /* |a|; what it was multiplied by */
   double slack;       /* of the doubles, on s */
   bool failed;        /* what the filter cannot do: thresholds are infinite, nothing is kept */
@@ -62,7 +68,8 @@ typedef struct ls_knn_filter {
   const int32_t *which; /* `count` rows of queries, or NULL for the first ones */
   int32_t count, first_row, chunk_rows;
   void *packed_queries, *packed_rows;
-  float *bias, *threshold, *size, *rest, *most_size, *most_rest;
+  const int32_t *order; /* row of a position; begin and run take the index's unless given */
+  float *bias, *threshold, *size, *rest, *most_size, *most_rest, *most_low; /* most_…: of a panel of rows */
   float *spare; /* for each thread of the pool: 2 · capacity */
   size_t spare_step;
   ls_knn_error *error;
@@ -80,6 +87,13 @@ void ls_knn_filter_begin(ls_knn_filter *f);
 
 /* Sweeps over all rows. Queues hold positions: row = index->order[position]. Candidates may include any row, the query's own too. */
 void ls_knn_filter_run(ls_knn_filter *f);
+
+/* In two steps, where all scores are wanted: the rows from first_row on, chunk_rows of them; their scores with some panels of queries. */
+void ls_knn_filter_pack_rows(ls_knn_filter *f);
+void ls_knn_filter_scores(const ls_knn_filter *f, size_t panel, size_t panels, float *scores, size_t scores_step);
+
+/* More than a query's scores of the packed rows can be off, once these are packed. */
+double ls_knn_filter_error(const ls_knn_filter *f, size_t query);
 
 static inline const float *ls_knn_filter_query(const ls_knn_filter *f, size_t i) {
   return f->queries.data + (f->which != NULL ? f->which[i] : (ptrdiff_t)i) * f->queries.stride;

@@ -37,6 +37,8 @@ typedef struct ls_knn_sweep {
   ls_knn_queue *queue;    /* for each query */
   void (*full)(void *context, size_t query); /* makes room: called where fewer than LS_KNN_SPARE places are left */
   void *context;
+  float *scores;          /* or NULL. All scores, none selected: of query q and position p at scores[q · scores_step + p] */
+  size_t scores_step;
 } ls_knn_sweep;
 
 /* A query's candidates, to be thinned. */
@@ -73,7 +75,8 @@ typedef struct ls_knn_wide_packing {
   double factor[16], scale[16];
   const double *centre;
   uint16_t *to; /* the first of the part's two halves, or the second */
-  double square[16], rest[16];
+  int split;    /* three times the parts: with v = high + low + rest, of queries high, low, high, of rows low, high, high; `low` are norms of the low ones */
+  double square[16], rest[16], low[16];
 } ls_knn_wide_packing;
 
 typedef struct ls_knn_wide_kernels {

@@ -31,54 +31,80 @@ static void configure(void) {
 
 /* ---- packing ---- */
 
-/* Sixteen numbers: their bfloat16 bits; adds to the sums. */
-static inline __m256i narrow(const float *x, __mmask16 some, double factor, double scale, const double *centre, __m512d *square, __m512 *rest) {
-  __m512 in = _mm512_maskz_loadu_ps(some, x);
-  __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(in)), high = _mm512_cvtps_pd(_mm512_extractf32x8_ps(in, 1));
-  __m512d f = _mm512_set1_pd(factor), s = _mm512_set1_pd(scale);
-  low = _mm512_mul_pd(low, f);
-  high = _mm512_mul_pd(high, f);
-  if (centre != NULL) {
-    low = _mm512_sub_pd(low, _mm512_maskz_loadu_pd((__mmask8)some, centre));
-    high = _mm512_sub_pd(high, _mm512_maskz_loadu_pd((__mmask8)(some >> 8), centre + 8));
-  }
-  low = _mm512_mul_pd(low, s);
-  high = _mm512_mul_pd(high, s);
-  *square = _mm512_fmadd_pd(low, low, _mm512_fmadd_pd(high, high, *square));
-  __m512 v = _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low)), _mm512_cvtpd_ps(high), 1);
+typedef struct sums {
+  __m512d square;
+  __m512 rest, low;
+} sums;
+
+static inline __m512 rounded(__m512 v) { /* to bfloat16, to the nearest, ties to even */
   __m512i bits = _mm512_castps_si512(v), odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  bits = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))); /* to the nearest, ties to even */
-  bits = _mm512_and_si512(bits, _mm512_set1_epi32((int)0xffff0000));
-  __m512 lost = _mm512_sub_ps(v, _mm512_castsi512_ps(bits));
-  *rest = _mm512_fmadd_ps(lost, lost, *rest);
-  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(bits, 16));
+  bits = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  return _mm512_castsi512_ps(_mm512_and_si512(bits, _mm512_set1_epi32((int)0xffff0000)));
+}
+
+static inline __m256i narrowed(__m512 v) { return _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(v), 16)); }
+
+/* Sixteen numbers as bfloat16: high, and low where it is wanted; adds to the sums. */
+static inline void narrow(const ls_knn_wide_packing *p, int l, int32_t first, __mmask16 some, sums *s, __m256i *high, __m256i *low) {
+  __m512 in = _mm512_maskz_loadu_ps(some, p->x[l] + first);
+  __m512d v0 = _mm512_cvtps_pd(_mm512_castps512_ps256(in)), v1 = _mm512_cvtps_pd(_mm512_extractf32x8_ps(in, 1));
+  __m512d factor = _mm512_set1_pd(p->factor[l]), scale = _mm512_set1_pd(p->scale[l]);
+  v0 = _mm512_mul_pd(v0, factor);
+  v1 = _mm512_mul_pd(v1, factor);
+  if (p->centre != NULL) {
+    v0 = _mm512_sub_pd(v0, _mm512_maskz_loadu_pd((__mmask8)some, p->centre + first));
+    v1 = _mm512_sub_pd(v1, _mm512_maskz_loadu_pd((__mmask8)(some >> 8), p->centre + first + 8));
+  }
+  v0 = _mm512_mul_pd(v0, scale);
+  v1 = _mm512_mul_pd(v1, scale);
+  s->square = _mm512_fmadd_pd(v0, v0, _mm512_fmadd_pd(v1, v1, s->square));
+  __m512 v = _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(v0)), _mm512_cvtpd_ps(v1), 1);
+  __m512 most = rounded(v), lost = _mm512_sub_ps(v, most);
+  *high = narrowed(most);
+  if (p->split) {
+    __m512 next = rounded(lost);
+    s->low = _mm512_fmadd_ps(next, next, s->low);
+    *low = narrowed(next);
+    lost = _mm512_sub_ps(lost, next);
+  }
+  s->rest = _mm512_fmadd_ps(lost, lost, s->rest);
+}
+
+/* Line l of a part: 32 numbers in a row, or pair by pair below each other. */
+static inline void put(uint16_t *to, int l, const __m256i line[2], int pairs) {
+  if (!pairs) {
+    memcpy(to + l * 32, line, 2 * sizeof *line);
+    return;
+  }
+  uint32_t pair[16];
+  memcpy(pair, line, sizeof pair);
+  for (int i = 0; i < 16; i++) memcpy(to + i * 32 + l * 2, &pair[i], sizeof *pair);
 }
 
 static void pack(ls_knn_wide_packing *p, int pairs) {
+  size_t parts = p->split ? p->parts / 3 : p->parts;
   for (int l = 0; l < 16; l++) {
-    __m512d square = _mm512_setzero_pd();
-    __m512 rest = _mm512_setzero_ps();
-    for (size_t part = 0; part < p->parts; part++) {
-      __m256i line[2];
+    sums s = {_mm512_setzero_pd(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+    for (size_t part = 0; part < parts; part++) {
+      __m256i high[2] = {0}, low[2] = {0};
       for (int h = 0; h < 2; h++) {
         int32_t first = (int32_t)part * 32 + h * 16, left = p->features - first;
         __mmask16 some = l >= p->count || left <= 0 ? 0 : left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1);
-        line[h] = some == 0 ? _mm256_setzero_si256()
-                            : narrow(p->x[l] + first, some, p->factor[l], p->scale[l], p->centre != NULL ? p->centre + first : NULL, &square, &rest);
+        if (some != 0) narrow(p, l, first, some, &s, &high[h], &low[h]);
       }
       uint16_t *to = p->to + part * 2 * TILE;
-      if (pairs) {
-        uint32_t pair[16];
-        memcpy(pair, line, sizeof pair);
-        for (int i = 0; i < 16; i++) memcpy(to + i * 32 + l * 2, &pair[i], sizeof *pair);
-      } else {
-        memcpy(to + l * 32, line, sizeof line);
+      if (!p->split) {
+        put(to, l, high, pairs);
+        continue;
       }
+      put(to, l, pairs ? low : high, pairs);
+      put(to + parts * 2 * TILE, l, pairs ? high : low, pairs);
+      put(to + 2 * parts * 2 * TILE, l, high, pairs);
     }
-    p->square[l] = _mm512_reduce_add_pd(square);
-    p->rest[l] = (double)_mm512_reduce_add_ps(rest);
+    p->square[l] = _mm512_reduce_add_pd(s.square);
     /* sums of at most 2^17 numbers in float; what float took of the doubles; squares too small for float */
-    p->rest[l] = sqrt(p->rest[l] * 1.02) + sqrt(p->square[l]) * 0x1p-23 + 0x1p-60;
+    p->low[l] = sqrt((double)_mm512_reduce_add_ps(s.low) * 1.02) + 0x1p-60;
+    p->rest[l] = sqrt((double)_mm512_reduce_add_ps(s.rest) * 1.02) + sqrt(p->square[l]) * 0x1p-23 + 0x1p-60;
   }
 }
 
@@ -122,6 +148,14 @@ static inline void select(const ls_knn_sweep *s, size_t panel, size_t group, con
   __mmask16 hit[LS_KNN_WIDE] __attribute__((aligned(64)));
   const float *bias = s->bias + group * LS_KNN_WIDE;
   __m512 bias0 = _mm512_loadu_ps(bias), bias1 = _mm512_loadu_ps(bias + 16);
+  if (s->scores != NULL) {
+    float *to = s->scores + panel * LS_KNN_WIDE * s->scores_step + (size_t)s->first + group * LS_KNN_WIDE;
+    for (int q = 0; q < LS_KNN_WIDE; q++, to += s->scores_step) {
+      _mm512_storeu_ps(to, _mm512_add_ps(_mm512_load_ps(score + q * 32), bias0));
+      _mm512_storeu_ps(to + 16, _mm512_add_ps(_mm512_load_ps(score + q * 32 + 16), bias1));
+    }
+    return;
+  }
   lower_thresholds(s, panel, group, threshold);
 #pragma GCC unroll 4
   for (int q = 0; q < LS_KNN_WIDE; q++) {

@@ -82,6 +82,11 @@ static inline void tile(const ls_knn_sweep *s, size_t panel, const float *b, con
       for (int v = 0; v < VECTORS; v++) *(vector *)(partial + q * ROWS + v * LANES) = sum[q][v];
     return;
   }
+  if (s->scores != NULL) {
+    for (int q = 0; q < QUERIES; q++)
+      for (int v = 0; v < VECTORS; v++) *(vector *)(s->scores + (panel * QUERIES + (size_t)q) * s->scores_step + (size_t)first + v * LANES) = sum[q][v];
+    return;
+  }
   uint32_t bits[QUERIES], any = 0;
   for (int q = 0; q < QUERIES; q++) {
     float threshold = s->threshold[panel * QUERIES + (size_t)q];
