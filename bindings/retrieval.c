@@ -23,20 +23,22 @@ static void push_measures(lua_State *L, const double *m, const lsb_labels *at) {
   }
 }
 
-/* retrieval(queries, labels, gallery, gallery labels, metric, at, queries are the gallery, zero): means over queries, means of classes' means, a list of
- * { label, queries, measures } and a table of counts. */
+/* retrieval(queries, labels, gallery, gallery labels, metric, at, queries are the gallery, zero, near): means over queries, means of classes' means, a list of
+ * { label, queries, measures }; numbers of queries without a relevant row, with ties, with twins, compared by values alone. */
 static int retrieval(lua_State *L) {
-  enum { MOST_AT = 64, AT_ONCE = 1024 };
+  enum { MOST_AT = 64, AT_ONCE = 4096 };
   const char *who = "retrieval";
   int32_t at[MOST_AT];
   ls_err err;
   ls_knn knn;
-  lua_settop(L, 8);
+  lua_settop(L, 9);
   ls_cmat queries = lsb_check_matrix(L, 1, who, "embeddings"), gallery = lsb_check_matrix(L, 3, who, "gallery");
   lsb_labels *labels = lsb_check_labels(L, 2, who, "labels"), *gallery_labels = lsb_check_labels(L, 4, who, "gallery_labels"), *k = lsb_check_labels(L, 6, who, "at");
   const char *metric = lsb_check_string(L, 5, who, "metric", NULL);
   bool own = lua_toboolean(L, 7), zero = lua_toboolean(L, 8);
   int kind = metric[0] == 'l' ? LS_METRIC_L2 : metric[0] == 'i' ? LS_METRIC_INNER_PRODUCT : LS_METRIC_COSINE;
+  double near = lsb_check_number(L, 9, who, "near_duplicate");
+  if (kind == LS_METRIC_L2) near *= near;
   if (labels->count != (size_t)queries.rows) return lsb_fail(L, who, "there are %zu labels but %d embeddings", labels->count, queries.rows);
   if (gallery_labels->count != (size_t)gallery.rows) return lsb_fail(L, who, "there are %zu gallery_labels but the gallery has %d rows", gallery_labels->count, gallery.rows);
   if (own && gallery.rows != queries.rows) return lsb_fail(L, who, "the gallery is not the queries");
@@ -60,13 +62,15 @@ static int retrieval(lua_State *L) {
 
   if (ls_knn_prepare(gallery, (ls_metric)kind, memory, &knn, &err) != LS_OK) return lsb_raise(L, who, &err);
   void *scratch = lsb_new_scratch(L, who, ls_retrieval_scratch(&knn, m < AT_ONCE ? m : AT_ONCE));
+  int64_t values = 0, by_values = 0;
   for (int32_t i = 0; i < m; i++) self[i] = i;
   for (int32_t first = 0; first < m; first += AT_ONCE) {
     ls_cmat part = {queries.data + first * queries.stride, m - first < AT_ONCE ? m - first : AT_ONCE, queries.cols, queries.stride};
     if (lsb_interrupted()) return luaL_error(L, "interrupted");
-    if (ls_retrieval(&knn, gallery_labels->values, part, labels->values + first, own ? self + first : NULL, (int32_t)k->count, at, scratch, about + first,
-                     measures + (size_t)first * (size_t)columns, &err) != LS_OK)
+    if (ls_retrieval(&knn, gallery_labels->values, part, labels->values + first, own ? self + first : NULL, (int32_t)k->count, at, near, scratch, about + first,
+                     measures + (size_t)first * (size_t)columns, &values, &err) != LS_OK)
       return lsb_raise(L, who, &err);
+    by_values += values;
   }
   ls_retrieval_average(m, labels->values, about, columns, measures, zero, count, classes, by_class, kept, micro, macro);
 
@@ -90,7 +94,8 @@ static int retrieval(lua_State *L) {
   lua_pushinteger(L, without);
   lua_pushinteger(L, tied);
   lua_pushinteger(L, twins);
-  return 6;
+  lua_pushinteger(L, by_values);
+  return 7;
 }
 
 int lsb_open_retrieval(lua_State *L) {

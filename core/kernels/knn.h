@@ -4,6 +4,8 @@
 #ifndef LS_KERNELS_KNN_H
 #define LS_KERNELS_KNN_H
 
+#include "core/kernels/rank.h"
+
 #include <lsengine/knn.h>
 
 #define LS_KNN_MOST_QUERIES 32 /* of a tile, over all sets */
@@ -59,6 +61,8 @@ typedef struct ls_knn_kernels {
   float (*thin)(const ls_knn_thinning *t);
   /* Values of `count` rows, as <lsengine/knn.h> says: the same bits in every set. */
   void (*values)(ls_metric metric, int32_t features, const float *query, double query_inverse, size_t count, const float *const *rows, const double *inverse, double *out);
+  ls_rank_fn *rank;
+  ls_near_fn *near;
 } ls_knn_kernels;
 
 extern const ls_knn_kernels ls_knn_kernels_ref, ls_knn_kernels_avx2, ls_knn_kernels_avx512;

@@ -163,4 +163,4 @@ static float thin(const ls_knn_thinning *t) {
   return threshold;
 }
 
-const ls_knn_kernels LS_KNN_NAME = {.queries = QUERIES, .rows = ROWS, .sweep = sweep, .thin = thin, .values = LS_KNN_VALUES};
+const ls_knn_kernels LS_KNN_NAME = {.queries = QUERIES, .rows = ROWS, .sweep = sweep, .thin = thin, .values = LS_KNN_VALUES, .rank = LS_PASTE(ls_rank_, LS_ISA), .near = LS_PASTE(ls_near_, LS_ISA)};
