@@ -12,9 +12,11 @@
  *   |s~ - s| <= p (|b| + r) + |a| r + g ((|a| + p)(|b| + r) + |b|²/2).
  * p and r are the norms of what rounding took, row by row: about 2^-9 of |a| and |b|.
  *
- * Split, a~ = high + low and so b~: the product of the low parts is left out, at most |low a||low b|; p and r are about 2^-18 of |a| and |b|. The products with low
- * parts are added first, and are small; then come those of the high parts, 32 features an instruction, which adds 16 in each of two chains. So
- *   g = 1.02 (min(d, 18 + d/32) + 8 + (3d + 8)/100) u. */
+ * Split in three, a~ = high + middle + low and so b~: p and r are about 2^-25 of |a| and |b|, little more than float32 takes. Left out are the products of the low
+ * parts with each other and with the middle ones, at most middle a · low b + low a · middle b, where middle are norms of all but the high part, low of all below
+ * the middle one. The small products are added first; then come those of the high parts, 32 features an instruction, which adds 16 in each of two
+ * chains from zero, the two to each other, and that to the sum. So, the bias being rounded and added at last,
+ *   |s~ - s| <= p (|b| + r) + |a| r + … + g (|a| + p)(|b| + r) + 2u |b|²,   g = 1.02 (min(d, 18 + d/32) + 2 + (5d + 8)/100) u. */
 #include "core/eval/knn_parts.h"
 #include "core/kernels/kernels.h"
 
@@ -31,7 +33,7 @@ static double bound_of(size_t features) { return 1.01 * ((double)features + 8) *
 static bool is_wide(const ls_knn_plan *p) { return p->tiles != LS_KNN_FLOAT; }
 static size_t row_bytes(const ls_knn_plan *p) { return is_wide(p) ? p->steps * LS_KNN_WIDE * sizeof(uint16_t) : p->steps * sizeof(float); }
 
-static double split_bound_of(double features) { return 1.02 * (fmin(features, 18 + features / 32) + 8 + (3 * features + 8) / 100) * 0x1p-24; }
+static double split_bound_of(double features) { return 1.02 * (fmin(features, 18 + features / 32) + 2 + (5 * features + 8) / 100) * 0x1p-24; }
 
 static ls_knn_plan plan_of(const ls_knn *index, int32_t queries, size_t capacity, ls_knn_tiles tiles, size_t chunk_bytes) {
   const ls_knn_kernels *kernels = ls_kernels_now()->knn;
@@ -76,6 +78,7 @@ size_t ls_knn_filter_memory(const ls_knn *index, const ls_knn_plan *p, void *mem
   PART(rest, is_wide(p) ? n * sizeof(float) : 0);
   PART(most_size, groups * sizeof(float));
   PART(most_rest, groups * sizeof(float));
+  PART(most_middle, groups * sizeof(float));
   PART(most_low, groups * sizeof(float));
   size_t spare = ls_padded(2 * p->capacity * sizeof(float));
   PART(spare, (size_t)ls_pool_threads() * spare);
@@ -100,17 +103,17 @@ static double scale_of(const ls_knn *index, const float *x, double *factor) {
   return square > 0.0 ? ldexp(1.0, 20 - ilogb(sqrt(square))) : 1.0;
 }
 
-/* A query once its norm is known. rest, low: of its rounding to bfloat16. */
-static void start_query(ls_knn_filter *f, size_t i, double scale, double norm, double rest, double low) {
+/* A query once its norm is known. rest: of its rounding to bfloat16. */
+static void start_query(ls_knn_filter *f, size_t i, double scale, double norm, double rest) {
   const ls_knn *index = f->index;
   bool products = index->metric == LS_METRIC_INNER_PRODUCT, wide = is_wide(f->plan);
   double d = index->base.cols, padded = (double)up((size_t)index->base.cols, LS_KNN_WIDE);
   double g = f->plan->tiles == LS_KNN_FLOAT ? bound_of((size_t)index->base.cols) : f->plan->tiles == LS_KNN_BFLOAT ? bound_of((size_t)padded) : split_bound_of(padded);
   ls_knn_query *q = &f->query[i];
-  *q = (ls_knn_query){.norm = norm, .low = low, .scale = scale, .failed = !(norm < 0x1p60)};
+  *q = (ls_knn_query){.norm = norm, .scale = scale, .failed = !(norm < 0x1p60)};
   q->slack = (d + 8) * 0x1p-52 * norm * (products ? index->largest : norm) + 0x1p-100 * (1.0 + norm);
   double a = wide ? rest + g * (norm + rest) : g * norm;
-  q->error = q->failed ? (ls_knn_error){0} : (ls_knn_error){above(a), wide ? above(norm) : 0.0f, products ? 0.0f : above(0.5 * g)};
+  q->error = q->failed ? (ls_knn_error){0} : (ls_knn_error){above(a), wide ? above(norm) : 0.0f, products ? 0.0f : above(f->plan->tiles == LS_KNN_SPLIT ? 2.04 * 0x1p-24 : 0.5 * g)};
   f->error[i] = q->error;
   f->threshold[i] = q->failed ? INFINITY : -1e38f;
   f->queue[i].count = 0;
@@ -145,7 +148,7 @@ static void pack_float_queries(ls_knn_filter *f, size_t panel) {
       square += v * v;
     }
     double norm = sqrt(square) * (1.0 + 1e-9);
-    start_query(f, i, scale, norm, 0.0, 0.0);
+    start_query(f, i, scale, norm, 0.0);
     to[d * wide + l] = f->query[i].failed || f->plan->capacity == 0 ? 0.0f : above(norm); /* scores alone come without their bound */
     for (int32_t j = 0; f->query[i].failed && j < d; j++) to[j * wide + l] = 0.0f;
   }
@@ -167,7 +170,9 @@ static void pack_wide_queries(ls_knn_filter *f, size_t panel) {
         fill_query(f, first + (size_t)l);
         continue;
       }
-      start_query(f, first + (size_t)l, p.scale[l], sqrt(p.square[l]) * (1.0 + 1e-9), p.rest[l], p.low[l]);
+      start_query(f, first + (size_t)l, p.scale[l], sqrt(p.square[l]) * (1.0 + 1e-9), p.rest[l]);
+      f->query[first + (size_t)l].middle = p.middle[l];
+      f->query[first + (size_t)l].low = p.low[l];
       for (size_t part = 0; f->query[first + (size_t)l].failed && part < p.parts; part++)
         for (int j = 0; j < LS_KNN_WIDE; j++) p.to[part * LS_KNN_WIDE * LS_KNN_WIDE + (size_t)(l * LS_KNN_WIDE + j)] = 0;
     }
@@ -203,7 +208,7 @@ static void pack_float_rows(ls_knn_filter *f, size_t panel) {
 
 static void pack_wide_rows(ls_knn_filter *f, size_t panel) {
   const ls_knn *index = f->index;
-  float size = 0.0f, rest = 0.0f, low = 0.0f;
+  float size = 0.0f, rest = 0.0f, middle = 0.0f, low = 0.0f;
   for (int32_t half = 0; half < 2; half++) {
     int32_t at = (int32_t)panel * LS_KNN_WIDE + half * 16, first = f->first_row + at;
     ls_knn_wide_packing p = {.features = index->base.cols, .parts = f->plan->steps, .split = f->plan->tiles == LS_KNN_SPLIT, .centre = index->centre};
@@ -222,11 +227,13 @@ static void pack_wide_rows(ls_knn_filter *f, size_t panel) {
       f->size[first + l] = above(sqrt(p.square[l]) * (1.0 + 1e-9) + p.rest[l]);
       rest = f->rest[first + l] > rest ? f->rest[first + l] : rest;
       size = f->size[first + l] > size ? f->size[first + l] : size;
+      middle = above(p.middle[l]) > middle ? above(p.middle[l]) : middle;
       low = above(p.low[l]) > low ? above(p.low[l]) : low;
     }
   }
   f->most_size[panel] = size;
   f->most_rest[panel] = rest;
+  f->most_middle[panel] = middle;
   f->most_low[panel] = low;
 }
 
@@ -255,6 +262,7 @@ static ls_knn_sweep sweep_of(const ls_knn_filter *f, size_t panel, size_t panels
   const ls_knn_plan *p = f->plan;
   size_t first = panel * (size_t)p->tile_queries;
   return (ls_knn_sweep){.steps = p->steps,
+                        .split = p->tiles == LS_KNN_SPLIT,
                         .queries = (char *)f->packed_queries + first * row_bytes(p),
                         .panels = panels,
                         .rows = f->packed_rows,
@@ -287,16 +295,17 @@ void ls_knn_filter_scores(const ls_knn_filter *f, size_t panel, size_t panels, f
 }
 
 double ls_knn_filter_error(const ls_knn_filter *f, size_t query) {
-  double size = 0.0, rest = 0.0, low = 0.0;
+  double size = 0.0, rest = 0.0, middle = 0.0, low = 0.0;
   size_t panels = up((size_t)f->chunk_rows, (size_t)f->plan->tile_rows) / (size_t)f->plan->tile_rows;
   const ls_knn_query *q = &f->query[query];
   for (size_t p = 0; p < panels; p++) {
     size = fmax(size, (double)f->most_size[p]);
     if (!is_wide(f->plan)) continue;
     rest = fmax(rest, (double)f->most_rest[p]);
+    middle = fmax(middle, (double)f->most_middle[p]);
     low = fmax(low, (double)f->most_low[p]);
   }
-  double error = (double)q->error.a * size + (double)q->error.b * rest + (double)q->error.c * size * size + q->low * low;
+  double error = (double)q->error.a * size + (double)q->error.b * rest + (double)q->error.c * size * size + q->middle * low + q->low * middle;
   return (is_wide(f->plan) ? 1.0 : 2.0) * error * (1.0 + 1e-6) + q->slack; /* float32: the start is moved by its bound */
 }
 

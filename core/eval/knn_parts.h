@@ -37,7 +37,7 @@ void ls_knn_exact(const ls_knn *index, const float *query, int32_t k, int64_t se
 
 /* ---- candidates ---- */
 
-typedef enum ls_knn_tiles { LS_KNN_FLOAT, LS_KNN_BFLOAT, LS_KNN_SPLIT } ls_knn_tiles; /* SPLIT: high and low parts in bfloat16, near float's precision */
+typedef enum ls_knn_tiles { LS_KNN_FLOAT, LS_KNN_BFLOAT, LS_KNN_SPLIT } ls_knn_tiles; /* SPLIT: three parts in bfloat16, float's precision */
 
 /* How rows are filtered: by the sizes, the tile and the room for candidates alone. */
 typedef struct ls_knn_plan {
@@ -55,7 +55,7 @@ ls_knn_plan ls_knn_score_plan(const ls_knn *index, int32_t queries, size_t chunk
 /* Of a query: s = a·b (inner products) or a·b - |b|²/2, with a, b scaled. */
 typedef struct ls_knn_query {
   ls_knn_error error;
-  double low;         /* norm of the low part, where it was split */
+  double middle, low; /* norms of what the high part left, and the middle one, where it was split */
   double norm, scale; /* |a|; what it was multiplied by */
   double slack;       /* of the doubles, on s */
   bool failed;        /* what the filter cannot do: thresholds are infinite, nothing is kept */
@@ -69,7 +69,7 @@ typedef struct ls_knn_filter {
   int32_t count, first_row, chunk_rows;
   void *packed_queries, *packed_rows;
   const int32_t *order; /* row of a position; begin and run take the index's unless given */
-  float *bias, *threshold, *size, *rest, *most_size, *most_rest, *most_low; /* most_…: of a panel of rows */
+  float *bias, *threshold, *size, *rest, *most_size, *most_rest, *most_middle, *most_low; /* most_…: of a panel of rows */
   float *spare; /* for each thread of the pool: 2 · capacity */
   size_t spare_step;
   ls_knn_error *error;

@@ -27,6 +27,7 @@ typedef struct ls_knn_error {
 
 typedef struct ls_knn_sweep {
   size_t steps;           /* float32: features and one for the bound; bfloat16: parts of 32 features */
+  int split;              /* bfloat16: a third of the parts each for high, middle and low parts of the numbers */
   const void *queries;    /* panel after panel: float32 [step][query]; bfloat16 [part][two halves][16 queries][32] */
   size_t panels;          /* 1 … LS_KNN_PANELS */
   const void *rows;       /* panel after panel: float32 [step][row]; bfloat16 [part][two halves][16 pairs of features][16 rows][2] */
@@ -79,8 +80,8 @@ typedef struct ls_knn_wide_packing {
   double factor[16], scale[16];
   const double *centre;
   uint16_t *to; /* the first of the part's two halves, or the second */
-  int split;    /* three times the parts: with v = high + low + rest, of queries high, low, high, of rows low, high, high; `low` are norms of the low ones */
-  double square[16], rest[16], low[16];
+  int split;    /* three times the parts: v = high + middle + low + rest, all high ones first; `middle` are norms of middle + low + rest, `low` of low + rest */
+  double square[16], rest[16], middle[16], low[16];
 } ls_knn_wide_packing;
 
 typedef struct ls_knn_wide_kernels {

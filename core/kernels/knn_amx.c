@@ -33,7 +33,7 @@ static void configure(void) {
 
 typedef struct sums {
   __m512d square;
-  __m512 rest, low;
+  __m512 rest, middle, low;
 } sums;
 
 static inline __m512 rounded(__m512 v) { /* to bfloat16, to the nearest, ties to even */
@@ -44,8 +44,8 @@ static inline __m512 rounded(__m512 v) { /* to bfloat16, to the nearest, ties to
 
 static inline __m256i narrowed(__m512 v) { return _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(v), 16)); }
 
-/* Sixteen numbers as bfloat16: high, and low where it is wanted; adds to the sums. */
-static inline void narrow(const ls_knn_wide_packing *p, int l, int32_t first, __mmask16 some, sums *s, __m256i *high, __m256i *low) {
+/* Sixteen numbers as bfloat16: high, middle and low where these are wanted; adds to the sums. */
+static inline void narrow(const ls_knn_wide_packing *p, int l, int32_t first, __mmask16 some, sums *s, __m256i level[3][2], int h) {
   __m512 in = _mm512_maskz_loadu_ps(some, p->x[l] + first);
   __m512d v0 = _mm512_cvtps_pd(_mm512_castps512_ps256(in)), v1 = _mm512_cvtps_pd(_mm512_extractf32x8_ps(in, 1));
   __m512d factor = _mm512_set1_pd(p->factor[l]), scale = _mm512_set1_pd(p->scale[l]);
@@ -60,12 +60,14 @@ static inline void narrow(const ls_knn_wide_packing *p, int l, int32_t first, __
   s->square = _mm512_fmadd_pd(v0, v0, _mm512_fmadd_pd(v1, v1, s->square));
   __m512 v = _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(v0)), _mm512_cvtpd_ps(v1), 1);
   __m512 most = rounded(v), lost = _mm512_sub_ps(v, most);
-  *high = narrowed(most);
+  level[0][h] = narrowed(most);
   if (p->split) {
-    __m512 next = rounded(lost);
-    s->low = _mm512_fmadd_ps(next, next, s->low);
-    *low = narrowed(next);
-    lost = _mm512_sub_ps(lost, next);
+    __m512 middle = rounded(lost), left = _mm512_sub_ps(lost, middle), low = rounded(left);
+    s->middle = _mm512_fmadd_ps(lost, lost, s->middle);
+    s->low = _mm512_fmadd_ps(left, left, s->low);
+    level[1][h] = narrowed(middle);
+    level[2][h] = narrowed(low);
+    lost = _mm512_sub_ps(left, low);
   }
   s->rest = _mm512_fmadd_ps(lost, lost, s->rest);
 }
@@ -84,27 +86,21 @@ static inline void put(uint16_t *to, int l, const __m256i line[2], int pairs) {
 static void pack(ls_knn_wide_packing *p, int pairs) {
   size_t parts = p->split ? p->parts / 3 : p->parts;
   for (int l = 0; l < 16; l++) {
-    sums s = {_mm512_setzero_pd(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+    sums s = {_mm512_setzero_pd(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     for (size_t part = 0; part < parts; part++) {
-      __m256i high[2] = {0}, low[2] = {0};
+      __m256i level[3][2] = {{{0}}};
       for (int h = 0; h < 2; h++) {
         int32_t first = (int32_t)part * 32 + h * 16, left = p->features - first;
         __mmask16 some = l >= p->count || left <= 0 ? 0 : left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1);
-        if (some != 0) narrow(p, l, first, some, &s, &high[h], &low[h]);
+        if (some != 0) narrow(p, l, first, some, &s, level, h);
       }
-      uint16_t *to = p->to + part * 2 * TILE;
-      if (!p->split) {
-        put(to, l, high, pairs);
-        continue;
-      }
-      put(to, l, pairs ? low : high, pairs);
-      put(to + parts * 2 * TILE, l, pairs ? high : low, pairs);
-      put(to + 2 * parts * 2 * TILE, l, high, pairs);
+      for (size_t v = 0; v < (p->split ? 3 : 1); v++) put(p->to + (v * parts + part) * 2 * TILE, l, level[v], pairs);
     }
     p->square[l] = _mm512_reduce_add_pd(s.square);
     /* sums of at most 2^17 numbers in float; what float took of the doubles; squares too small for float */
+    p->middle[l] = sqrt((double)_mm512_reduce_add_ps(s.middle) * 1.02) + 0x1p-60;
     p->low[l] = sqrt((double)_mm512_reduce_add_ps(s.low) * 1.02) + 0x1p-60;
-    p->rest[l] = sqrt((double)_mm512_reduce_add_ps(s.rest) * 1.02) + sqrt(p->square[l]) * 0x1p-23 + 0x1p-60;
+    p->rest[l] = sqrt((double)_mm512_reduce_add_ps(s.rest) * 1.02) + sqrt(p->square[l]) * 0x1.01p-24 + 0x1p-60;
   }
 }
 
@@ -121,11 +117,46 @@ static inline void lower_thresholds(const ls_knn_sweep *s, size_t panel, size_t 
   for (int q = 0; q < LS_KNN_WIDE; q++) to[q] = threshold[q] - 1.00001f * (e[q].a * size + e[q].b * rest + e[q].c * size * size);
 }
 
-static inline void multiply(const uint16_t *a, const uint16_t *b, size_t parts, float *to) {
+#define ROWS_OF(b)                                                                                                       \
+  _tile_loadd(6, b, 64);                                                                                                 \
+  _tile_loadd(7, (b) + TILE, 64)
+#define QUERIES_OF(a)                                                                                                    \
+  _tile_loadd(4, a, 64);                                                                                                 \
+  _tile_loadd(5, (a) + TILE, 64)
+#define PRODUCTS                                                                                                         \
+  _tile_dpbf16ps(0, 4, 6);                                                                                               \
+  _tile_dpbf16ps(1, 4, 7);                                                                                               \
+  _tile_dpbf16ps(2, 5, 6);                                                                                               \
+  _tile_dpbf16ps(3, 5, 7)
+
+/* Of split numbers what is not high by high, the smallest first. */
+static void multiply_small(const uint16_t *a, const uint16_t *b, size_t parts) {
+  const uint16_t *a1 = a + parts * 2 * TILE, *a2 = a1 + parts * 2 * TILE, *b1 = b + parts * 2 * TILE, *b2 = b1 + parts * 2 * TILE;
+  for (size_t p = 0; p < parts * 2 * TILE; p += 2 * TILE) {
+    QUERIES_OF(a + p);
+    ROWS_OF(b2 + p);
+    PRODUCTS;
+    QUERIES_OF(a2 + p);
+    ROWS_OF(b + p);
+    PRODUCTS;
+    QUERIES_OF(a1 + p);
+    PRODUCTS;
+    ROWS_OF(b1 + p);
+    PRODUCTS;
+    QUERIES_OF(a + p);
+    PRODUCTS;
+  }
+}
+
+static inline void multiply(const uint16_t *a, const uint16_t *b, size_t parts, int split, float *to) {
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
   _tile_zero(3);
+  if (split) {
+    parts /= 3;
+    multiply_small(a, b, parts);
+  }
   for (size_t part = 0; part < parts; part++, a += 2 * TILE, b += 2 * TILE) {
     _tile_loadd(4, a, 64);
     _tile_loadd(6, b, 64);
@@ -184,7 +215,7 @@ static void sweep(const ls_knn_sweep *s) {
   for (size_t t = 0; t < tiles; t++) {
     if (group + 1 < s->row_panels)
       for (size_t line = panel * share; line < (panel + 1) * share; line++) _mm_prefetch((const char *)(rows + (group + 1) * step + line * 32), _MM_HINT_T1);
-    multiply(queries + panel * step, rows + group * step, s->steps, scores[t & 1]);
+    multiply(queries + panel * step, rows + group * step, s->steps, s->split, scores[t & 1]);
     if (t > 0) select(s, before_panel, before_group, scores[~t & 1]);
     before_panel = panel;
     before_group = group;
