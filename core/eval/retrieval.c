@@ -112,7 +112,7 @@ static inline void add_single(const ls_retrieval_job *j, int32_t s, int32_t h, i
 /* The same from where all at[] and R are passed: what is left for the whole ranking. */
 static void add_rest(const ls_retrieval_job *j, const ls_standing *s, int32_t place, int32_t h, double *m) {
   double precision = 0.0, gain_sum = 0.0;
-  for (; h < s->relevant; h++, place++) {
+  for (; h < s->kept; h++, place++) {
     place += s->before[h];
     precision += (h + 1.0) / (place + 1.0);
     gain_sum += j->discounts[place + 1] - j->discounts[place];
@@ -131,17 +131,19 @@ void ls_retrieval_measure(const ls_retrieval_job *j, int32_t i, const ls_standin
   int32_t columns = LS_RETRIEVAL_WHOLE + j->at_count * LS_RETRIEVAL_AT, relevant = s->relevant, n = j->gallery->base.rows, place = 0, most = relevant;
   double *m = j->measures + (size_t)i * (size_t)columns;
   memset(m, 0, sizeof *m * (size_t)columns);
-  j->about[i] = (ls_retrieval_query){.relevant = relevant, .tied = s->tied, .twin = s->twin};
+  j->about[i] = (ls_retrieval_query){.relevant = relevant, .twin = s->twin};
   for (int32_t a = 0; a < j->at_count; a++) most = j->at[a] > most ? j->at[a] : most;
-  for (int32_t h = 0; h < relevant;) {
-    if (!s->tied && place >= most && h > 0) {
+  for (int32_t h = 0; h < s->kept;) {
+    if (!s->tied && place >= most && h > 0 && j->whole) {
       add_rest(j, s, place, h, m);
       break;
     }
     place += s->before[h];
+    if (!j->whole && place >= most) break;
     if (s->tied && s->tied_others[h] > 0) {
       group x = {.s = place, .h = h, .g = s->tied_others[h] + s->tied_relevant[h], .r = s->tied_relevant[h]};
       add_group(j, x, relevant, n, m);
+      j->about[i].tied = true;
       place += x.g;
       h += x.r;
     } else {
@@ -149,6 +151,7 @@ void ls_retrieval_measure(const ls_retrieval_job *j, int32_t i, const ls_standin
     }
   }
   if (relevant > 0) divide(j, relevant, m);
+  if (!j->whole) m[LS_RETRIEVAL_MAP] = m[LS_RETRIEVAL_MRR] = m[LS_RETRIEVAL_NDCG] = 0.0;
 }
 
 static int32_t direct_slots(int32_t n, int32_t queries) {
@@ -176,7 +179,7 @@ static void direct_block(void *argument, size_t slot) {
 }
 
 ls_status ls_retrieval(const ls_knn *gallery, const int64_t *gallery_labels, ls_cmat queries, const int64_t *labels, const int64_t *self, int32_t at_count,
-                       const int32_t *at, double near, void *scratch, ls_retrieval_query *about, double *measures, int64_t *by_values, ls_err *err) {
+                       const int32_t *at, double near, bool whole, void *scratch, ls_retrieval_query *about, double *measures, int64_t *by_values, ls_err *err) {
   int32_t n = gallery->base.rows;
   if (queries.cols != gallery->base.cols)
     return ls_fail(err, LS_ESHAPE, "the queries have %d features but the gallery has %d", queries.cols, gallery->base.cols);
@@ -193,7 +196,7 @@ ls_status ls_retrieval(const ls_knn *gallery, const int64_t *gallery_labels, ls_
   for (int32_t i = 1; i <= n + 1; i++) discounts[i] = discounts[i - 1] + 1.0 / log2(i + 1.0);
   int32_t *left = (int32_t *)(void *)at_byte, count = queries.rows, slots = direct_slots(n, queries.rows);
   at_byte += ls_padded((size_t)queries.rows * sizeof(int32_t));
-  ls_retrieval_job j = {.gallery = gallery, .gallery_labels = gallery_labels, .labels = labels, .self = self, .queries = queries, .near = near, .at_count = at_count,
+  ls_retrieval_job j = {.gallery = gallery, .gallery_labels = gallery_labels, .labels = labels, .self = self, .queries = queries, .near = near, .whole = whole, .at_count = at_count,
                         .at = at, .discounts = discounts, .about = about, .measures = measures};
   if (ls_retrieval_has_tiles(gallery, queries.rows))
     count = ls_retrieval_by_tiles(&j, at_byte, left);

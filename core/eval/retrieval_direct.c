@@ -75,7 +75,7 @@ void ls_retrieval_direct(const ls_retrieval_job *j, int32_t i, void *scratch) {
         list[n - ++others] = next[l];
     }
   }
-  s.relevant = relevant;
+  s.relevant = s.kept = relevant;
   if (relevant > 0) {
     ls_neighbours_sort(list, (size_t)relevant);
     int32_t groups = distinct(list, relevant, v, count);

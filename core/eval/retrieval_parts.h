@@ -8,7 +8,8 @@
 
 /* Where a query's relevant rows stand among the others. [h]: others that have h relevant rows nearer. */
 typedef struct ls_standing {
-  int32_t relevant;
+  int32_t relevant;       /* R */
+  int32_t kept;           /* relevant rows that the arrays tell of: all, or those within the places that matter, and some more */
   int32_t *before;        /* and tie with none; relevant + 2 places */
   int32_t *tied_others;   /* and tie with the next … */
   int32_t *tied_relevant; /* … so many relevant rows; both all zeros where `tied` is false, and undefined for h where nothing ties */
@@ -20,6 +21,7 @@ typedef struct ls_retrieval_job {
   const int64_t *gallery_labels, *labels, *self;
   ls_cmat queries;
   double near; /* of the values: another row so near is a twin */
+  bool whole;  /* the ranking from end to end; else the first max(R, at) places */
   int32_t at_count;
   const int32_t *at;
   const double *discounts; /* [i]: sum of 1/log2(j+1) over j <= i */

@@ -22,7 +22,6 @@ typedef struct rank_job {
   int32_t *order, *place;          /* row of a position, position of a row */
   int64_t *class_of;               /* ascending labels … */
   int32_t *class_start, classes;   /* … and their first positions; one more than classes */
-  uint64_t *keys;
   char *slots;
   size_t slot;
   uint8_t *failed; /* for each query of the filter */
@@ -31,10 +30,10 @@ typedef struct rank_job {
 /* A thread's memory. */
 typedef struct slot_parts {
   float *scores, *sorted;
-  int32_t *row, *before, *tied_others, *tied_relevant, *doubtful, *after;
+  float *kept;
+  int32_t *kept_row, *row, *before, *tied_others, *tied_relevant, *doubtful, *after;
   double *known; /* sums of the sorted rows, NaN until wanted */
-  uint64_t *keys;
-  uint16_t *table;
+  uint16_t *part, *table;
 } slot_parts;
 
 static ls_knn_plan plan_of(const ls_knn *gallery, int32_t queries) { return ls_knn_score_plan(gallery, queries, PACKED); }
@@ -56,7 +55,9 @@ static size_t lay_out_slot(const ls_knn_plan *p, void *memory, slot_parts *s) {
   PART(doubtful, n * sizeof(int32_t));
   PART(after, n * sizeof(int32_t));
   PART(known, n * sizeof(double));
-  PART(keys, 2 * n * sizeof(uint64_t));
+  PART(kept, n * sizeof(float));
+  PART(kept_row, n * sizeof(int32_t));
+  PART(part, n * sizeof(uint16_t));
   PART(table, (LS_RANK_BUCKETS + 64) * sizeof(uint16_t));
 #undef PART
   return used;
@@ -164,6 +165,7 @@ static bool decide(const query_view *q, const ls_rank *r, int32_t doubts, slot_p
   for (int32_t d = 0; d < doubts; d++) {
     int32_t other = r->doubtful[d], from = r->after[d], nearer, ties = 0;
     float above = r->score[other] + r->reach, below = r->score[other] - r->reach;
+    while (from > 0 && r->sorted[from - 1] <= above) from--, left--; /* of a part before */
     while (from < r->relevant && r->sorted[from] > above) from++, left--;
     nearer = from;
     if (from < r->relevant && r->sorted[from] >= below) {
@@ -226,19 +228,24 @@ static bool rank_query(rank_job *r, size_t i, float *score, slot_parts *s) {
   if (about->failed) return false;
   double error = ls_knn_filter_error(&r->filter, i), d = index->base.cols;
   const float *x = job->queries.data + query * job->queries.stride;
-  ls_rank rank = {.score = score, .count = n, .self = -1, .reach = nextafterf((float)(2.0 * error), INFINITY), .sorted = s->sorted, .row = s->row, .before = s->before,
-                  .doubtful = s->doubtful, .after = s->after, .keys = s->keys, .table = s->table};
+  ls_rank rank = {.score = score, .count = n, .top = n, .reach = nextafterf((float)(2.0 * error), INFINITY), .sorted = s->sorted, .row = s->row, .before = s->before,
+                  .doubtful = s->doubtful, .after = s->after, .kept = s->kept, .kept_row = s->kept_row, .part = s->part, .table = s->table};
   if (class >= 0) {
     rank.first = r->class_start[class];
     rank.end = r->class_start[class + 1];
-    if (self >= rank.first && self < rank.end) rank.self = self;
   }
   if (rank.end - rank.first > LS_RANK_MOST) return false;
-  if (self >= 0 && rank.self < 0) score[self] = -1e38f; /* behind all: it counts for nothing there */
+  ls_standing to = {.relevant = rank.end - rank.first - (self >= rank.first && self < rank.end), .before = s->before, .tied_others = s->tied_others, .tied_relevant = s->tied_relevant};
+  if (self >= 0) score[self] = -1e38f;
+  if (!job->whole) {
+    rank.top = to.relevant;
+    for (int32_t a = 0; a < job->at_count; a++) rank.top = job->at[a] > rank.top ? job->at[a] : rank.top;
+    if (rank.top > n - (self >= 0)) rank.top = n; /* all others */
+  }
   int32_t doubts = ls_kernels_now()->knn->rank(&rank);
   double least = twin_score(r, about, x, error);
-  ls_standing to = {.relevant = rank.relevant, .before = s->before, .tied_others = s->tied_others, .tied_relevant = s->tied_relevant};
-  to.twin = (rank.relevant < 1 || (double)s->sorted[0] >= least || (double)rank.nearest >= least) && has_twin(r, x, score, least, self);
+  to.kept = rank.relevant;
+  to.twin = ((rank.relevant > 0 && (double)s->sorted[0] >= least) || (double)rank.nearest >= least) && has_twin(r, x, score, least, self);
   query_view view = {.index = index, .x = x, .inverse = index->metric == LS_METRIC_COSINE ? ls_knn_inverse(x, index->base.cols) : 1.0, .order = r->order};
   view.relative = index->metric == LS_METRIC_INNER_PRODUCT ? 0.0 : 4.0 * (d + 4.0) * 0x1p-53;
   view.absolute = index->metric == LS_METRIC_INNER_PRODUCT ? 8.0 * (d + 4.0) * 0x1p-53 * about->norm * index->largest / (about->scale * index->scale) + 0x1p-1000 : 0x1p-1000;

@@ -11,17 +11,19 @@
 
 /* A query's scores, the larger the nearer; relevant rows stand together. */
 typedef struct ls_rank {
-  const float *score;
+  const float *score;        /* -1e38 for a row that is left out */
   int32_t count, first, end; /* rows; those from first to end - 1 are relevant */
-  int32_t self;              /* a relevant row that is left out, or -1 */
+  int32_t top;               /* places that matter; count where all do */
   float reach;               /* scores that differ by no more may stand in the other order */
-  int32_t relevant;          /* out: how many, without self. The rest is undefined for none */
+  int32_t relevant;          /* out: how many relevant rows may stand within the places that matter. The rest is undefined for none */
   float *sorted;             /* out: their scores, the largest first */
   int32_t *row;              /* out: and their places */
   int32_t *before;           /* out, relevant + 2: others with so many relevant rows nearer, without the doubtful ones */
-  int32_t *doubtful, *after; /* out, count: others that may be within reach of a relevant row; how many of those are surely nearer */
+  int32_t *doubtful, *after; /* out, count + 16: others that may be within reach of a relevant row; near how many of those they stand */
   float nearest;             /* out: largest score of the others; -inf for none */
-  uint64_t *keys;            /* scratch, 2 · relevant */
+  float *kept;               /* scratch, count + 16: scores of others that may stand within the places that matter … */
+  int32_t *kept_row;         /* … and their places */
+  uint16_t *part;            /* scratch, relevant + 32 */
   uint16_t *table;           /* scratch, LS_RANK_BUCKETS + 64 */
 } ls_rank;
 

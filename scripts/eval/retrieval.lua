@@ -22,6 +22,7 @@ local shared = {
   ap_divisor = { type = "string", default = "least", choices = { "least", "relevant", "hits" },
     doc = "of ap[k]: min(R, k); R (pytorch-metric-learning's way with a k below R); the hits among the first k (torchmetrics)" },
   near_duplicate = { type = "number", default = 0, min = 0, doc = "distance up to which another row is a duplicate of the query, and counts as its twin; 0 counts equal rows only, which is all that inner_product knows" },
+  whole = { type = "boolean", default = true, doc = "also map, mrr and ndcg_full, of the whole ranking. Without them only the first max(R, k) places are looked at, also for ties, in a fraction of the time" },
   classifier_k = { type = "integer", default = 5, min = 1, max = 2^31 - 1, doc = "neighbours of the kNN classifier; as many as the gallery has, if these are fewer" },
 }
 local function with(own)
@@ -71,7 +72,7 @@ local function judge(embeddings, labels, gallery, gallery_labels, o)
     while #at > 1 and at[#at] > rows do at[#at] = nil end
   end
   local result, macro, classes, without, tied, twins, by_values =
-    c.retrieval(embeddings, labels, gallery, gallery_labels, o.metric, at, own, o.no_match == "zero", o.near_duplicate)
+    c.retrieval(embeddings, labels, gallery, gallery_labels, o.metric, at, own, o.no_match == "zero", o.near_duplicate, o.whole)
   choose(result, o.ap_divisor)
   result.macro = choose(macro, o.ap_divisor)
   result.classes = {}
