@@ -67,7 +67,7 @@ static ls_knn_effort search(const ls_knn *index, int first, int m, int k, const 
 /* All positions of m queries, on every instruction set; the same bytes in batches and with threads. Returns the effort of the best set. */
 static ls_knn_effort holds(const char *what, ls_metric metric, int n, int m, int d, int k, const int64_t *without) {
   ls_knn_effort effort = {0};
-  for (int isa = LS_ISA_REF; isa <= LS_ISA_AVX512; isa++) {
+  for (int isa = LS_ISA_REF; isa <= LS_ISA_AMX; isa++) {
     if (!ls_cpu_has((ls_isa)isa)) continue;
     assert_ok(ls_cpu_start(ls_isa_name((ls_isa)isa), err));
     ls_knn index = prepared(metric, n, d);
@@ -255,11 +255,13 @@ static void ranges_hold_what_the_radius_says(void **state) {
     ls_knn index = prepared((ls_metric)metric, N, D);
     double radius = metric == 0 ? 4.5 : metric == 1 ? 9 : 0.5;
     int64_t total = 0;
-    assert_ok(ls_knn_range_count(&index, (ls_cmat){queries, 100, D, D}, radius, NULL, counts, err));
+    char *scratch = malloc(ls_knn_range_filter_scratch(&index, 100) + 1);
+    assert_ok(ls_knn_range_count(&index, (ls_cmat){queries, 100, D, D}, radius, NULL, scratch, counts, err));
     for (int i = 0; i < 100; i++) start[i] = total, total += counts[i];
     assert_true(total > 200);
-    char *scratch = malloc(ls_knn_range_scratch(total));
-    assert_ok(ls_knn_range(&index, (ls_cmat){queries, 100, D, D}, radius, NULL, start, scratch, distances, rows, err));
+    free(scratch);
+    scratch = malloc(ls_knn_range_scratch(&index, 100, total));
+    assert_ok(ls_knn_range(&index, (ls_cmat){queries, 100, D, D}, radius, NULL, start, total, scratch, distances, rows, err));
     free(scratch);
     for (int i = 0; i < 100; i++) {
       int count = 0;
@@ -271,7 +273,7 @@ static void ranges_hold_what_the_radius_says(void **state) {
       assert_int_equal(count, counts[i]);
       for (int p = 0; p < count; p++) assert_int_equal(rows[start[i] + p], want[p].row);
     }
-    assert_fails(ls_knn_range_count(&index, (ls_cmat){queries, 1, D, D}, NAN, NULL, counts, err), LS_ERANGE, "radius is NaN");
+    assert_fails(ls_knn_range_count(&index, (ls_cmat){queries, 1, D, D}, NAN, NULL, NULL, counts, err), LS_ERANGE, "radius is NaN");
   }
 }
 
