@@ -45,9 +45,10 @@ static int by_value(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-void bench_run(int count, const bench_item *items, int rounds) {
+double *bench_run(int count, const bench_item *items, int rounds) {
+  static double medians[64];
   double *times = malloc(sizeof *times * (size_t)count * (size_t)rounds);
-  if (times == NULL) exit(1);
+  if (times == NULL || count > 64) exit(1);
   for (int i = 0; i < count; i++) items[i].run(items[i].argument);
   for (int r = 0; r < rounds; r++)
     for (int i = 0; i < count; i++) {
@@ -58,9 +59,20 @@ void bench_run(int count, const bench_item *items, int rounds) {
   for (int i = 0; i < count; i++) {
     double *t = times + i * rounds;
     qsort(t, (size_t)rounds, sizeof *t, by_value);
+    medians[i] = t[rounds / 2];
     printf("%s\t%.9g\t%.9g\t%.9g\t%.9g\n", items[i].name, t[rounds / 2], t[0], t[rounds / 4], t[rounds * 3 / 4]);
   }
   free(times);
+  return medians;
+}
+
+void bench_peak(void) {
+  char line[128];
+  FILE *f = fopen("/proc/self/status", "r");
+  long kilobytes;
+  while (f != NULL && fgets(line, sizeof line, f) != NULL)
+    if (sscanf(line, "VmHWM: %ld", &kilobytes) == 1) printf("=\tpeak memory, MB\t%.0f\n", (double)kilobytes / 1024);
+  if (f != NULL) fclose(f);
 }
 
 /* gcc would make memcpy of it */
