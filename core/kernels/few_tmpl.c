@@ -5,7 +5,6 @@
  * lanes of rows, the gradients row by row. All logits are within ±LS_SOFTMAX_NEAR, so that there is no maximum.
  * A row's sum: t_l = x_l + x_(l+8) + … for l < 8, then ((t0+t2)+(t1+t3)) + ((t4+t6)+(t5+t7)), in float: the same bits on every set. */
 #include "core/kernels/kernels.h"
-#include "core/kernels/math_tmpl.h"
 #include "core/kernels/vectors_tmpl.h"
 
 #define ALWAYS inline __attribute__((always_inline))
@@ -35,26 +34,27 @@ static ALWAYS vec sums_of_four(vec a, vec b, vec c, vec d) {
 }
 
 #if defined(__AVX512F__)
-/* Numbers 8·part … of a row of e in the lower lanes, of z in the upper ones. */
-static ALWAYS vec both(const float *e, const float *z, unsigned mask) {
-  __m512 low = _mm512_maskz_loadu_ps((__mmask16)mask, e);
-  return _mm512_mask_loadu_ps(low, (__mmask16)(mask << 8), z - 8);
-}
-
-static ALWAYS vec eight_of(const float *e, const float *z, int n) {
-  vec t = both(e, z, n >= 8 ? 0xff : (1u << n) - 1);
-  for (int k = 8; k < n; k += 8) t += both(e + k, z + k, n - k >= 8 ? 0xff : (1u << (n - k)) - 1);
+/* A row of e folded to eight lanes in the lower half, of z in the upper one; `parts` times eight numbers, the last of them masked. */
+static ALWAYS vec eight_of(const float *e, const float *z, unsigned last, const int parts) {
+  vec t = all_lanes(0.0f);
+  for (int k = 0; k < parts; k++) {
+    unsigned mask = k + 1 == parts ? last : 0xff;
+    __m512 low = _mm512_maskz_loadu_ps((__mmask16)mask, e + 8 * k);
+    vec x = _mm512_mask_loadu_ps(low, (__mmask16)(mask << 8), z + 8 * k - 8);
+    t = k == 0 ? x : t + x;
+  }
   return t;
 }
 
-static ALWAYS void sums_of_rows(int rows, int n, const float *e, const float *z, float *sum, float *shifted) {
+static ALWAYS void sums_of_parts(int rows, int n, const float *e, const float *z, float *sum, float *shifted, const int parts) {
+  unsigned last = (1u << (n - 8 * (parts - 1))) - 1;
   for (int i = 0; i < rows; i += 16) {
     vec q[4];
     for (int g = 0; g < 4; g++) {
       vec t[4];
       for (int r = 0; r < 4; r++) {
         int row = i + 4 * g + r < rows ? i + 4 * g + r : rows - 1;
-        t[r] = eight_of(e + row * n, z + row * n, n);
+        t[r] = eight_of(e + row * n, z + row * n, last, parts);
       }
       q[g] = sums_of_four(t[0], t[1], t[2], t[3]);
     }
@@ -63,6 +63,17 @@ static ALWAYS void sums_of_rows(int rows, int n, const float *e, const float *z,
     store(sum + i, (vec)_mm512_shuffle_f32x4(a, b, 0x88) + (vec)_mm512_shuffle_f32x4(a, b, 0xdd));
     store(shifted + i, (vec)_mm512_shuffle_f32x4(c, d, 0x88) + (vec)_mm512_shuffle_f32x4(c, d, 0xdd));
   }
+}
+
+static void sums_of_rows(int rows, int n, const float *e, const float *z, float *sum, float *shifted) {
+  if (n <= 8)
+    sums_of_parts(rows, n, e, z, sum, shifted, 1);
+  else if (n <= 16)
+    sums_of_parts(rows, n, e, z, sum, shifted, 2);
+  else if (n <= 24)
+    sums_of_parts(rows, n, e, z, sum, shifted, 3);
+  else
+    sums_of_parts(rows, n, e, z, sum, shifted, 4);
 }
 #else
 enum { HALVES = 8 / WIDTH }; /* vectors that eight numbers take */
@@ -113,70 +124,103 @@ static ALWAYS float exponentials(size_t count, const float *z, float *e) {
   return best;
 }
 
-/* Of a normal number, to 1e-8. */
-static ALWAYS double log_of_sum(float x) {
-  uint32_t u = bits_of(x), over = u - 0x3f3504f3u; /* mantissa in [sqrt(1/2), sqrt(2)) */
-  int32_t e = (int32_t)over >> 23;
-  float f = float_of(u - ((uint32_t)e << 23)) - 1.0f;
-  float p = -0.0763422549f;
-  p = p * f + 0.127614677f;
+/* Half a vector of floats, and as many doubles. */
+enum { HALF = WIDTH / 2 };
+typedef double dvec __attribute__((vector_size(HALF * 8)));
+typedef float half_vec __attribute__((vector_size(HALF * 4), aligned(4), may_alias));
+typedef double loose_dvec __attribute__((vector_size(HALF * 8), aligned(8), may_alias));
+
+static ALWAYS dvec doubles(const float *x) { return __builtin_convertvector(*(const half_vec *)x, dvec); }
+static ALWAYS dvec all_doubles(double x) { return (dvec){0} + x; }
+
+/* x = m·2^e, m in [sqrt(1/2), sqrt(2)): log m to 2e-8, and e. x is normal. */
+static ALWAYS void log_parts(const float *x, float *log_m, float *e) {
+  ivec u = (ivec)load(x), over = u - 0x3f3504f3, power = over >> 23;
+  vec f = (vec)(u - (power << 23)) - 1.0f;
+  vec p = f * -0.0763422549f + 0.127614677f;
   p = p * f - 0.131602332f;
   p = p * f + 0.142017767f;
   p = p * f - 0.16623354f;
   p = p * f + 0.200012267f;
   p = p * f - 0.250008225f;
   p = p * f + 0.333333313f;
-  double d = (double)f, d2 = d * d;
-  return ((double)p * d2 * d - 0.5 * d2) + d + (double)e * 0.69314718055994531;
+  vec f2 = f * f;
+  store(log_m, (p * f * f2 - f2 * 0.5f) + f);
+  store(e, __builtin_convertvector(power, vec));
 }
 
-/* What the gradients need of each row. */
+/* By rows; what lies behind the last row is anything finite. */
 typedef struct columns {
-  float sum[LS_FEW_ROWS], shifted[LS_FEW_ROWS], scale[LS_FEW_ROWS], offset[LS_FEW_ROWS], taken[LS_TARGET_TERMS][LS_FEW_ROWS];
+  float sum[LS_FEW_ROWS], shifted[LS_FEW_ROWS], log_m[LS_FEW_ROWS], power[LS_FEW_ROWS], own[LS_FEW_ROWS], total[LS_FEW_ROWS], scale[LS_FEW_ROWS], offset[LS_FEW_ROWS];
+  float weight[LS_TARGET_TERMS][LS_FEW_ROWS], z[LS_TARGET_TERMS][LS_FEW_ROWS], taken[LS_TARGET_TERMS][LS_FEW_ROWS];
+  double by[LS_FEW_ROWS];
   int32_t label[LS_TARGET_TERMS][LS_FEW_ROWS];
 } columns;
 
-static ALWAYS void losses(ls_softmax_few *s, columns *c) {
-  double weight[LS_TARGET_TERMS][LS_FEW_ROWS], mass[LS_FEW_ROWS], hard[LS_FEW_ROWS], own[LS_FEW_ROWS], by[LS_FEW_ROWS];
-  double n = (double)s->n;
-  for (int i = 0; i < s->rows; i++) {
-    mass[i] = 0.0;
-    hard[i] = 0.0;
-    own[i] = s->own == NULL ? 0.0 : (double)s->own[i];
-    by[i] = s->row_weights == NULL ? 1.0 : s->row_weights[i];
-  }
-  for (int t = 0; t < s->terms; t++)
-    for (int i = 0; i < s->rows; i++) {
-      int64_t y = s->labels[t][i];
-      double w = s->weights[t] == NULL ? s->weight[t] : (double)s->weights[t][i];
-      c->label[t][i] = (int32_t)y;
-      hard[i] -= s->a * w * (double)s->z[(size_t)i * s->n + (size_t)y];
-      mass[i] += w;
-      weight[t][i] = w;
+static ALWAYS void gather_columns(const ls_softmax_few *s, columns *c) {
+  int rows = s->rows, n = (int)s->n;
+  for (int t = 0; t < s->terms; t++) {
+    for (int i = 0; i < rows; i++) {
+      int32_t y = (int32_t)s->labels[t][i];
+      c->label[t][i] = y;
+      c->z[t][i] = s->z[i * n + y];
     }
-  for (int i = 0; i < s->rows; i++) {
-    double labelled = s->a * mass[i], spread = (mass[i] + own[i]) * s->u + own[i] * s->a, log_sum = log_of_sum(c->sum[i]);
-    double soft = spread * log_sum - spread / n * (double)c->shifted[i];
-    float total = (float)(labelled + spread), times = c->sum[i] / total;
-    s->soft[i] = soft;
-    s->loss[i] = hard[i] + labelled * log_sum + soft;
-    c->scale[i] = (float)(s->scale * by[i]) / times;
-    c->offset[i] = (float)(s->scale * by[i] * spread / n);
-    for (int t = 0; t < s->terms; t++) c->taken[t][i] = (float)(s->a * weight[t][i]) * times;
+    for (int i = rows; i < LS_FEW_ROWS; i++) c->z[t][i] = 0.0f;
+    if (s->weights[t] == NULL) continue;
+    memcpy(c->weight[t], s->weights[t], (size_t)rows * sizeof(float));
+    for (int i = rows; i < LS_FEW_ROWS; i++) c->weight[t][i] = 0.0f;
   }
-  double loss[8] = {0}, soft[8] = {0};
-  int i = 0;
-  for (; i + 8 <= s->rows; i += 8)
-    for (int l = 0; l < 8; l++) {
-      loss[l] += by[i + l] * s->loss[i + l];
-      soft[l] += by[i + l] * s->soft[i + l];
+  if (s->own != NULL) {
+    memcpy(c->own, s->own, (size_t)rows * sizeof(float));
+    for (int i = rows; i < LS_FEW_ROWS; i++) c->own[i] = 0.0f;
+  }
+  for (int i = rows; i < LS_FEW_ROWS; i++) c->by[i] = 0.0;
+  for (int i = 0; i < rows; i++) c->by[i] = s->row_weights == NULL ? 1.0 : s->row_weights[i];
+}
+
+/* HALF rows from `at`: in double, as loss and log sum may be far larger than their difference. */
+static ALWAYS void losses(ls_softmax_few *s, columns *c, int at, dvec *loss_sum, dvec *soft_sum) {
+  double each = 1.0 / (double)s->n;
+  dvec mass = all_doubles(0.0), hard = mass, own = s->own == NULL ? mass : doubles(c->own + at);
+  for (int t = 0; t < s->terms; t++) {
+    dvec w = s->weights[t] == NULL ? all_doubles(s->weight[t]) : doubles(c->weight[t] + at);
+    mass += w;
+    hard -= w * doubles(c->z[t] + at);
+  }
+  dvec log_sum = doubles(c->power + at) * 0.69314718055994531 + doubles(c->log_m + at), by = *(const loose_dvec *)(c->by + at);
+  dvec labelled = mass * s->a, spread = mass * s->u;
+  if (s->own != NULL) spread += own * (s->u + s->a);
+  dvec soft = spread * (log_sum - doubles(c->shifted + at) * each), loss = hard * s->a + labelled * log_sum + soft;
+  *(loose_dvec *)(s->soft + at) = soft;
+  *(loose_dvec *)(s->loss + at) = loss;
+  *loss_sum += loss * by;
+  *soft_sum += soft * by;
+  dvec by_scale = by * s->scale;
+  *(half_vec *)(c->total + at) = __builtin_convertvector(labelled + spread, half_vec);
+  *(half_vec *)(c->scale + at) = __builtin_convertvector(by_scale, half_vec);
+  *(half_vec *)(c->offset + at) = __builtin_convertvector(by_scale * spread * each, half_vec);
+}
+
+static ALWAYS void all_losses(ls_softmax_few *s, columns *c) {
+  dvec loss[8 / HALF], soft[8 / HALF];
+  for (int h = 0; h < 8 / HALF; h++) loss[h] = soft[h] = all_doubles(0.0);
+  for (int i = 0; i < s->rows; i += 16) {
+    for (int p = 0; p < 16; p += WIDTH) log_parts(c->sum + i + p, c->log_m + i + p, c->power + i + p);
+    for (int k = 0; k < 16; k += HALF) losses(s, c, i + k, &loss[k % 8 / HALF], &soft[k % 8 / HALF]);
+    for (int p = i; p < i + 16; p += WIDTH) {
+      vec times = load(c->sum + p) / load(c->total + p);
+      store(c->scale + p, load(c->scale + p) / times);
+      for (int t = 0; t < s->terms; t++) {
+        vec w = s->weights[t] == NULL ? all_lanes((float)s->weight[t]) : load(c->weight[t] + p);
+        store(c->taken[t] + p, w * times * (float)s->a);
+      }
     }
-  for (int l = 0; i + l < s->rows; l++) {
-    loss[l] += by[i + l] * s->loss[i + l];
-    soft[l] += by[i + l] * s->soft[i + l];
   }
-  s->loss_sum = ((loss[0] + loss[4]) + (loss[2] + loss[6])) + ((loss[1] + loss[5]) + (loss[3] + loss[7]));
-  s->soft_sum = ((soft[0] + soft[4]) + (soft[2] + soft[6])) + ((soft[1] + soft[5]) + (soft[3] + soft[7]));
+  double l[8], q[8];
+  memcpy(l, loss, sizeof l);
+  memcpy(q, soft, sizeof q);
+  s->loss_sum = ((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7]));
+  s->soft_sum = ((q[0] + q[4]) + (q[2] + q[6])) + ((q[1] + q[5]) + (q[3] + q[7]));
 }
 
 static ALWAYS void gradients(const ls_softmax_few *s, const columns *c, const int terms) {
@@ -204,7 +248,8 @@ static void few(ls_softmax_few *s) {
   sums_of_rows(s->rows, (int)s->n, s->e, s->z, c.sum, c.shifted);
   if (!(s->most <= LS_SOFTMAX_NEAR)) /* sums that are none: whatever comes of them is finite or NaN, and no index */
     for (int i = 0; i < s->rows; i++) c.sum[i] = c.sum[i] > 0.0f ? c.sum[i] : 1.0f;
-  losses(s, &c);
+  gather_columns(s, &c);
+  all_losses(s, &c);
   if (s->grad == NULL) return;
   if (s->terms == 1)
     gradients(s, &c, 1);
@@ -214,4 +259,36 @@ static void few(ls_softmax_few *s) {
     gradients(s, &c, s->terms);
 }
 
-const ls_few_kernels LS_PASTE(ls_few_kernels_, LS_ISA) = {.few = few};
+/* Rows i … i+count-1 of what `fit` looks at: not 0 where something is out of its range. */
+static ALWAYS int64_t misfits(const ls_target *t, int64_t classes, int i, int count) {
+  double sum[64] = {0};
+  int64_t bad = 0;
+  for (int k = 0; k < count && t->spread != NULL; k++) {
+    float own = t->spread[i + k];
+    bad |= own >= 0.0f && own <= 1.0f ? 0 : INT64_MIN;
+    sum[k] = (double)own;
+  }
+  for (int m = 0; m < t->terms; m++) {
+    const int64_t *y = t->term[m].labels + i;
+    const float *w = t->term[m].weights == NULL ? NULL : t->term[m].weights + i;
+    for (int k = 0; k < count; k++) bad |= y[k] | (classes - 1 - y[k]); /* negative where outside */
+    for (int k = 0; k < count && w != NULL; k++) {
+      bad |= w[k] >= 0.0f ? 0 : INT64_MIN;
+      sum[k] += (double)w[k];
+    }
+    for (int k = 0; k < count && w == NULL; k++) sum[k] += t->term[m].weight;
+    bad |= w != NULL || t->term[m].weight >= 0.0 ? 0 : INT64_MIN;
+  }
+  for (int k = 0; k < count; k++) bad |= fabs(sum[k] - 1.0) <= LS_TARGET_TOLERANCE ? 0 : INT64_MIN;
+  return bad & INT64_MIN;
+}
+
+static bool fit(const ls_target *t, int32_t classes) {
+  int64_t bad = 0;
+  int i = 0;
+  for (; t->rows - i >= 64; i += 64) bad |= misfits(t, classes, i, 64);
+  bad |= misfits(t, classes, i, t->rows - i);
+  return bad == 0;
+}
+
+const ls_few_kernels LS_PASTE(ls_few_kernels_, LS_ISA) = {.few = few, .fit = fit};

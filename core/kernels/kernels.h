@@ -83,6 +83,8 @@ typedef struct ls_softmax_few {
 
 typedef struct ls_few_kernels {
   void (*few)(ls_softmax_few *s);
+  /* Whether all labels are 0 … classes-1 and all weights >= 0 and sum to 1: terms and the rows' own uniform mass. Origins are not looked at. */
+  bool (*fit)(const ls_target *t, int32_t classes);
 } ls_few_kernels;
 
 extern const ls_few_kernels ls_few_kernels_ref, ls_few_kernels_avx2, ls_few_kernels_avx512;
