@@ -223,22 +223,30 @@ static ALWAYS void all_losses(ls_softmax_few *s, columns *c) {
   s->soft_sum = ((q[0] + q[4]) + (q[2] + q[6])) + ((q[1] + q[5]) + (q[3] + q[7]));
 }
 
+/* x, less `taken` in the lane that is the label's. */
+static ALWAYS vec take_off(vec x, ivec places, const int32_t *label, const float *taken) {
+#if defined(__AVX512F__)
+  return _mm512_mask_sub_ps(x, _mm512_cmpeq_epi32_mask((__m512i)places, _mm512_set1_epi32(*label)), x, _mm512_set1_ps(*taken));
+#else
+  return x - (vec)((ivec)all_lanes(*taken) & (ivec)(places == *label));
+#endif
+}
+
+static ALWAYS vec row_gradient(const columns *c, int row, const float *e, ivec places, const int terms) {
+  vec x = load(e);
+  for (int t = 0; t < terms; t++) x = take_off(x, places, &c->label[t][row], &c->taken[t][row]);
+  return x * all_lanes(c->scale[row]) - all_lanes(c->offset[row]);
+}
+
 static ALWAYS void gradients(const ls_softmax_few *s, const columns *c, const int terms) {
-  int n = (int)s->n;
+  int n = (int)s->n, whole = n / WIDTH * WIDTH;
   ivec places = {0};
   for (int l = 0; l < WIDTH; l++) places[l] = l;
-  for (int i = 0; i < s->rows; i++) {
-    const float *e = s->e + i * n;
-    float *grad = s->grad + i * n;
-    for (int k = 0; k < n; k += WIDTH) {
-      vec x = load(e + k);
-      for (int t = 0; t < terms; t++) x -= (vec)((ivec)all_lanes(c->taken[t][i]) & (places + k == c->label[t][i]));
-      x = x * all_lanes(c->scale[i]) - all_lanes(c->offset[i]);
-      if (n - k < WIDTH)
-        store_few(grad + k, x, n - k);
-      else
-        store(grad + k, x);
-    }
+  const float *e = s->e;
+  float *grad = s->grad;
+  for (int i = 0; i < s->rows; i++, e += n, grad += n) {
+    for (int k = 0; k < whole; k += WIDTH) store(grad + k, row_gradient(c, i, e + k, places + k, terms));
+    if (whole < n) store_few(grad + whole, row_gradient(c, i, e + whole, places + whole, terms), n - whole);
   }
 }
 
