@@ -137,19 +137,19 @@ static ALWAYS dvec all_doubles(double x) { return (dvec){0} + x; }
 static ALWAYS void log_parts(const float *x, float *log_m, float *e) {
   ivec u = (ivec)load(x), over = u - 0x3f3504f3, power = over >> 23;
   vec f = (vec)(u - (power << 23)) - 1.0f;
-  vec p = f * -0.0763422549f + 0.127614677f;
-  p = p * f - 0.131602332f;
-  p = p * f + 0.142017767f;
-  p = p * f - 0.16623354f;
-  p = p * f + 0.200012267f;
-  p = p * f - 0.250008225f;
-  p = p * f + 0.333333313f;
+  vec p = fma_of(f, all_lanes(-0.0763422549f), all_lanes(0.127614677f));
+  p = fma_of(p, f, all_lanes(-0.131602332f));
+  p = fma_of(p, f, all_lanes(0.142017767f));
+  p = fma_of(p, f, all_lanes(-0.16623354f));
+  p = fma_of(p, f, all_lanes(0.200012267f));
+  p = fma_of(p, f, all_lanes(-0.250008225f));
+  p = fma_of(p, f, all_lanes(0.333333313f));
   vec f2 = f * f;
-  store(log_m, (p * f * f2 - f2 * 0.5f) + f);
+  store(log_m, fma_of(fma_of(p, f, all_lanes(-0.5f)), f2, f));
   store(e, __builtin_convertvector(power, vec));
 }
 
-/* By rows; what lies behind the last row is anything finite. */
+/* By rows, offset with the other sign; what lies behind the last row is anything finite. */
 typedef struct columns {
   float sum[LS_FEW_ROWS], shifted[LS_FEW_ROWS], log_m[LS_FEW_ROWS], power[LS_FEW_ROWS], own[LS_FEW_ROWS], total[LS_FEW_ROWS], scale[LS_FEW_ROWS], offset[LS_FEW_ROWS];
   float weight[LS_TARGET_TERMS][LS_FEW_ROWS], z[LS_TARGET_TERMS][LS_FEW_ROWS], taken[LS_TARGET_TERMS][LS_FEW_ROWS];
@@ -198,7 +198,7 @@ static ALWAYS void losses(ls_softmax_few *s, columns *c, int at, dvec *loss_sum,
   dvec by_scale = by * s->scale;
   *(half_vec *)(c->total + at) = __builtin_convertvector(labelled + spread, half_vec);
   *(half_vec *)(c->scale + at) = __builtin_convertvector(by_scale, half_vec);
-  *(half_vec *)(c->offset + at) = __builtin_convertvector(by_scale * spread * each, half_vec);
+  *(half_vec *)(c->offset + at) = __builtin_convertvector(by_scale * spread * -each, half_vec);
 }
 
 static ALWAYS void all_losses(ls_softmax_few *s, columns *c) {
@@ -235,7 +235,7 @@ static ALWAYS vec take_off(vec x, ivec places, const int32_t *label, const float
 static ALWAYS vec row_gradient(const columns *c, int row, const float *e, ivec places, const int terms) {
   vec x = load(e);
   for (int t = 0; t < terms; t++) x = take_off(x, places, &c->label[t][row], &c->taken[t][row]);
-  return x * all_lanes(c->scale[row]) - all_lanes(c->offset[row]);
+  return fma_of(x, all_lanes(c->scale[row]), all_lanes(c->offset[row]));
 }
 
 static ALWAYS void gradients(const ls_softmax_few *s, const columns *c, const int terms) {
