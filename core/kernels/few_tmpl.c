@@ -105,11 +105,13 @@ static void sums_of_rows(int rows, int n, const float *e, const float *z, float 
 #endif
 
 /* Exponentials of all; returns the largest |z|. */
-static ALWAYS float exponentials(size_t count, const float *z, float *e) {
+static ALWAYS float exponentials(size_t count, const float *z, float *e, const float *grad) {
   vec most = all_lanes(0.0f);
   size_t at = 0;
   for (; count - at >= WIDTH; at += WIDTH) {
     vec x = load(z + at);
+    __builtin_prefetch(z + count + at);
+    __builtin_prefetch(grad + at, 1);
     most = larger_size(x, most);
     store(e + at, exp_near(x));
   }
@@ -157,14 +159,28 @@ typedef struct columns {
   int32_t label[LS_TARGET_TERMS][LS_FEW_ROWS];
 } columns;
 
+/* The rows' labels, and their logits. */
+static ALWAYS void labels_of(const int64_t *restrict labels, const float *restrict z, int rows, int n, int32_t *restrict label, float *restrict of_label) {
+  int i = 0;
+#if defined(__AVX512F__)
+  __m512i place = _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32(n));
+  for (; rows - i >= 16; i += 16) {
+    __m256i low = _mm512_cvtepi64_epi32(_mm512_loadu_si512(labels + i)), high = _mm512_cvtepi64_epi32(_mm512_loadu_si512(labels + i + 8));
+    __m512i y = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+    _mm512_storeu_si512(label + i, y);
+    _mm512_storeu_ps(of_label + i, _mm512_i32gather_ps(_mm512_add_epi32(place, y), z + i * n, 4));
+  }
+#endif
+  for (; i < rows; i++) {
+    label[i] = (int32_t)labels[i];
+    of_label[i] = z[i * n + label[i]];
+  }
+}
+
 static ALWAYS void gather_columns(const ls_softmax_few *s, columns *c) {
   int rows = s->rows, n = (int)s->n;
   for (int t = 0; t < s->terms; t++) {
-    for (int i = 0; i < rows; i++) {
-      int32_t y = (int32_t)s->labels[t][i];
-      c->label[t][i] = y;
-      c->z[t][i] = s->z[i * n + y];
-    }
+    labels_of(s->labels[t], s->z, rows, n, c->label[t], c->z[t]);
     for (int i = rows; i < LS_FEW_ROWS; i++) c->z[t][i] = 0.0f;
     if (s->weights[t] == NULL) continue;
     memcpy(c->weight[t], s->weights[t], (size_t)rows * sizeof(float));
@@ -208,8 +224,8 @@ static ALWAYS void all_losses(ls_softmax_few *s, columns *c) {
     for (int p = 0; p < 16; p += WIDTH) log_parts(c->sum + i + p, c->log_m + i + p, c->power + i + p);
     for (int k = 0; k < 16; k += HALF) losses(s, c, i + k, &loss[k % 8 / HALF], &soft[k % 8 / HALF]);
     for (int p = i; p < i + 16; p += WIDTH) {
-      vec times = load(c->sum + p) / load(c->total + p);
-      store(c->scale + p, load(c->scale + p) / times);
+      vec sum = load(c->sum + p), total = load(c->total + p), under = 1.0f - total, times = fma_of(under, under, under + 1.0f) * sum; /* 1 / total: it is 1 to 1e-4 */
+      store(c->scale + p, load(c->scale + p) * total / sum);
       for (int t = 0; t < s->terms; t++) {
         vec w = s->weights[t] == NULL ? all_lanes((float)s->weight[t]) : load(c->weight[t] + p);
         store(c->taken[t] + p, w * times * (float)s->a);
@@ -223,48 +239,47 @@ static ALWAYS void all_losses(ls_softmax_few *s, columns *c) {
   s->soft_sum = ((q[0] + q[4]) + (q[2] + q[6])) + ((q[1] + q[5]) + (q[3] + q[7]));
 }
 
-/* x, less `taken` in the lane that is the label's. */
-static ALWAYS vec take_off(vec x, ivec places, const int32_t *label, const float *taken) {
+/* x[at[0]], x[at[1]], …, each at below WIDTH. */
+static ALWAYS vec picked(vec x, ivec at) {
 #if defined(__AVX512F__)
-  return _mm512_mask_sub_ps(x, _mm512_cmpeq_epi32_mask((__m512i)places, _mm512_set1_epi32(*label)), x, _mm512_set1_ps(*taken));
+  return _mm512_permutexvar_ps((__m512i)at, x);
+#elif defined(__AVX2__)
+  return _mm256_permutevar8x32_ps(x, (__m256i)at);
 #else
-  return x - (vec)((ivec)all_lanes(*taken) & (ivec)(places == *label));
+  return __builtin_shuffle(x, at);
 #endif
 }
 
-static ALWAYS vec row_gradient(const columns *c, int row, const float *e, ivec places, const int terms) {
-  vec x = load(e);
-  for (int t = 0; t < terms; t++) x = take_off(x, places, &c->label[t][row], &c->taken[t][row]);
-  return fma_of(x, all_lanes(c->scale[row]), all_lanes(c->offset[row]));
-}
-
-static ALWAYS void gradients(const ls_softmax_few *s, const columns *c, const int terms) {
-  int n = (int)s->n, whole = n / WIDTH * WIDTH;
-  ivec places = {0};
-  for (int l = 0; l < WIDTH; l++) places[l] = l;
-  const float *e = s->e;
-  float *grad = s->grad;
-  for (int i = 0; i < s->rows; i++, e += n, grad += n) {
-    for (int k = 0; k < whole; k += WIDTH) store(grad + k, row_gradient(c, i, e + k, places + k, terms));
-    if (whole < n) store_few(grad + whole, row_gradient(c, i, e + whole, places + whole, terms), n - whole);
+/* WIDTH rows are n whole vectors, number k of which belongs to row k / n: so are they written, whole lines at a time. */
+static ALWAYS void gradients(const ls_softmax_few *s, const columns *c) {
+  int n = (int)s->n;
+  for (int t = 0; t < s->terms; t++)
+    for (int i = 0; i < s->rows; i++) s->e[i * n + c->label[t][i]] -= c->taken[t][i];
+  for (int i = 0; i < s->rows; i += WIDTH) {
+    vec scale = load(c->scale + i), offset = load(c->offset + i);
+    const float *e = s->e + i * n;
+    float *grad = s->grad + i * n;
+    int count = (s->rows - i < WIDTH ? s->rows - i : WIDTH) * n, k = 0;
+    for (; k + WIDTH <= count; k += WIDTH) {
+      ivec at = (ivec)load((const float *)(s->row_of + k));
+      store(grad + k, fma_of(load(e + k), picked(scale, at), picked(offset, at)));
+    }
+    if (k < count) {
+      ivec at = (ivec)load((const float *)(s->row_of + k));
+      store_few(grad + k, fma_of(load(e + k), picked(scale, at), picked(offset, at)), count - k);
+    }
   }
 }
 
 static void few(ls_softmax_few *s) {
   columns c;
-  s->most = exponentials((size_t)s->rows * s->n, s->z, s->e);
+  s->most = exponentials((size_t)s->rows * s->n, s->z, s->e, s->grad == NULL ? s->e : s->grad);
   sums_of_rows(s->rows, (int)s->n, s->e, s->z, c.sum, c.shifted);
   if (!(s->most <= LS_SOFTMAX_NEAR)) /* sums that are none: whatever comes of them is finite or NaN, and no index */
     for (int i = 0; i < s->rows; i++) c.sum[i] = c.sum[i] > 0.0f ? c.sum[i] : 1.0f;
   gather_columns(s, &c);
   all_losses(s, &c);
-  if (s->grad == NULL) return;
-  if (s->terms == 1)
-    gradients(s, &c, 1);
-  else if (s->terms == 2)
-    gradients(s, &c, 2);
-  else
-    gradients(s, &c, s->terms);
+  if (s->grad != NULL) gradients(s, &c);
 }
 
 /* Rows i … i+count-1 of what `fit` looks at: not 0 where something is out of its range. */

@@ -74,6 +74,7 @@ typedef struct ls_softmax_few {
   const int64_t *labels[LS_TARGET_TERMS];
   const float *weights[LS_TARGET_TERMS]; /* or NULL: weight */
   double weight[LS_TARGET_TERMS];
+  const int32_t *row_of;      /* k / n for k < 16 n */
   const float *own;           /* each row's own uniform mass, or NULL */
   const double *row_weights;  /* or NULL: 1 */
   double a, u, scale;         /* of the resolved softenings; what gradients are multiplied with */

@@ -236,6 +236,10 @@ static void finish_few(const cross_entropy_job *j, const ls_softmax_few *s, int3
 static void few_rows(const cross_entropy_job *j, int32_t row, int32_t end, block_result *out) {
   const ls_target *t = j->target;
   ls_softmax_few s = {.n = (size_t)j->z.cols, .terms = t->terms, .a = j->resolved.a, .u = j->resolved.u, .scale = 1.0 / j->denominator};
+  int32_t row_of[16 * LS_FEW_CLASSES];
+  for (int32_t i = 0, k = 0; i < 16; i++)
+    for (int32_t c = 0; c < j->z.cols; c++) row_of[k++] = i;
+  s.row_of = row_of;
   s.e = j->buffers + (size_t)ls_pool_index() * j->width;
   for (; row < end; row += s.rows) {
     s.rows = end - row < LS_FEW_ROWS ? end - row : LS_FEW_ROWS;
