@@ -220,16 +220,15 @@ static ALWAYS void losses(ls_softmax_few *s, columns *c, int at, dvec *loss_sum,
 static ALWAYS void all_losses(ls_softmax_few *s, columns *c) {
   dvec loss[8 / HALF], soft[8 / HALF];
   for (int h = 0; h < 8 / HALF; h++) loss[h] = soft[h] = all_doubles(0.0);
-  for (int i = 0; i < s->rows; i += 16) {
-    for (int p = 0; p < 16; p += WIDTH) log_parts(c->sum + i + p, c->log_m + i + p, c->power + i + p);
-    for (int k = 0; k < 16; k += HALF) losses(s, c, i + k, &loss[k % 8 / HALF], &soft[k % 8 / HALF]);
-    for (int p = i; p < i + 16; p += WIDTH) {
-      vec sum = load(c->sum + p), total = load(c->total + p), under = 1.0f - total, times = fma_of(under, under, under + 1.0f) * sum; /* 1 / total: it is 1 to 1e-4 */
-      store(c->scale + p, load(c->scale + p) * total / sum);
-      for (int t = 0; t < s->terms; t++) {
-        vec w = s->weights[t] == NULL ? all_lanes((float)s->weight[t]) : load(c->weight[t] + p);
-        store(c->taken[t] + p, w * times * (float)s->a);
-      }
+  for (int i = 0; i < s->rows; i += WIDTH) log_parts(c->sum + i, c->log_m + i, c->power + i);
+  for (int i = 0; i < s->rows; i += 8)
+    for (int h = 0; h < 8 / HALF; h++) losses(s, c, i + h * HALF, &loss[h], &soft[h]);
+  for (int i = 0; i < s->rows; i += WIDTH) {
+    vec sum = load(c->sum + i), total = load(c->total + i), under = 1.0f - total, times = fma_of(under, under, under + 1.0f) * sum; /* 1 / total: it is 1 to 1e-4 */
+    store(c->scale + i, load(c->scale + i) * total / sum);
+    for (int t = 0; t < s->terms; t++) {
+      vec w = s->weights[t] == NULL ? all_lanes((float)s->weight[t]) : load(c->weight[t] + i);
+      store(c->taken[t] + i, w * times * (float)s->a);
     }
   }
   double l[8], q[8];
@@ -282,14 +281,14 @@ static void few(ls_softmax_few *s) {
   if (s->grad != NULL) gradients(s, &c);
 }
 
-/* Rows i … i+count-1 of what `fit` looks at: not 0 where something is out of its range. */
+/* Rows i … i+count-1 of what `fit` looks at: not 0 where something is out of its range, or so near its end that it needs a closer look. */
 static ALWAYS int64_t misfits(const ls_target *t, int64_t classes, int i, int count) {
-  double sum[64] = {0};
+  float sum[64] = {0};
   int64_t bad = 0;
   for (int k = 0; k < count && t->spread != NULL; k++) {
     float own = t->spread[i + k];
     bad |= own >= 0.0f && own <= 1.0f ? 0 : INT64_MIN;
-    sum[k] = (double)own;
+    sum[k] = own;
   }
   for (int m = 0; m < t->terms; m++) {
     const int64_t *y = t->term[m].labels + i;
@@ -297,12 +296,12 @@ static ALWAYS int64_t misfits(const ls_target *t, int64_t classes, int i, int co
     for (int k = 0; k < count; k++) bad |= y[k] | (classes - 1 - y[k]); /* negative where outside */
     for (int k = 0; k < count && w != NULL; k++) {
       bad |= w[k] >= 0.0f ? 0 : INT64_MIN;
-      sum[k] += (double)w[k];
+      sum[k] += w[k];
     }
-    for (int k = 0; k < count && w == NULL; k++) sum[k] += t->term[m].weight;
+    for (int k = 0; k < count && w == NULL; k++) sum[k] += (float)t->term[m].weight;
     bad |= w != NULL || t->term[m].weight >= 0.0 ? 0 : INT64_MIN;
   }
-  for (int k = 0; k < count; k++) bad |= fabs(sum[k] - 1.0) <= LS_TARGET_TOLERANCE ? 0 : INT64_MIN;
+  for (int k = 0; k < count; k++) bad |= fabsf(sum[k] - 1.0f) <= 0.9f * (float)LS_TARGET_TOLERANCE ? 0 : INT64_MIN;
   return bad & INT64_MIN;
 }
 

@@ -84,7 +84,7 @@ typedef struct ls_softmax_few {
 
 typedef struct ls_few_kernels {
   void (*few)(ls_softmax_few *s);
-  /* Whether all labels are 0 … classes-1 and all weights >= 0 and sum to 1: terms and the rows' own uniform mass. Origins are not looked at. */
+  /* True only where all labels are 0 … classes-1 and all weights >= 0 and sum to 1: terms and the rows' own uniform mass. Origins are not looked at. */
   bool (*fit)(const ls_target *t, int32_t classes);
 } ls_few_kernels;
 
