@@ -43,7 +43,7 @@ for _, entry in ipairs(cases) do
       for key, want in pairs(numbers) do
         if want - want == 0 then
           count = count + 1
-          hold(measure, peer, key, mine[key], want, 1e-9)
+          hold(measure, peer, key, mine[key], want, 1e-12)
           if measure ~= "silhouette" and math.abs(want) > 1e-9 then relative(mine[key], want, 1e-6, key) end
         end
       end
@@ -71,7 +71,7 @@ for _, entry in ipairs(cases) do
         -- two partitions of one part agree: scikit-learn and we say 1, torchmetrics 0 for these two
         if case == "one" and peer == "torchmetrics" and (key == "nmi" or key == "ami") then want = 1 end
         count = count + 1
-        hold(measure, peer, key, mine[key], want, peer == "torchmetrics" and 1e-5 or 1e-9) -- torchmetrics works in float32
+        hold(measure, peer, key, mine[key], want, 1e-12)
       end
     end
   elseif measure == "probe" then
