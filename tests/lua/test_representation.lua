@@ -43,7 +43,7 @@ for _, entry in ipairs(cases) do
       for key, want in pairs(numbers) do
         if want - want == 0 then
           count = count + 1
-          hold(measure, peer, key, mine[key], want, 1e-12)
+          hold(measure, peer, key, mine[key], want, 1e-9)
           if measure ~= "silhouette" and math.abs(want) > 1e-9 then relative(mine[key], want, 1e-6, key) end
         end
       end
@@ -91,7 +91,7 @@ for _, entry in ipairs(cases) do
   elseif measure == "logits" then
     T[tag] = function()
       local mine = ls.eval.logits(arrays.logits, arrays.logits_y)
-      for key, want in pairs(numbers) do count = count + 1 hold(measure, peer, key, mine[key], want, 1e-12) end
+      for key, want in pairs(numbers) do count = count + 1 hold(measure, peer, key, mine[key], want, 1e-9) end
     end
   elseif measure == "mutual_information" then
     T[tag] = function() count = count + 1 hold(measure, peer, "value", ls.eval.mutual_information(arrays.draws), numbers.value, 1e-12) end
