@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <lsengine/cpu.h>
 
+#include "core/base/blas.h"
 #include "core/kernels/kernels.h"
 
 #include <string.h>
@@ -70,6 +71,7 @@ ls_status ls_cpu_start(const char *cap, ls_err *err) {
   if (limit > SETS - 1) limit = SETS - 1;
   while (!ls_cpu_has((ls_isa)limit)) limit--;
   current = (ls_isa)limit;
+  ls_blas_start();
   return LS_OK;
 }
 

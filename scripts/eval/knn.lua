@@ -5,6 +5,7 @@ local files   = require "lsengine.c.files"
 local raw     = require "lsengine.c.tensor"
 local options = require "lsengine.options"
 local public  = require "lsengine.public"
+local provenance = require "lsengine.provenance"
 require "lsengine.labels"
 require "lsengine.tensor"
 
@@ -66,6 +67,7 @@ The index keeps `x` and 12 bytes a row (cosine: 20); a search takes at most 256 
   example = 'local index = ls.knn.index(x, { metric = "cosine" })\nlocal distances, neighbours = index:search(x, 3, { exclude_self = true })',
   { "x", type = "tensor", doc = "rows × features" }, options = { metric = metric },
 }, function(x, o)
+  provenance.check_embedding(x)
   local handle = c.index(x, o.metric)
   local rows, features = c.size(handle)
   return setmetatable({ handle = handle, rows = rows, features = features, metric = o.metric }, Index)

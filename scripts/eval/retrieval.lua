@@ -4,6 +4,8 @@ local cknn    = require "lsengine.c.knn"
 local clabels = require "lsengine.c.labels"
 local raw     = require "lsengine.c.tensor"
 local public  = require "lsengine.public"
+local provenance = require "lsengine.provenance"
+local outputs = require "lsengine.predict".outputs
 require "lsengine.nn"
 require "lsengine.data"
 require "lsengine.knn"
@@ -62,6 +64,7 @@ end
 
 local function judge(embeddings, labels, gallery, gallery_labels, o)
   if type(labels) == "table" then labels = clabels.from(labels) end
+  provenance.check_embedding(embeddings)
   local own = gallery == nil
   if own then gallery, gallery_labels = embeddings, labels end
   if type(gallery_labels) == "table" then gallery_labels = clabels.from(gallery_labels) end
@@ -117,14 +120,7 @@ end)
 
 -- Embeddings of a data set's rows by either layer.
 local function embed(model, data, layer)
-  if layer == "features" then return model:features(data.x) end
-  local autograd = require "lsengine.autograd"
-  local _ <close> = autograd.pause()
-  local was_training, parts = rawget(model, "training"), {}
-  model:eval()
-  for x in data:batches(1000) do parts[#parts + 1] = model(x) end
-  if was_training then model:train() end
-  return #parts == 1 and parts[1] or raw.cat(parts, 1)
+  return layer == "features" and model:features(data.x) or outputs("retrieval_protocols", model, data)
 end
 
 retrieval.protocols = public("ls.eval.retrieval_protocols", {

@@ -59,7 +59,8 @@ local option_names = {}
 for name in pairs(specs) do option_names[#option_names + 1] = name end
 table.sort(option_names)
 
-local BUSY = 32 * 1024 -- kilobytes of heap from which the collector is stepped with each batch: lagging, it leaves the cache
+local GARBAGE = 8 * 1024 -- kilobytes that are gathered between batches before they are collected: more leaves the cache, and is memory
+local SHARE = 0.03       -- the most of the time that this may take: of a heap of many objects it takes less often
 local DIVERGED = "training has diverged: a lower learning rate, or clip_norm, may help"
 
 -- ---- loss ----
@@ -186,8 +187,8 @@ function Run:begin(object)
     self.scheme:begin_training{ epochs = o.epochs, examples = #self.dataset.y }
   end
   local functions = object and objects.functions(o.loss)
+  if functions and functions.state then self.living = functions end
   if functions and functions.begin then
-    self.living = functions
     if o.mix and o.mix.kind == "manifold" and functions.prepare then raise("train", ("%s asks its teacher about inputs, which manifold mixup does not mix: another mix, or none"):format(o.loss.kind)) end
     functions.begin(o.loss, self.model, self.weights)
   end
@@ -247,6 +248,15 @@ function Run:gather(x, y, positions, scaled)
   return number, weight
 end
 
+-- Collects what a batch has left behind, where that is much.
+function Run:tidy()
+  local now = clock()
+  if collectgarbage "count" - (self.left or 0) < GARBAGE or now < (self.tidy_from or 0) then return end
+  collectgarbage()
+  local after = clock()
+  self.left, self.tidy_from = collectgarbage "count", after + (after - now) / SHARE
+end
+
 -- One step of the optimizer on the next batches; its mean loss.
 function Run:advance(next_batch)
   local o, optimizer = self.o, self.optimizer
@@ -256,7 +266,7 @@ function Run:advance(next_batch)
     local x, y, positions = next_batch()
     local number, w = self:gather(x, y, positions, members > 1)
     sum, weight = sum + number * w, weight + w
-    if collectgarbage "count" > BUSY then collectgarbage "step" end
+    if members > 1 then self:tidy() end
   end
   if members > 1 and weight > 0 then
     for _, p in ipairs(optimizer.parameters) do
@@ -267,11 +277,13 @@ function Run:advance(next_batch)
   if o.clip_norm then optim.clip_norm(optimizer.parameters, o.clip_norm) end
   if o.schedule then optimizer.lr = self.base_rate * o.schedule:factor(self.step / self.steps, self.total / self.steps) end
   optimizer:step()
-  if self.living then self.living.after_step(o.loss) end
+  if self.living and self.living.after_step then self.living.after_step(o.loss) end
   self.step, self.within = self.step + 1, self.within + members
   self.sum, self.weight = self.sum + sum, self.weight + weight
   if self.average and self.step > o.average.start * self.steps then self.average:update() end
   if o.on_batch then o.on_batch(self.step, { loss = weight > 0 and sum / weight or 0.0, learning_rate = optimizer.lr }) end
+  optimizer:zero_grad()
+  self:tidy()
 end
 
 -- Judges the validation rows, with the averaged weights where there are any.
