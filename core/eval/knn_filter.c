@@ -299,11 +299,11 @@ double ls_knn_filter_error(const ls_knn_filter *f, size_t query) {
   size_t panels = up((size_t)f->chunk_rows, (size_t)f->plan->tile_rows) / (size_t)f->plan->tile_rows;
   const ls_knn_query *q = &f->query[query];
   for (size_t p = 0; p < panels; p++) {
-    size = fmax(size, (double)f->most_size[p]);
+    size = (double)f->most_size[p] > size ? (double)f->most_size[p] : size;
     if (!is_wide(f->plan)) continue;
-    rest = fmax(rest, (double)f->most_rest[p]);
-    middle = fmax(middle, (double)f->most_middle[p]);
-    low = fmax(low, (double)f->most_low[p]);
+    rest = (double)f->most_rest[p] > rest ? (double)f->most_rest[p] : rest;
+    middle = (double)f->most_middle[p] > middle ? (double)f->most_middle[p] : middle;
+    low = (double)f->most_low[p] > low ? (double)f->most_low[p] : low;
   }
   double error = (double)q->error.a * size + (double)q->error.b * rest + (double)q->error.c * size * size + q->middle * low + q->low * middle;
   return (is_wide(f->plan) ? 1.0 : 2.0) * error * (1.0 + 1e-6) + q->slack; /* float32: the start is moved by its bound */

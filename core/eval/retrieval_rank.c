@@ -13,7 +13,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { FEW_ROWS = 256, FEW_QUERIES = 8, PACKED = 128 << 20, SLOT = 96 << 20, EFFORT = 8 };
+enum { FEW_ROWS = 256, FEW_QUERIES = 8, PACKED = 128 << 20, SLOT = 96 << 20, EFFORT = 8, PANELS = 2 };
 
 typedef struct rank_job {
   const ls_retrieval_job *job;
@@ -46,7 +46,7 @@ static size_t lay_out_slot(const ls_knn_plan *p, void *memory, slot_parts *s) {
 #define PART(field, bytes)                                                                                               \
   if (s != NULL) s->field = (void *)(at + used);                                                                         \
   used += ls_padded(bytes)
-  PART(scores, (size_t)p->tile_queries * scores_step(p) * sizeof(float));
+  PART(scores, PANELS * (size_t)p->tile_queries * scores_step(p) * sizeof(float));
   PART(sorted, n * sizeof(float));
   PART(row, n * sizeof(int32_t));
   PART(before, n * sizeof(int32_t));
@@ -254,13 +254,15 @@ static bool rank_query(rank_job *r, size_t i, float *score, slot_parts *s) {
   return true;
 }
 
-static void rank_panel(void *argument, size_t panel) {
+/* Panels together halve what is read of the packed rows; more of them push the scores out of the second cache. */
+static void rank_panels(void *argument, size_t block) {
   rank_job *r = argument;
   const ls_knn_plan *p = r->filter.plan;
+  size_t wide = (size_t)p->tile_queries, first = block * PANELS, all = ((size_t)r->filter.count + wide - 1) / wide;
   slot_parts s;
   lay_out_slot(p, r->slots + (size_t)ls_pool_index() * r->slot, &s);
-  ls_knn_filter_scores(&r->filter, panel, 1, s.scores, scores_step(p));
-  for (size_t l = 0, i = panel * (size_t)p->tile_queries; l < (size_t)p->tile_queries && i < (size_t)r->filter.count; l++, i++)
+  ls_knn_filter_scores(&r->filter, first, all - first < PANELS ? all - first : PANELS, s.scores, scores_step(p));
+  for (size_t l = 0, i = first * wide; l < PANELS * wide && i < (size_t)r->filter.count; l++, i++)
     r->failed[i] = !rank_query(r, i, s.scores + l * scores_step(p), &s);
 }
 
@@ -278,7 +280,7 @@ int32_t ls_retrieval_by_tiles(const ls_retrieval_job *j, void *scratch, int32_t 
     f->count = j->queries.rows - r.first < p.together ? j->queries.rows - r.first : p.together;
     f->queries = (ls_cmat){j->queries.data + r.first * j->queries.stride, f->count, j->queries.cols, j->queries.stride};
     ls_knn_filter_begin(f);
-    ls_parallel(LS_SITE_NEIGHBOURS, ((size_t)f->count + (size_t)p.tile_queries - 1) / (size_t)p.tile_queries, rank_panel, &r);
+    ls_parallel(LS_SITE_NEIGHBOURS, ((size_t)f->count + PANELS * (size_t)p.tile_queries - 1) / (PANELS * (size_t)p.tile_queries), rank_panels, &r);
     for (int32_t i = 0; i < f->count; i++)
       if (r.failed[i]) left[count++] = r.first + i;
   }

@@ -55,20 +55,37 @@ static int32_t keep(const float *score, int32_t from, int32_t end, float least, 
   return count;
 }
 
+enum { LANES = 32 };
+
+/* Smallest and largest of n numbers, the smallest of those above -1e37. Lane by lane: a plain loop would wait for every comparison. */
+static void range_of(const float *v, int32_t n, float *low, float *high) {
+  float least[LANES], most[LANES];
+  int32_t i = 0;
+  for (int l = 0; l < LANES; l++) least[l] = *low, most[l] = *high;
+  for (; i + LANES <= n; i += LANES)
+    for (int l = 0; l < LANES; l++) {
+      float x = v[i + l], y = x > -1e37f ? x : INFINITY;
+      most[l] = x > most[l] ? x : most[l];
+      least[l] = y < least[l] ? y : least[l];
+    }
+  for (; i < n; i++) {
+    most[0] = v[i] > most[0] ? v[i] : most[0];
+    least[0] = v[i] > -1e37f && v[i] < least[0] ? v[i] : least[0];
+  }
+  for (int l = 0; l < LANES; l++) {
+    *low = least[l] < *low ? least[l] : *low;
+    *high = most[l] > *high ? most[l] : *high;
+  }
+}
+
 static int32_t count_from(const float *score, int32_t n, float least) {
   int32_t count = 0;
   for (int32_t i = 0; i < n; i++) count += score[i] >= least;
   return count;
 }
 
-/* A score that at least k rows have, few more. */
-static float score_of_place(const float *score, int32_t n, int32_t k) {
-  float low = INFINITY, high = -INFINITY;
-  for (int32_t i = 0; i < n; i++) {
-    float s = score[i] > -1e37f ? score[i] : INFINITY;
-    low = s < low ? s : low;
-    high = score[i] > high ? score[i] : high;
-  }
+/* A score that at least k rows have, few more; all are from low to high. */
+static float score_of_place(const float *score, int32_t n, int32_t k, float low, float high) {
   for (int step = 0; step < 24; step++) {
     float middle = 0.5f * low + 0.5f * high;
     if (!(middle > low && middle < high)) break;
@@ -170,25 +187,20 @@ static int32_t look_up(ls_rank *r, scale c, const float *score, const int32_t *r
   return doubtful;
 }
 
-static float largest(const float *v, int32_t from, int32_t end) {
-  float most = -INFINITY;
-  for (int32_t i = from; i < end; i++) most = v[i] > most ? v[i] : most;
-  return most;
-}
-
 int32_t LS_RANK_NAME(ls_rank *r) {
   bool all = r->top >= r->count;
-  float least = -1e37f, low = INFINITY, high = -INFINITY, a = largest(r->score, 0, r->first), b = largest(r->score, r->end, r->count);
-  r->nearest = a > b ? a : b;
-  if (!all) least = score_of_place(r->score, r->count, r->top) - r->reach;
+  float least = -1e37f, low = INFINITY, high = -INFINITY;
+  range_of(r->score, r->first, &low, &high);
+  range_of(r->score + r->end, r->count - r->end, &low, &high);
+  r->nearest = high;
+  range_of(r->score + r->first, r->end - r->first, &low, &high);
+  if (!all) least = score_of_place(r->score, r->count, r->top, low, high) - r->reach;
   if (least < -1e37f) least = -1e37f;
   float *kept = (float *)(void *)r->doubtful; /* of relevant rows; until there are doubts */
   r->relevant = keep(r->score, r->first, r->end, least, kept, r->after, 0);
   if (r->relevant < 1) return 0;
-  for (int32_t i = 0; i < r->relevant; i++) {
-    low = kept[i] < low ? kept[i] : low;
-    high = kept[i] > high ? kept[i] : high;
-  }
+  low = INFINITY, high = -INFINITY;
+  range_of(kept, r->relevant, &low, &high);
   int32_t buckets = 1024;
   while (buckets < 16 * r->relevant && buckets < LS_RANK_BUCKETS) buckets *= 2;
   scale c = {.most = high + r->reach, .last = (float)(buckets - 1)};
@@ -203,12 +215,11 @@ int32_t LS_RANK_NAME(ls_rank *r) {
 }
 
 static inline __attribute__((always_inline)) double near(int metric, int32_t d, const float *q, double q_inverse, const float *x, double inverse) {
-  enum { LANES = 16 };
   double total = 0.0;
   int32_t j = 0;
 #if defined(__AVX512F__)
   __m512d sum[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
-  for (; j + LANES <= d; j += LANES)
+  for (; j + 16 <= d; j += 16)
     for (int h = 0; h < 2; h++) {
       __m512d a = _mm512_cvtps_pd(_mm256_loadu_ps(q + j + h * 8)), b = _mm512_cvtps_pd(_mm256_loadu_ps(x + j + h * 8));
       if (metric == LS_METRIC_COSINE) a = _mm512_mul_pd(a, _mm512_set1_pd(q_inverse)), b = _mm512_mul_pd(b, _mm512_set1_pd(inverse));

@@ -25,7 +25,7 @@ local shared = {
     doc = "of ap[k]: min(R, k); R (pytorch-metric-learning's way with a k below R); the hits among the first k (torchmetrics)" },
   near_duplicate = { type = "number", default = 0, min = 0, doc = "distance up to which another row is a duplicate of the query, and counts as its twin; 0 counts equal rows only, which is all that inner_product knows" },
   whole = { type = "boolean", default = true, doc = "also map, mrr and ndcg_full, of the whole ranking. Without them only the first max(R, k) places are looked at, also for ties, in a fraction of the time" },
-  classifier_k = { type = "integer", default = 5, min = 1, max = 2^31 - 1, doc = "neighbours of the kNN classifier; as many as the gallery has, if these are fewer" },
+  classifier_k = { type = "integer", default = 5, min = 0, max = 2^31 - 1, doc = "neighbours of the kNN classifier; as many as the gallery has, if these are fewer; 0: no classifier" },
 }
 local function with(own)
   for name, spec in pairs(shared) do own[name] = own[name] or spec end
@@ -43,7 +43,7 @@ end
 -- Share of queries whose class has most of their neighbours' votes, ties to the lower class; over the labels' own order, whatever they are.
 local function classifier_accuracy(embeddings, labels, gallery, gallery_labels, own, o)
   local rows = raw.size(gallery, 1) - (own and 1 or 0)
-  if rows < 1 then return nil end
+  if rows < 1 or o.classifier_k < 1 then return nil end
   local k = math.min(o.classifier_k, rows)
   local _, flat = cknn.search(cknn.index(gallery, o.metric), embeddings, k, own and clabels.range(1, raw.size(gallery, 1)) or nil)
   local near, right, at, n = clabels.totable(clabels.gather(gallery_labels, flat)), 0, 0, raw.size(embeddings, 1)
