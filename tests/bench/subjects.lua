@@ -38,6 +38,14 @@ return {
   cross_entropy("1024x128256", 0.52, 0.80, 6, 0.45),
   cross_entropy("65536x10", 0.37, 0.50, 18, nil),
   compact "4096x32000",
+  {
+    group = "random", name = "random numbers", commands = { "{bench}/bench_random 1000000 60000 {inner}", "{python} {here}/peers/random_numbers.py 1000000 60000 {inner}" },
+    quick = { "{bench}/bench_random 1000 100 1" }, threads = { 1 }, inner = 15,
+    bars = {
+      { "uniform doubles", peer = "NumPy uniform doubles", times = 1.5 }, { "normals", peer = "NumPy normals", times = 2 },
+      { "beta(0.2, 0.2)", peer = "NumPy beta(0.2, 0.2)", times = 3 }, { "permutation", peer = "NumPy permutation", times = 2 },
+    },
+  },
   small "64x10",
   small "32x1000",
 }
