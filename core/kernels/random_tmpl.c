@@ -163,8 +163,9 @@ static inline double exp_of_negative(double x) {
 
 /* Pairs of numbers to a value each (Jöhnk 1964): x = u^(1/a), y = v^(1/b), x / (x + y) where x + y <= 1, all in logarithms. */
 static void betas(size_t pairs, const uint64_t *restrict raw, double a, double b, double *restrict value, double *restrict sum) {
+  double by_a = 1.0 / a, by_b = 1.0 / b; /* where these overflow, so do both logarithms */
   for (size_t i = 0; i < pairs; i++) {
-    double x = log_of((double)(int64_t)((raw[2 * i] >> 11) + 1) * 0x1p-53) / a, y = log_of((double)(int64_t)((raw[2 * i + 1] >> 11) + 1) * 0x1p-53) / b;
+    double x = log_of((double)(int64_t)((raw[2 * i] >> 11) + 1) * 0x1p-53) * by_a, y = log_of((double)(int64_t)((raw[2 * i + 1] >> 11) + 1) * 0x1p-53) * by_b;
     double most = x > y ? x : y, least = x > y ? y : x, rest = exp_of_negative(least - most), whole = 1.0 + rest;
     sum[i] = exp_of_negative(most) * whole;
     value[i] = (x > y ? 1.0 : rest) / whole;

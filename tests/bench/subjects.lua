@@ -39,7 +39,7 @@ return {
   cross_entropy("65536x10", 0.37, 0.50, 18, nil),
   compact "4096x32000",
   {
-    group = "random", name = "random numbers", commands = { "{bench}/bench_random 1000000 60000 {inner}", "{python} {here}/peers/random_numbers.py 1000000 60000 {inner}" },
+    group = "random", name = "random numbers", commands = { "{bench}/bench_random 100000 60000 {inner}", "{python} {here}/peers/random_numbers.py 100000 60000 {inner}" },
     quick = { "{bench}/bench_random 1000 100 1" }, threads = { 1 }, inner = 15,
     bars = {
       { "uniform doubles", peer = "NumPy uniform doubles", times = 1.5 }, { "normals", peer = "NumPy normals", times = 2 },
