@@ -102,6 +102,14 @@ typedef struct ls_random_kernels {
 
 extern const ls_random_kernels ls_random_kernels_ref, ls_random_kernels_avx2, ls_random_kernels_avx512;
 
+typedef struct ls_mix_kernels {
+  /* out = a·x + b·y; out may be x. next: n numbers that will be wanted soon, or any that may be read. */
+  void (*blend)(size_t n, float a, const float *x, float b, const float *y, const float *next, float *out);
+  void (*copy_lines)(size_t lines, size_t n, size_t stride, const float *from, float *to);
+} ls_mix_kernels;
+
+extern const ls_mix_kernels ls_mix_kernels_ref, ls_mix_kernels_avx2, ls_mix_kernels_avx512;
+
 /* Softmax in double for the measures of predictions (the sets differ in the last bits: FMA). */
 #define LS_JUDGED_CLASSES 64
 #define LS_JUDGED_ROWS 32
@@ -156,6 +164,7 @@ typedef struct ls_kernels {
   const ls_softmax_kernels *softmax;
   const ls_few_kernels *few;
   const ls_random_kernels *random;
+  const ls_mix_kernels *mix;
   const ls_evaluation_kernels *evaluation;
   const ls_knn_kernels *knn;
 

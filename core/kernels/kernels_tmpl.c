@@ -294,6 +294,7 @@ const ls_kernels LS_KERNELS_NAME = {
     .softmax = &LS_PASTE(ls_softmax_kernels_, LS_ISA),
     .few = &LS_PASTE(ls_few_kernels_, LS_ISA),
     .random = &LS_PASTE(ls_random_kernels_, LS_ISA),
+    .mix = &LS_PASTE(ls_mix_kernels_, LS_ISA),
     .evaluation = &LS_PASTE(ls_evaluation_kernels_, LS_ISA),
     .knn = &LS_PASTE(ls_knn_kernels_, LS_ISA),
     .halve = halve_kernel,

@@ -26,6 +26,19 @@ local function compact(shape)
   return { group = "compact", name = "compact targets " .. shape, commands = { ("{bench}/bench_loss %s %s {threads} {inner} 0"):format(rows, classes) }, threads = { 1 }, inner = 11, bars = bars }
 end
 
+local function mix(images, channels, side, inner)
+  local numbers = ("%d %d %d {threads} {inner}"):format(images, channels, side)
+  local cut = (side * 545 // 1000) ^ 2 / side ^ 2
+  return {
+    group = "mix", name = ("mixing %d×%d×%d×%d"):format(images, channels, side, side), commands = { "{bench}/bench_mix " .. numbers, "{python} {here}/peers/mix.py " .. numbers },
+    threads = { 1, 2 }, inner = inner,
+    bars = {
+      { "mixup", of = "scale in place", share = 0.9 }, { "cutmix", of = "scale in place", weight = cut, share = 0.7 },
+      { "mixup", peer = "timm mixup", times = 5 }, { "cutmix", peer = "timm cutmix", times = 5 },
+    },
+  }
+end
+
 local function small(shape)
   local rows, classes = shape:match "(%d+)x(%d+)"
   return { group = "quick", name = "cross-entropy " .. shape, commands = {}, quick = { ("{bench}/bench_loss %s %s {threads} 1 600"):format(rows, classes) }, bars = { { "smoothed", of = "copy", share = 0.001 } } }
@@ -46,6 +59,9 @@ return {
       { "beta(0.2, 0.2)", peer = "NumPy beta(0.2, 0.2)", times = 3 }, { "permutation", peer = "NumPy permutation", times = 2 },
     },
   },
+  mix(256, 3, 224, 5),
+  mix(512, 3, 32, 25),
+  { group = "quick", name = "mixing 8×3×8×8", commands = {}, quick = { "{bench}/bench_mix 8 3 8 {threads} 1" }, bars = { { "mixup", of = "scale in place", share = 0.001 } } },
   small "64x10",
   small "32x1000",
 }
