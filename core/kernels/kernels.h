@@ -105,7 +105,7 @@ extern const ls_random_kernels ls_random_kernels_ref, ls_random_kernels_avx2, ls
 typedef struct ls_mix_kernels {
   /* out = a·x + b·y; out may be x. next: n numbers that will be wanted soon, or any that may be read. */
   void (*blend)(size_t n, float a, const float *x, float b, const float *y, const float *next, float *out);
-  void (*copy_lines)(size_t lines, size_t n, size_t stride, const float *from, float *to);
+  void (*copy_lines)(size_t lines, size_t n, size_t stride, const float *from, const float *next, float *to);
 } ls_mix_kernels;
 
 extern const ls_mix_kernels ls_mix_kernels_ref, ls_mix_kernels_avx2, ls_mix_kernels_avx512;

@@ -15,20 +15,15 @@ static void blend(size_t n, float a, const float *x, float b, const float *y, co
   for (; i < n; i++) out[i] = a * x[i] + b * y[i];
 }
 
-enum { LINES_AHEAD = 4 };
-
-static void copy_lines(size_t lines, size_t n, size_t stride, const float *from, float *to) {
-  for (size_t y = 0; y < lines; y++, from += stride, to += stride) {
-    const float *ahead = from + (y + LINES_AHEAD < lines ? LINES_AHEAD * stride : 0);
+static void copy_lines(size_t lines, size_t n, size_t stride, const float *from, const float *next, float *to) {
+  for (size_t y = 0; y < lines; y++, from += stride, next += stride, to += stride) {
     size_t i = 0;
     for (; n - i >= WIDTH; i += WIDTH) {
-      __builtin_prefetch(ahead + i, 1);
+      __builtin_prefetch(next + i, 1, 2);
       store(to + i, load(from + i));
     }
-    if (i < n) {
-      __builtin_prefetch(ahead + i, 1);
-      store_few(to + i, load_few(from + i, (int)(n - i)), (int)(n - i));
-    }
+    __builtin_prefetch(next + n - 1, 1, 2);
+    if (i < n) store_few(to + i, load_few(from + i, (int)(n - i)), (int)(n - i));
   }
 }
 

@@ -73,7 +73,8 @@ static int runs_of(const ls_box *b, int32_t width, run runs[2]) {
   return b->width > first ? 2 : 1;
 }
 
-static void copy_box(const mix_job *j, const ls_box *b, const float *source, float *target, int32_t from, int32_t to) {
+/* next: where the box of the next row will be read. */
+static void copy_box(const mix_job *j, const ls_box *b, const float *source, const float *next, float *target, int32_t from, int32_t to) {
   run runs[2];
   if (b->height == 0 || b->width == 0) return;
   int count = runs_of(b, j->width, runs);
@@ -82,8 +83,8 @@ static void copy_box(const mix_job *j, const ls_box *b, const float *source, flo
     for (int r = 0; r < count; r++) {
       ptrdiff_t plane = (ptrdiff_t)c * j->height * j->width + runs[r].column, first = plane + (ptrdiff_t)b->y * j->width;
       size_t length = (size_t)runs[r].length, stride = (size_t)j->width;
-      j->kernels->mix->copy_lines((size_t)above, length, stride, source + first, target + first);
-      j->kernels->mix->copy_lines((size_t)(b->height - above), length, stride, source + plane, target + plane);
+      j->kernels->mix->copy_lines((size_t)above, length, stride, source + first, next + first, target + first);
+      j->kernels->mix->copy_lines((size_t)(b->height - above), length, stride, source + plane, next + plane, target + plane);
     }
 }
 
@@ -93,7 +94,7 @@ static void keep(const mix_job *j, int32_t row, int32_t wanting, int32_t from, i
   if (j->box == NULL)
     memcpy(copy + from, source + from, (size_t)(to - from) * sizeof(float));
   else
-    copy_box(j, &j->box[wanting], source, copy, from, to);
+    copy_box(j, &j->box[wanting], source, source, copy, from, to);
 }
 
 static void mix_one(const mix_job *j, int32_t row, const float *other, const float *next, int32_t from, int32_t to) {
@@ -107,7 +108,7 @@ static void mix_one(const mix_job *j, int32_t row, const float *other, const flo
     size_t plane = (size_t)j->height * (size_t)j->width;
     memcpy(out + (size_t)from * plane, x + (size_t)from * plane, (size_t)(to - from) * plane * sizeof(float));
   }
-  copy_box(j, &j->box[row], other, out, from, to);
+  copy_box(j, &j->box[row], other, next, out, from, to);
 }
 
 /* Copies of what part `block` will want from other parts. */
