@@ -1,29 +1,20 @@
 -- When garbage is collected before Lua would do it. SPDX-License-Identifier: MIT
 --
 -- A tensor is garbage long before Lua's collector comes to it: it waits until the heap has doubled. Until then the memory is missing, and what is computed next
--- lies in memory that has left the cache. A whole collection of little more than the library takes 0.25 ms, 0.7 where the library has left the cache: too long for
--- each step. A young one (generational mode) looks only at what was made since the last one: a few µs.
-local GARBAGE = 4 * 1024 -- kilobytes
-local left = 0
+-- lies in memory that has left the cache. A whole collection takes 0.25 ms where little but the library is alive, 0.7 where that has left the cache. So where
+-- much has been left behind one is made, but never for more than a share of the processor's time (a script may keep millions of tables).
+-- Tried: young collections (generational mode), 25 µs each; but what lives through two of them is old and stays, and Lua makes them within steps, too: the
+-- activations of a large batch became old (a convnet's training took twice the memory).
+local GARBAGE, SHARE = 4 * 1024, 0.03 -- kilobytes; of the time
+local left, not_before = 0, 0
 
-local tidy = {}
-
-local back = setmetatable({}, { __close = function() collectgarbage "incremental" end })
-local nothing = setmetatable({}, { __close = function() end })
-
--- local _ <close> = tidy.young(): young collections until the scope ends.
-function tidy.young()
-  local before = collectgarbage "generational"
-  left = collectgarbage "count"
-  return before == "incremental" and back or nothing
-end
-
--- A young collection where more than GARBAGE has come since the last one; `known`: kilobytes that are known to be garbage.
-function tidy.up(known)
+-- Collects where more than GARBAGE has come since the last time, or `known` kilobytes are garbage for certain; true where it did.
+return function(known)
   if (known or collectgarbage "count" - left) < GARBAGE then return false end
-  collectgarbage "step"
-  left = collectgarbage "count"
+  local now = os.clock()
+  if now < not_before then return false end
+  collectgarbage()
+  local after = os.clock()
+  left, not_before = collectgarbage "count", after + (after - now) / SHARE
   return true
 end
-
-return tidy

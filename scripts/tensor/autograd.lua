@@ -130,17 +130,19 @@ function autograd.backward(root, gradient, retain)
   local list = sorted(node)
   for i = 1, #list do list[i].grad = nil end
   node.grad, node.owned = gradient, false
-  local freed = 0
+  local freed = 0 -- kilobytes
   for i = #list, 1, -1 do
     local n = list[i]
     if n.grad then propagate(n) end
     if retain then
       n.grad = nil
     else
-      local size = tensor.count(n.out) -- 4 bytes each, and as many of its gradient
+      local size = tensor.count(n.out)
       free(n)
-      freed = size >= LARGE and freed + size / 128 or freed
-      if freed > 0 and tidy.up(freed) then freed = 0 end
+      if size >= LARGE then
+        freed = freed + size / 128 -- 4 bytes each, and as many of its gradient
+        if tidy(freed) then freed = 0 end
+      end
     end
   end
 end

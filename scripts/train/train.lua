@@ -256,7 +256,7 @@ function Run:advance(next_batch)
     local x, y, positions = next_batch()
     local number, w = self:gather(x, y, positions, members > 1)
     sum, weight = sum + number * w, weight + w
-    if members > 1 then tidy.up() end
+    if members > 1 then tidy() end
   end
   if members > 1 and weight > 0 then
     for _, p in ipairs(optimizer.parameters) do
@@ -273,7 +273,7 @@ function Run:advance(next_batch)
   if self.average and self.step > o.average.start * self.steps then self.average:update() end
   if o.on_batch then o.on_batch(self.step, { loss = weight > 0 and sum / weight or 0.0, learning_rate = optimizer.lr }) end
   optimizer:zero_grad()
-  tidy.up()
+  tidy()
 end
 
 -- Judges the validation rows, with the averaged weights where there are any.
@@ -376,7 +376,6 @@ print(history, history.best_epoch)]],
   options = specs,
 }, function(model, dataset, o)
   local _ <close> = pitfalls.allow("train", o.allow)
-  local _ <close> = tidy.young()
   local run = new_run(model, dataset, o)
   if not (run.checkpoint and run.checkpoint:resume()) then
     model:train()
@@ -386,7 +385,7 @@ print(history, history.best_epoch)]],
     if run.checkpoint then run.checkpoint:save(true) end
   end
   run:remember()
-  run.optimizer:zero_grad()
+  for _, p in ipairs(run.optimizer.parameters) do grad.set_grad(p, nil) end
   run.optimizer.lr = run.base_rate
   model:eval()
   return run.history
