@@ -39,8 +39,6 @@ static inline dvec widen(vec v, int from) {
   return widen_from(x + from);
 }
 
-/* a where a < b, else b. */
-
 /* x where a > b, else y. */
 static inline vec where_above(vec a, vec b, vec x, vec y) {
 #if defined(__AVX512F__)

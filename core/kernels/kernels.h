@@ -8,6 +8,7 @@
 #include "core/kernels/knn.h"
 
 #include <lsengine/cpu.h>
+#include <lsengine/random.h>
 #include <lsengine/target.h>
 #include <lsengine/tensor.h>
 #include <stdbool.h>
@@ -90,6 +91,25 @@ typedef struct ls_few_kernels {
 
 extern const ls_few_kernels ls_few_kernels_ref, ls_few_kernels_avx2, ls_few_kernels_avx512;
 
+typedef struct ls_random_kernels {
+  void (*numbers)(ls_rng *r, size_t n, uint64_t *out);                  /* as ls_rng_next */
+  void (*doubles)(size_t n, const uint64_t *raw, double *out);          /* as ls_rng_double */
+  /* Standard normals of the ziggurat's ordinary case, a number each; returns how many come before the first that is not. out has room for n. */
+  size_t (*normals)(size_t n, const uint64_t *raw, const double *layer_x, double *out);
+  /* Candidates for Beta(a, b), a, b <= 1, two numbers each; sum <= 1 where one is accepted. NaN where both logarithms overflow. */
+  void (*betas)(size_t pairs, const uint64_t *raw, double a, double b, double *value, double *sum);
+} ls_random_kernels;
+
+extern const ls_random_kernels ls_random_kernels_ref, ls_random_kernels_avx2, ls_random_kernels_avx512;
+
+typedef struct ls_mix_kernels {
+  /* out = a·x + b·y; out may be x. next: n numbers that will be wanted soon, or any that may be read. */
+  void (*blend)(size_t n, float a, const float *x, float b, const float *y, const float *next, float *out);
+  void (*copy_lines)(size_t lines, size_t n, size_t stride, const float *from, const float *next, float *to);
+} ls_mix_kernels;
+
+extern const ls_mix_kernels ls_mix_kernels_ref, ls_mix_kernels_avx2, ls_mix_kernels_avx512;
+
 /* Softmax in double for the measures of predictions (the sets differ in the last bits: FMA). */
 #define LS_JUDGED_CLASSES 64
 #define LS_JUDGED_ROWS 32
@@ -151,6 +171,8 @@ typedef struct ls_kernels {
   const ls_convolution_kernels *convolution;
   const ls_softmax_kernels *softmax;
   const ls_few_kernels *few;
+  const ls_random_kernels *random;
+  const ls_mix_kernels *mix;
   const ls_evaluation_kernels *evaluation;
   const ls_knn_kernels *knn;
 

@@ -41,12 +41,18 @@ end
 -- The gradient before ReLU: g where the node's result is above 0; in place where g is nobody else's.
 local function masked(n, g) return n.owned and raw.relu_back_(g, n.out) or raw.relu_back(g, n.out) end
 
+-- gᵀ·x, in the memory of the last step's gradient where the weights still hold it.
+local function weight_gradient(w, g, x)
+  local memory = c.spare(w)
+  return memory and raw.matmul_into(memory, g, x, true, false) or raw.matmul(g, x, true, false)
+end
+
 local linear = autograd.op("linear", function(x, w, b)
   local y = raw.matmul(x, w, false, true)
   return b and raw.add_(y, b) or y
 end, function(n, g)
   local x, w, b = n[1], n[2], n[3]
-  return c.is_tracked(x) and raw.matmul(g, w) or nil, c.is_tracked(w) and raw.matmul(g, x, true, false) or nil,
+  return c.is_tracked(x) and raw.matmul(g, w) or nil, c.is_tracked(w) and weight_gradient(w, g, x) or nil,
     b and c.is_tracked(b) and raw.sum(g, 1) or nil
 end)
 tensor.operations.linear = linear
@@ -57,7 +63,7 @@ local linear_relu = autograd.op("linear_relu", function(x, w, b)
 end, function(n, g)
   local x, w, b = n[1], n[2], n[3]
   g = masked(n, g)
-  return c.is_tracked(x) and raw.matmul(g, w) or nil, c.is_tracked(w) and raw.matmul(g, x, true, false) or nil,
+  return c.is_tracked(x) and raw.matmul(g, w) or nil, c.is_tracked(w) and weight_gradient(w, g, x) or nil,
     b and c.is_tracked(b) and raw.sum(g, 1) or nil
 end)
 tensor.operations.linear_relu = linear_relu

@@ -32,12 +32,14 @@ local function keys_of(t)
 end
 
 -- The numbers of a result as JSON has them: tables by number become tables by name, tensors tables.
-local function plain(value, depth)
+local by_k = { recall = true, precision = true, hit_share = true, ap = true, ndcg = true, top_k = true } -- objects, be their keys 1, 2, 3 or 1, 5
+
+local function plain(value, depth, name)
   if raw.is_tensor(value) then return raw.totable(value) end
   if type(value) ~= "table" then return value end
-  local out, list = {}, #value > 0
+  local out, list = {}, #value > 0 and not by_k[name]
   for k in next, value do list = list and math.type(k) == "integer" and k >= 1 and k <= #value end
-  for k, v in next, value do out[list and k or tostring(k)] = plain(v, (depth or 0) + 1) end
+  for k, v in next, value do out[list and k or tostring(k)] = plain(v, (depth or 0) + 1, k) end
   return out
 end
 parts.plain = plain

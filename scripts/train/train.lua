@@ -25,6 +25,7 @@ local provenance = require "lsengine.provenance"
 local stopping = require "lsengine.stopping"
 local weights  = require "lsengine.weights"
 local targets  = require "lsengine.target"
+local tidy     = require "lsengine.tidy"
 require "lsengine.nn"
 require "lsengine.data"
 local raise, clock = public.raise, system.clock
@@ -59,8 +60,6 @@ local option_names = {}
 for name in pairs(specs) do option_names[#option_names + 1] = name end
 table.sort(option_names)
 
-local GARBAGE = 8 * 1024 -- kilobytes that are gathered between batches before they are collected: more leaves the cache, and is memory
-local SHARE = 0.03       -- the most of the time that this may take: of a heap of many objects it takes less often
 local DIVERGED = "training has diverged: a lower learning rate, or clip_norm, may help"
 
 -- ---- loss ----
@@ -248,15 +247,6 @@ function Run:gather(x, y, positions, scaled)
   return number, weight
 end
 
--- Collects what a batch has left behind, where that is much.
-function Run:tidy()
-  local now = clock()
-  if collectgarbage "count" - (self.left or 0) < GARBAGE or now < (self.tidy_from or 0) then return end
-  collectgarbage()
-  local after = clock()
-  self.left, self.tidy_from = collectgarbage "count", after + (after - now) / SHARE
-end
-
 -- One step of the optimizer on the next batches; its mean loss.
 function Run:advance(next_batch)
   local o, optimizer = self.o, self.optimizer
@@ -266,7 +256,7 @@ function Run:advance(next_batch)
     local x, y, positions = next_batch()
     local number, w = self:gather(x, y, positions, members > 1)
     sum, weight = sum + number * w, weight + w
-    if members > 1 then self:tidy() end
+    if members > 1 then tidy() end
   end
   if members > 1 and weight > 0 then
     for _, p in ipairs(optimizer.parameters) do
@@ -283,7 +273,7 @@ function Run:advance(next_batch)
   if self.average and self.step > o.average.start * self.steps then self.average:update() end
   if o.on_batch then o.on_batch(self.step, { loss = weight > 0 and sum / weight or 0.0, learning_rate = optimizer.lr }) end
   optimizer:zero_grad()
-  self:tidy()
+  tidy()
 end
 
 -- Judges the validation rows, with the averaged weights where there are any.
@@ -395,7 +385,7 @@ print(history, history.best_epoch)]],
     if run.checkpoint then run.checkpoint:save(true) end
   end
   run:remember()
-  run.optimizer:zero_grad()
+  for _, p in ipairs(run.optimizer.parameters) do grad.set_grad(p, nil) end
   run.optimizer.lr = run.base_rate
   model:eval()
   return run.history

@@ -52,6 +52,19 @@ local function retrieval(classes, faiss, pml)
   }
 end
 
+local function mix(images, channels, side, inner)
+  local numbers = ("%d %d %d {threads} {inner}"):format(images, channels, side)
+  local cut = (side * 545 // 1000) ^ 2 / side ^ 2
+  return {
+    group = "mix", name = ("mixing %d×%d×%d×%d"):format(images, channels, side, side), commands = { "{bench}/bench_mix " .. numbers, "{python} {here}/peers/mix.py " .. numbers },
+    threads = { 1, 2 }, inner = inner,
+    bars = {
+      { "mixup", of = "scale in place", share = 0.9 }, { "cutmix", of = "scale in place", weight = cut, share = 0.7 },
+      { "mixup", peer = "timm mixup", times = 5 }, { "cutmix", peer = "timm cutmix", times = 5 },
+    },
+  }
+end
+
 local function small(shape)
   local rows, classes = shape:match "(%d+)x(%d+)"
   return { group = "quick", name = "cross-entropy " .. shape, commands = {}, quick = { ("{bench}/bench_loss %s %s {threads} 1 600"):format(rows, classes) }, bars = { { "smoothed", of = "copy", share = 0.001 } } }
@@ -64,6 +77,17 @@ return {
   cross_entropy("1024x128256", 0.52, 0.80, 6, 0.45),
   cross_entropy("65536x10", 0.37, 0.50, 18, nil),
   compact "4096x32000",
+  {
+    group = "random", name = "random numbers", commands = { "{bench}/bench_random 100000 60000 {inner}", "{python} {here}/peers/random_numbers.py 100000 60000 {inner}" },
+    quick = { "{bench}/bench_random 1000 100 1" }, threads = { 1 }, inner = 15,
+    bars = {
+      { "uniform doubles", peer = "NumPy uniform doubles", times = 1.5 }, { "normals", peer = "NumPy normals", times = 2 },
+      { "beta(0.2, 0.2)", peer = "NumPy beta(0.2, 0.2)", times = 3 }, { "permutation", peer = "NumPy permutation", times = 2 },
+    },
+  },
+  mix(256, 3, 224, 5),
+  mix(512, 3, 32, 25),
+  { group = "quick", name = "mixing 8×3×8×8", commands = {}, quick = { "{bench}/bench_mix 8 3 8 {threads} 1" }, bars = { { "mixup", of = "scale in place", share = 0.001 } } },
   small "64x10",
   small "32x1000",
   { group = "quick", name = "nearest neighbours, 8 features", commands = {}, quick = { "{bench}/bench_knn 600 40 8 3 l2 {threads} 1" }, bars = {} },
