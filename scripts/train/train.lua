@@ -186,8 +186,8 @@ function Run:begin(object)
     self.scheme:begin_training{ epochs = o.epochs, examples = #self.dataset.y }
   end
   local functions = object and objects.functions(o.loss)
+  if functions and functions.state then self.living = functions end
   if functions and functions.begin then
-    self.living = functions
     if o.mix and o.mix.kind == "manifold" and functions.prepare then raise("train", ("%s asks its teacher about inputs, which manifold mixup does not mix: another mix, or none"):format(o.loss.kind)) end
     functions.begin(o.loss, self.model, self.weights)
   end
@@ -267,7 +267,7 @@ function Run:advance(next_batch)
   if o.clip_norm then optim.clip_norm(optimizer.parameters, o.clip_norm) end
   if o.schedule then optimizer.lr = self.base_rate * o.schedule:factor(self.step / self.steps, self.total / self.steps) end
   optimizer:step()
-  if self.living then self.living.after_step(o.loss) end
+  if self.living and self.living.after_step then self.living.after_step(o.loss) end
   self.step, self.within = self.step + 1, self.within + members
   self.sum, self.weight = self.sum + sum, self.weight + weight
   if self.average and self.step > o.average.start * self.steps then self.average:update() end
