@@ -71,7 +71,12 @@ static void record(lua_State *L, int n, int results) {
   }
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_setfield(L, -2, "op");
-  lua_pushinteger(L, (lua_Integer)versions(L, n));
+  uint64_t sum = t->owner->version; /* as versions() will find it */
+  for (int i = 1; i <= n + 2; i++) {
+    const lsb_tensor *other = i == out || (i > out && results < 2) ? NULL : lsb_test_tensor(L, i);
+    if (other != NULL) sum += other->owner->version;
+  }
+  lua_pushinteger(L, (lua_Integer)sum);
   lua_setfield(L, -2, "version");
   lua_setiuservalue(L, out, LSB_NODE);
   t->recorded = true;

@@ -114,6 +114,12 @@ static void pack_a(const ls_gemm_block *j, int32_t from, int32_t inner, int32_t 
 
 static void pack_b(const ls_gemm_block *j, int32_t from, int32_t inner, int32_t col, int cols, float *out) {
   int step = cols <= LANES ? LANES : PANEL;
+  if (!j->transpose_b && cols == PANEL) { /* whole rows of the panel: each is on a page of its own, so once */
+    const float *x = j->b.data + from * j->b.stride + col;
+    for (int32_t l = 0; l < inner; l++, x += j->b.stride, out += PANEL)
+      for (int v = 0; v < VECTORS; v++) store(out + v * LANES, load(x + v * LANES));
+    return;
+  }
   for (int done = 0; done < cols; done += LANES) {
     int n = cols - done < LANES ? cols - done : LANES;
     if (j->transpose_b)

@@ -32,5 +32,12 @@ verdict "an unknown option is refused" $?
 text=$("$here/bench" "$1" --only=nothing 2>&1)
 [ $? != 0 ] && [ "${text#*no subject}" != "$text" ]
 verdict "a subject that is not there is refused" $?
+json=$("$here/training" "$1" --quick --json)
+verdict "the short form of training ends well" $?
+[ "$(echo "$json" | grep -c -E '"seconds": [0-9.]*[1-9][0-9.e-]*, "quartiles"')" = 14 ] && [ "$(echo "$json" | grep -c '"peak_bytes": [1-9]')" = 3 ]
+verdict "fourteen times and three peaks of memory, none of them 0" $?
+"$here/training" "$1" --only=nothing >/dev/null 2>&1
+[ $? = 2 ]
+verdict "an item that there is not is refused" $?
 echo "tally: $passed passed, $failed failed, 0 skipped"
 [ $failed = 0 ]
