@@ -102,6 +102,7 @@ typedef struct confidences {
   size_t count;
   double *confidence;
   uint8_t *correct;
+  const uint64_t *sorted; /* NULL until a measure wants them */
 } confidences;
 
 /* Pushes { measures, bins } of one binning. */
@@ -111,7 +112,7 @@ static void push_binned(lua_State *L, const confidences *c, const ls_binning *b,
   int top = lua_gettop(L);
   ls_bin *bins = lsb_new_scratch(L, name, ((size_t)b->bins + 1) * sizeof *bins);
   void *scratch = lsb_new_scratch(L, name, ls_calibration_scratch(c->count, b));
-  if (ls_calibrate(c->count, c->confidence, c->correct, b, scratch, &r, bins, &err) != LS_OK) lsb_raise(L, name, &err);
+  if (ls_calibrate(c->count, c->confidence, c->correct, c->sorted, b, scratch, &r, bins, &err) != LS_OK) lsb_raise(L, name, &err);
   bool apart = b->one_apart && b->edges == LS_EDGES_LEFT && b->kind == LS_BINS_EQUAL_WIDTH;
   push_measures(L, &r);
   push_bins(L, bins, b->bins + apart, level, wilson);
@@ -143,6 +144,10 @@ static int calibrate(lua_State *L) {
   lua_pop(L, 1);
   c.count = (size_t)kept;
 
+  if (c.count > 0 && mmce >= 0.0) { /* the bins of equal mass need the order, too */
+    uint64_t *keys = lsb_new_scratch(L, name, 2 * c.count * sizeof *keys);
+    if (ls_sort_confidences(c.count, c.confidence, c.correct, keys, &c.sorted, &err) != LS_OK) return lsb_raise(L, name, &err);
+  }
   int top = lua_gettop(L);
   lua_createtable(L, (int)binnings, 0);
   for (size_t i = 0; i < binnings; i++) {
@@ -159,7 +164,7 @@ static int calibrate(lua_State *L) {
   }
   if (mmce >= 0.0) {
     scratch = lsb_new_scratch(L, name, ls_mmce_scratch(c.count));
-    if (ls_mmce(c.count, c.confidence, c.correct, mmce, scratch, &value, &err) != LS_OK) return lsb_raise(L, name, &err);
+    if (ls_mmce(c.count, c.confidence, c.correct, c.sorted, mmce, scratch, &value, &err) != LS_OK) return lsb_raise(L, name, &err);
     lua_settop(L, top + 1);
   }
   for (int i = 0; i < 2; i++)

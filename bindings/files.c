@@ -1,7 +1,6 @@
-/* Arrays in files: IDX and NPY, plain or gzipped, and NPZ archives. SPDX-License-Identifier: MIT
+/* Arrays in files: IDX and NPY, plain or gzipped; archives are in archive.c. SPDX-License-Identifier: MIT
  *
- * Handles of zlib and libzip live in userdata with a __gc, made before the handle is opened, so that an error between cannot
- * leak them. Files are written under a temporary name, flushed to disk, and renamed: whole or not at all. */
+ * A handle of zlib lives in a userdata with a __gc, made before it is opened, so that an error between cannot leak it. Files are written under a temporary name, flushed to disk, and renamed: whole or not at all. */
 #define _GNU_SOURCE
 #include "bindings/files.h"
 
@@ -14,23 +13,17 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zip.h>
 #include <zlib.h>
 
 #define MOST_BYTES ((size_t)1 << 36)
-#define LONGEST_HEADER (LS_NPY_LONGEST_HEADER + 64)
 
 typedef struct handle {
   gzFile gz;
-  zip_t *zip;
-  zip_file_t *entry;
 } handle;
 
 static int close_handle(lua_State *L) {
   handle *h = luaL_testudata(L, 1, "lsengine file");
   if (h == NULL) return 0;
-  if (h->entry != NULL) zip_fclose(h->entry);
-  if (h->zip != NULL) zip_discard(h->zip);
   if (h->gz != NULL) gzclose(h->gz);
   memset(h, 0, sizeof *h);
   return 0;
@@ -49,7 +42,7 @@ static handle *new_handle(lua_State *L) {
   return h;
 }
 
-static void check_regular(lua_State *L, const char *who, const char *path) {
+void lsb_check_regular(lua_State *L, const char *who, const char *path) {
   struct stat status;
   if (stat(path, &status) != 0) lsb_fail(L, who, "%s: %s", path, strerror(errno));
   if (!S_ISREG(status.st_mode)) lsb_fail(L, who, "%s is not a file", path);
@@ -134,7 +127,7 @@ static int read_all(lua_State *L) {
 }
 
 static const uint8_t *read_file(lua_State *L, const char *who, const char *path, extent *e) {
-  check_regular(L, who, path);
+  lsb_check_regular(L, who, path);
   handle *h = new_handle(L);
   int top = lua_gettop(L);
   h->gz = gzopen(path, "rb");
@@ -164,7 +157,7 @@ const uint8_t *lsb_read_file(lua_State *L, const char *who, const char *path, si
 }
 
 /* Pushes integers of one dimension as labels, all else as a tensor. */
-static void push_array(lua_State *L, const char *who, const char *path, const ls_array *a) {
+void lsb_push_array(lua_State *L, const char *who, const char *path, const ls_array *a) {
   ls_err err;
   if (a->rank == 1 && ls_element_is_integer(a->type)) {
     lsb_labels *labels = lsb_new_labels(L, who, a->count);
@@ -175,148 +168,15 @@ static void push_array(lua_State *L, const char *who, const char *path, const ls
   ls_array_to_float(a, t->view.data);
 }
 
-/* Reads on until `bytes` holds `wanted` or the entry ends. */
-static void read_entry_until(lua_State *L, const char *who, const char *path, const char *name, handle *h, uint8_t *bytes, size_t wanted, size_t *size) {
-  while (*size < wanted) {
-    if (lsb_interrupted()) luaL_error(L, "interrupted");
-    size_t some = wanted - *size > 64 * MOST_AT_ONCE ? 64 * MOST_AT_ONCE : wanted - *size;
-    zip_int64_t n = zip_fread(h->entry, bytes + *size, some);
-    if (n < 0) lsb_fail(L, who, "%s: %s is damaged: %s", path, name, zip_file_strerror(h->entry));
-    if (n == 0) break;
-    *size += (size_t)n;
-  }
-}
-
-/* Pushes the bytes of the open entry, once its header promises as many as the archive says it has; of an entry that ends early what is
- * there. `header` holds LONGEST_HEADER bytes. */
-static const uint8_t *read_entry(lua_State *L, const char *who, const char *path, const zip_stat_t *stat, handle *h, uint8_t *header, size_t *size) {
-  ls_promise promise = {.needed = FIRST_BYTES};
-  ls_err err;
-  while (!promise.whole) {
-    read_entry_until(L, who, path, stat->name, h, header, promise.needed, size);
-    if (*size < promise.needed) { /* the parser says what is missing */
-      lua_pushnil(L);
-      return header;
-    }
-    if (ls_npy_promise(header, *size, &promise, &err) != LS_OK) lsb_fail(L, who, "%s: %s: %s", path, stat->name, err.message);
-  }
-  if (promise.needed != stat->size)
-    lsb_fail(L, who, "%s: %s has %llu bytes, its header promises %zu: it is %s", path, stat->name, (unsigned long long)stat->size, promise.needed,
-             stat->size < promise.needed ? "truncated" : "followed by something else");
-  uint8_t more, *bytes = lsb_try_userdata(L, promise.needed);
-  if (bytes == NULL) {
-    char what[64];
-    snprintf(what, sizeof what, "%.1f MB (unpacked)", (double)promise.needed / 1e6);
-    lsb_fail(L, who, "%s: %s: %s", path, stat->name, lsb_no_memory_text(L, what));
-  }
-  memcpy(bytes, header, *size);
-  read_entry_until(L, who, path, stat->name, h, bytes, promise.needed, size);
-  zip_int64_t beyond = zip_fread(h->entry, &more, 1); /* at the end, its checksum is looked at */
-  if (beyond < 0) lsb_fail(L, who, "%s: %s is damaged: %s", path, stat->name, zip_file_strerror(h->entry));
-  if (beyond > 0) lsb_fail(L, who, "%s: %s unpacks to more than its header promises (%zu bytes)", path, stat->name, promise.needed);
-  return bytes;
-}
-
 uint64_t lsb_fnv(uint64_t hash, const void *bytes, size_t size) {
   const uint8_t *b = bytes;
   for (size_t i = 0; i < size; i++) hash = (hash ^ b[i]) * 1099511628211u;
   return hash;
 }
 
-/* The entry "checksum" (its bytes are in `a`) against what was found. */
-static void check_sum(lua_State *L, const char *who, const char *path, const ls_array *a, uint64_t sum) {
-  char digits[17];
-  snprintf(digits, sizeof digits, "%016llx", (unsigned long long)sum);
-  if (a->count != 16 || a->type != LS_U8 || memcmp(a->data, digits, 16) != 0)
-    lsb_fail(L, who, "%s is damaged: its checksum is not that of its contents", path);
-}
-
-/* Pushes a handle of the archive. */
-static handle *open_npz(lua_State *L, const char *who, const char *path) {
-  int code = 0;
-  zip_error_t error;
-  handle *h = new_handle(L);
-  h->zip = zip_open(path, ZIP_RDONLY | ZIP_CHECKCONS, &code);
-  if (h->zip == NULL) {
-    zip_error_init_with_code(&error, code);
-    char text[200];
-    snprintf(text, sizeof text, "%s", zip_error_strerror(&error));
-    zip_error_fini(&error);
-    lsb_fail(L, who, "%s is not an NPZ archive: %s", path, text);
-  }
-  return h;
-}
-
-/* Pushes the name of an entry as NumPy has it: without .npy. */
-static const char *push_entry_name(lua_State *L, const zip_stat_t *stat) {
-  size_t length = strlen(stat->name);
-  return lua_pushlstring(L, stat->name, length > 4 && strcmp(stat->name + length - 4, ".npy") == 0 ? length - 4 : length);
-}
-
-int lsb_load_npz(lua_State *L, const char *who, const char *path, bool checkpoint, const char *only) {
-  uint64_t sum = LSB_FNV;
-  bool summed = false;
-  handle *h = open_npz(L, who, path);
-  uint8_t *header = lsb_new_scratch(L, who, LONGEST_HEADER);
-  lua_newtable(L);
-  int result = lua_gettop(L);
-  zip_int64_t entries = zip_get_num_entries(h->zip, 0);
-  for (zip_int64_t i = 0; i < entries; i++) {
-    zip_stat_t stat;
-    ls_array a;
-    ls_err err;
-    if (zip_stat_index(h->zip, (zip_uint64_t)i, 0, &stat) != 0 || (stat.valid & (ZIP_STAT_NAME | ZIP_STAT_SIZE)) != (ZIP_STAT_NAME | ZIP_STAT_SIZE))
-      return lsb_fail(L, who, "%s: entry %lld cannot be read: %s", path, (long long)i + 1, zip_strerror(h->zip));
-    size_t size = 0;
-    const char *name = push_entry_name(L, &stat);
-    if (only != NULL && strcmp(name, only) != 0) {
-      lua_pop(L, 1);
-      continue;
-    }
-    h->entry = zip_fopen_index(h->zip, (zip_uint64_t)i, 0);
-    if (h->entry == NULL) return lsb_fail(L, who, "%s: %s cannot be read: %s", path, stat.name, zip_strerror(h->zip));
-    const uint8_t *bytes = read_entry(L, who, path, &stat, h, header, &size);
-    zip_fclose(h->entry);
-    h->entry = NULL;
-    if (ls_npy_open(bytes, size, &a, &err) != LS_OK) return lsb_fail(L, who, "%s: %s: %s", path, stat.name, err.message);
-    if (checkpoint && strcmp(stat.name, "checksum.npy") == 0) {
-      if (i + 1 != entries) return lsb_fail(L, who, "%s is damaged: something follows its checksum", path);
-      check_sum(L, who, path, &a, sum);
-      summed = true;
-    }
-    if (checkpoint) sum = lsb_fnv(lsb_fnv(sum, stat.name, strlen(stat.name) + 1), bytes, size);
-    if (checkpoint && a.type == LS_U8 && a.rank == 1)
-      lua_pushlstring(L, (const char *)a.data, a.count);
-    else
-      push_array(L, who, path, &a);
-    lua_remove(L, -2); /* the bytes, or nil for an entry that ends within its header */
-    lua_rawset(L, result);
-  }
-  if (checkpoint && !summed) return lsb_fail(L, who, "%s is no checkpoint of lsengine: it has no checksum", path);
-  lua_settop(L, result);
-  return 1;
-}
-
 static bool ends_with(const char *text, const char *end) {
   size_t n = strlen(text), m = strlen(end);
   return n >= m && strcmp(text + n - m, end) == 0;
-}
-
-/* members(who, path): the names in an NPZ archive, in its order. */
-static int members(lua_State *L) {
-  const char *who = luaL_checkstring(L, 1), *path = lsb_check_path(L, 2, who, "file");
-  check_regular(L, who, path);
-  handle *h = open_npz(L, who, path);
-  lua_newtable(L);
-  zip_int64_t entries = zip_get_num_entries(h->zip, 0);
-  for (zip_int64_t i = 0; i < entries; i++) {
-    zip_stat_t stat;
-    if (zip_stat_index(h->zip, (zip_uint64_t)i, 0, &stat) != 0 || (stat.valid & ZIP_STAT_NAME) == 0)
-      return lsb_fail(L, who, "%s: entry %lld cannot be read: %s", path, (long long)i + 1, zip_strerror(h->zip));
-    push_entry_name(L, &stat);
-    lua_rawseti(L, -2, (lua_Integer)i + 1);
-  }
-  return 1;
 }
 
 /* load(who, path[, member]): a tensor, labels, or a table of them by name, of an archive only that member where one is named. NPZ by its name,
@@ -326,7 +186,7 @@ static int load(lua_State *L) {
   const char *who = luaL_checkstring(L, 1), *path = lsb_check_path(L, 2, who, "file");
   const char *only = lua_isnoneornil(L, 3) ? NULL : lsb_check_path(L, 3, who, "member");
   if (ends_with(path, ".npz")) {
-    check_regular(L, who, path);
+    lsb_check_regular(L, who, path);
     return lsb_load_npz(L, who, path, false, only);
   }
   if (only != NULL) return lsb_fail(L, who, "%s is no NPZ archive: it has no member %s", path, only);
@@ -339,7 +199,7 @@ static int load(lua_State *L) {
     return lsb_fail(L, who, "%s is neither an NPY, NPZ nor IDX file", path);
   if ((npy ? ls_npy_open(bytes, size, &a, &err) : ls_idx_open(bytes, size, &a, &err)) != LS_OK)
     return lsb_fail(L, who, "%s: %s", path, err.message);
-  push_array(L, who, path, &a);
+  lsb_push_array(L, who, path, &a);
   return 1;
 }
 
@@ -424,64 +284,6 @@ static int write_bytes(lua_State *L) {
   return 0;
 }
 
-/* save_npz(who, path, names, arrays, comment): in the order of names; the comment is text or nil. libzip writes under another name and renames when closing. */
-static int save_npz(lua_State *L) {
-  int code = 0;
-  size_t comment_size = 0;
-  lua_settop(L, 5);
-  const char *who = luaL_checkstring(L, 1), *path = lsb_check_path(L, 2, who, "file"), *comment = luaL_optlstring(L, 5, NULL, &comment_size);
-  lsb_check_replaceable(L, who, path);
-  luaL_checktype(L, 3, LUA_TTABLE);
-  luaL_checktype(L, 4, LUA_TTABLE);
-  lua_newtable(L); /* keeps the bytes until the archive is closed */
-  handle *h = new_handle(L);
-  h->zip = zip_open(path, ZIP_CREATE | ZIP_TRUNCATE, &code);
-  if (h->zip == NULL) {
-    zip_error_t error;
-    zip_error_init_with_code(&error, code);
-    char text[200];
-    snprintf(text, sizeof text, "%s", zip_error_strerror(&error));
-    zip_error_fini(&error);
-    return lsb_fail(L, who, "%s cannot be written: %s", path, text);
-  }
-  lua_Integer count = (lua_Integer)lua_rawlen(L, 3);
-  for (lua_Integer i = 1; i <= count; i++) {
-    size_t size;
-    int top = lua_gettop(L);
-    lua_rawgeti(L, 3, i);
-    lua_pushfstring(L, "%s.npy", luaL_checkstring(L, -1));
-    const char *name = lua_tostring(L, -1);
-    lua_pushvalue(L, -2);
-    lua_rawget(L, 4);
-    uint8_t *bytes = lsb_npy_bytes(L, who, lua_gettop(L), &size);
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, 6, i);
-    zip_source_t *source = zip_source_buffer(h->zip, bytes, size, 0);
-    zip_int64_t at = source == NULL ? -1 : zip_file_add(h->zip, name, source, ZIP_FL_ENC_UTF_8 | ZIP_FL_OVERWRITE);
-    if (at < 0) {
-      if (source != NULL) zip_source_free(source);
-      return lsb_fail(L, who, "%s cannot be written: %s", path, zip_strerror(h->zip));
-    }
-    zip_set_file_compression(h->zip, (zip_uint64_t)at, ZIP_CM_STORE, 0);
-    lua_settop(L, top);
-  }
-  if (comment != NULL && comment_size <= UINT16_MAX) zip_set_archive_comment(h->zip, comment, (zip_uint16_t)comment_size);
-  if (zip_close(h->zip) != 0) return lsb_fail(L, who, "%s cannot be written: %s", path, zip_strerror(h->zip));
-  h->zip = NULL;
-  return 0;
-}
-
-/* comment(path): the text that an NPZ archive has beside its arrays, "" where there is none or it cannot be read. */
-static int comment(lua_State *L) {
-  int code = 0, size = 0;
-  const char *path = lsb_check_path(L, 1, "load", "file");
-  handle *h = new_handle(L);
-  h->zip = zip_open(path, ZIP_RDONLY, &code);
-  const char *text = h->zip == NULL ? NULL : zip_get_archive_comment(h->zip, &size, ZIP_FL_ENC_RAW);
-  lua_pushlstring(L, text == NULL ? "" : text, text == NULL ? 0 : (size_t)size);
-  return 1;
-}
-
 /* read(who, path): the bytes of a file, unpacked where it is gzipped. */
 static int read_bytes(lua_State *L) {
   size_t size;
@@ -499,8 +301,8 @@ static int readable(lua_State *L) {
 }
 
 int lsb_open_files(lua_State *L) {
-  static const luaL_Reg functions[] = {{"load", load},         {"members", members}, {"read", read_bytes},     {"save_npy", save_npy},
-                                       {"save_npz", save_npz}, {"comment", comment}, {"readable", readable}, {"write", write_bytes}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"load", load},         {"members", lsb_npz_members}, {"read", read_bytes},     {"save_npy", save_npy},
+                                       {"save_npz", lsb_save_npz}, {"comment", lsb_npz_comment}, {"readable", readable}, {"write", write_bytes}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

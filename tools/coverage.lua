@@ -4,7 +4,7 @@
 -- The C functions are called directly: the library itself refuses an interval where these tables show that it misses too often.
 local ls = require "lsengine"
 local c, ceval, ccompare = require "lsengine.c.statistics", require "lsengine.c.eval", require "lsengine.c.compare"
-local o  = ls.options{ simulations = 2000, resamples = 999, part = "all", seed = 1 }
+local o  = ls.options{ simulations = 2000, resamples = 999, part = "all", seed = 1, statistics = "mean median interquartile_mean deviation" }
 local S  = ls.stats
 
 local function bootstrap(statistic, method)
@@ -83,11 +83,42 @@ if o.part == "all" or o.part == "plain" then
     return { low = mean - half, high = mean + half }
   end, "mean")
   local sizes = { 20, 50, 100, 200, 500 }
-  for _, statistic in ipairs{ "mean", "median", "interquartile_mean", "deviation" } do
+  for statistic in o.statistics:gmatch "%S+" do
     plain("BCa of the " .. statistic, sizes, bootstrap(statistic, "bca"), statistic)
     plain("percentile of the " .. statistic, sizes, bootstrap(statistic, "percentile"), statistic)
     plain("basic of the " .. statistic, sizes, bootstrap(statistic, "basic"), statistic)
   end
+end
+
+-- Paired differences over seeds, as claims are decided by: each arm has a distribution of its own, the seed's part is common.
+if o.part == "all" or o.part == "paired" then
+  local sizes, exponential = { 3, 5, 10, 20, 50 }, function(rng) return rng:gamma(1) - 1 end
+  local lognormal = function(rng) return math.exp(rng:normal()) - e(0.5) end
+  local function both(f, g) return function(rng) return f(rng) - g(rng) end end
+  heading("t interval of paired differences", sizes)
+  for d, kind in ipairs{
+    { "normal", both(normal, normal) },
+    { "accuracies of 1000 rows, 90 % right", both(function(rng) return math.floor(3 * rng:normal() + 0.5) end, function(rng) return math.floor(3 * rng:normal() + 0.5) end) },
+    { "both arms exponential", both(exponential, exponential) },
+    { "both arms lognormal", both(lognormal, lognormal) },
+    { "one arm exponential, one normal", both(exponential, normal) },
+    { "one arm lognormal, one normal", both(lognormal, normal) },
+    { "one arm fails by 10 deviations, 1 seed in 20", function(rng) return rng:normal() + (rng:random() < 0.05 and 10 or 0) - 0.5 end },
+  } do
+    local cells = { kind[1] }
+    for _, n in ipairs(sizes) do
+      local rng, hits = ls.rng(o.seed):spawn("paired" .. d .. "/" .. n), 0
+      for _ = 1, 5 * o.simulations do
+        local x = {}
+        for i = 1, n do x[i] = kind[2](rng) end
+        local mean, _, half = ceval.describe(x, 0.95)
+        if math.abs(mean) <= half then hits = hits + 1 end
+      end
+      cells[#cells + 1] = cell(hits, 5 * o.simulations)
+    end
+    row(table.unpack(cells))
+  end
+  print()
 end
 
 if o.part == "all" or o.part == "proportions" then

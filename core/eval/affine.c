@@ -138,7 +138,7 @@ ls_status ls_fit_affine(const ls_predictions *given, ls_affine_kind kind, double
   j.sums = x + n;
   j.buffers = j.sums + chunks * (n + 1);
   double *memory = j.buffers + chunks * classes;
-  status = ls_sweep(&p, ls_sweep_chunks(&p, LS_SWEEP_CHUNKS), false, memory + ls_lbfgs_scratch(n) / sizeof *memory, take_nll, before, err); /* checks the rows */
+  status = ls_sweep(&p, ls_sweep_chunks(&p, LS_SWEEP_CHUNKS), LS_WANT_SCORES, memory + ls_lbfgs_scratch(n) / sizeof *memory, take_nll, before, err); /* checks the rows */
   if (status != LS_OK) return status;
   for (size_t i = 0; i < n; i++) x[i] = i < weights && (kind == LS_AFFINE_VECTOR || i / classes == i % classes) ? 1.0 : 0.0;
   ls_lbfgs_result r = ls_lbfgs(n, x, affine_value, &j, 1e-8, most, memory);

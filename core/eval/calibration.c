@@ -1,6 +1,8 @@
 /* Calibration error over bins, and Murphy's decomposition. SPDX-License-Identifier: MIT */
-#include "core/eval/bins.h"
+#include "core/eval/bin_cells.h"
+#include "core/eval/predictions.h"
 #include "core/eval/radix_sort.h"
+#include "core/kernels/kernels.h"
 
 #include <lsengine/pool.h>
 
@@ -8,7 +10,7 @@
 
 #define PI 3.14159265358979323846
 
-enum { CHUNKS = 64, CHUNK_ROWS = 4096 };
+enum { CHUNKS = 64, CHUNK_ROWS = 4096, MOST_SCRATCH = 64 << 20, BLOCK = 256 };
 
 ls_status ls_binning_check(const ls_binning *b, ls_err *err) {
   if (b->bins < 1 || b->bins > LS_MOST_BINS) return ls_fail(err, LS_ERANGE, "bins is %d, allowed is 1 to %d", b->bins, LS_MOST_BINS);
@@ -81,12 +83,11 @@ void ls_calibration_of_sums(const ls_bin_sums *bins, int32_t count, double n, ls
 }
 
 typedef struct binning_job {
-  size_t n, rows;
+  size_t n, rows, cells_each;
   const double *c, *edges;
   const uint8_t *a;
   const ls_binning *binning;
-  ls_bin_sums *sums; /* (chunks, bins) */
-  double *totals;    /* (chunks, 3): c, a, (c - a)² */
+  double *cells; /* (chunks, cells_each) */
 } binning_job;
 
 static size_t chunk_rows(size_t n) {
@@ -96,23 +97,10 @@ static size_t chunk_rows(size_t n) {
 
 static void bin_chunk(void *argument, size_t chunk) {
   const binning_job *j = argument;
-  size_t begin = chunk * j->rows, end = j->n - begin < j->rows ? j->n : begin + j->rows;
-  ls_bin_sums *sums = j->sums + chunk * (size_t)ls_bins_of(j->binning);
-  double c_sum = 0.0, square = 0.0;
-  size_t right = 0;
-  for (size_t i = begin; i < end; i++) {
-    double c = j->c[i], a = j->a[i], d = c - a;
-    c_sum += c;
-    right += j->a[i];
-    square += d * d;
-    if (j->binning->kind == LS_BINS_EQUAL_MASS) continue;
-    int32_t bin = ls_bin_of(j->binning, j->edges, c);
-    if (bin >= 0) ls_bin_add(&sums[bin], c, a, 1.0);
-  }
-  double *totals = j->totals + chunk * 3;
-  totals[0] = c_sum;
-  totals[1] = (double)right;
-  totals[2] = square;
+  size_t begin = chunk * j->rows, count = j->n - begin < j->rows ? j->n - begin : j->rows;
+  double *cells = j->cells + chunk * j->cells_each;
+  memset(cells, 0, j->cells_each * sizeof *cells);
+  ls_bin_cells_add(j->binning, j->edges, cells, count, j->c + begin, j->a + begin);
 }
 
 /* Confidences as 64-bit keys with the verdict in the lowest bit: those in 0 … 1 leave the upper two bits of a double free. */
@@ -172,11 +160,20 @@ static void bin_by_rank(size_t n, const uint64_t *keys, const ls_binning *binnin
   }
 }
 
-/* chunks' sums and totals, edges; keys and their spare */
+/* cells and sums; edges; keys and their spare; the sweep's. Cells of equal mass by quantiles are those of equal width. */
+static size_t cells_of(const ls_binning *b) {
+  ls_binning width = *b;
+  width.kind = LS_BINS_EQUAL_WIDTH;
+  return ls_bin_cells(&width);
+}
+
+static size_t scratch_of(size_t chunks, const ls_binning *b) {
+  size_t bins = (size_t)(b->bins > 0 ? b->bins : 0) + 1;
+  return chunks * cells_of(b) * sizeof(double) + bins * sizeof(ls_bin_sums) + (bins + 1) * sizeof(double);
+}
+
 size_t ls_calibration_scratch(size_t n, const ls_binning *b) {
-  size_t bins = (size_t)(b->bins > 0 ? b->bins : 0) + 1, rows = chunk_rows(n), chunks = n / rows + 1;
-  return (chunks + 1) * (bins * sizeof(ls_bin_sums) + 3 * sizeof(double)) + (bins + 1) * sizeof(double) +
-         (b->kind == LS_BINS_EQUAL_MASS ? 2 * n * sizeof(uint64_t) : 0);
+  return scratch_of(n / chunk_rows(n) + 1, b) + (b->kind == LS_BINS_EQUAL_MASS ? 2 * n * sizeof(uint64_t) : 0);
 }
 
 static ls_status check_confidences(size_t n, const double *c, ls_err *err) {
@@ -186,15 +183,6 @@ static ls_status check_confidences(size_t n, const double *c, ls_err *err) {
   for (size_t i = 0; outside && i < n; i++)
     if (!(c[i] >= 0.0 && c[i] <= 1.0)) return ls_fail(err, LS_ERANGE, "confidence[%zu] is %g, allowed is 0 to 1", i + 1, c[i]);
   return LS_OK;
-}
-
-/* The sums of all chunks, to those of the first. */
-static void add_chunks(ls_bin_sums *sums, size_t chunks, int32_t count) {
-  for (size_t k = 1; k < chunks; k++)
-    for (int32_t b = 0; b < count; b++) {
-      ls_bin_sums *to = &sums[b], *from = &sums[k * (size_t)count + (size_t)b];
-      to->count += from->count, to->c += from->c, to->a += from->a, to->squares += from->squares, to->products += from->products;
-    }
 }
 
 static void give_bins(const ls_bin_sums *sums, int32_t count, ls_bin *bins) {
@@ -210,70 +198,140 @@ static void give_bins(const ls_bin_sums *sums, int32_t count, ls_bin *bins) {
   }
 }
 
-ls_status ls_calibrate(size_t n, const double *c, const uint8_t *a, const ls_binning *binning, void *scratch, ls_calibration *out, ls_bin *bins,
-                       ls_err *err) {
+ls_status ls_sort_confidences(size_t n, const double *c, const uint8_t *a, uint64_t *keys, const uint64_t **sorted, ls_err *err) {
+  ls_status status = check_confidences(n, c, err);
+  if (status == LS_OK) *sorted = sorted_keys(n, c, a, keys);
+  return status;
+}
+
+/* Scratch that is laid out for so many chunks. */
+typedef struct binning_parts {
+  double *cells, *edges;
+  ls_bin_sums *sums;
+  void *rest;
+} binning_parts;
+
+static binning_parts parts_of(void *scratch, size_t chunks, const ls_binning *b) {
+  binning_parts p = {.cells = scratch};
+  p.sums = (ls_bin_sums *)(p.cells + chunks * cells_of(b));
+  p.edges = (double *)(p.sums + b->bins + 1);
+  p.rest = p.edges + b->bins + 2;
+  memset(p.sums, 0, ((size_t)b->bins + 1) * sizeof *p.sums);
+  ls_bin_edges_of(b, p.edges);
+  return p;
+}
+
+static ls_bin_totals gather(const ls_binning *b, const binning_parts *p, size_t chunks, ls_bin *bins) {
+  ls_bin_totals totals = {0};
+  for (size_t k = 0; k < chunks; k++) ls_bin_cells_give(b, p->cells + k * ls_bin_cells(b), p->sums, &totals);
+  for (int32_t i = 0; i < ls_bins_of(b); i++) {
+    bool apart = i == b->bins;
+    bins[i].low = apart ? 1.0 : p->edges[i];
+    bins[i].high = apart ? 1.0 : p->edges[i + 1];
+  }
+  return totals;
+}
+
+static void conclude(size_t n, const ls_bin_totals *totals, const ls_bin_sums *sums, int32_t count, ls_calibration *out, ls_bin *bins) {
+  ls_calibration r = {.rows = (int64_t)n};
+  ls_calibration_of_sums(sums, count, (double)n, &r);
+  give_bins(sums, count, bins);
+  r.confidence = totals->c / (double)n;
+  r.accuracy = totals->a / (double)n;
+  r.gap = r.confidence - r.accuracy;
+  r.brier = totals->brier / (double)n;
+  *out = r;
+}
+
+ls_status ls_calibrate(size_t n, const double *c, const uint8_t *a, const uint64_t *sorted, const ls_binning *binning, void *scratch, ls_calibration *out,
+                       ls_bin *bins, ls_err *err) {
   ls_status status = ls_binning_check(binning, err);
   if (status == LS_OK) status = check_confidences(n, c, err);
   if (status != LS_OK) return status;
-  int32_t count = ls_bins_of(binning);
   size_t rows = chunk_rows(n), chunks = (n + rows - 1) / rows;
-  ls_bin_sums *sums = scratch;
-  double *totals = (double *)(sums + (chunks + 1) * (size_t)count), *edges = totals + 3 * (chunks + 1);
-  uint64_t *keys = (uint64_t *)(edges + binning->bins + 1);
-  memset(sums, 0, (chunks + 1) * (size_t)count * sizeof *sums);
-  ls_bin_edges_of(binning, edges);
-  binning_job j = {n, rows, c, edges, a, binning, sums, totals};
-  ls_binning quantiles = *binning;
-  const uint64_t *sorted = NULL;
-  if (binning->kind == LS_BINS_EQUAL_MASS) sorted = sorted_keys(n, c, a, keys);
-  if (sorted != NULL && binning->ties == LS_TIES_QUANTILES) {
-    quantile_edges(n, sorted, binning->bins, edges);
-    quantiles.kind = LS_BINS_EQUAL_WIDTH;
-    quantiles.rounding = LS_ROUND_LINSPACE;
-    quantiles.one_apart = false;
-    j.binning = &quantiles;
-    count = binning->bins;
+  binning_parts p = parts_of(scratch, chunks, binning);
+  ls_binning used = *binning;
+  if (binning->kind == LS_BINS_EQUAL_MASS && sorted == NULL) sorted = sorted_keys(n, c, a, p.rest);
+  if (binning->kind == LS_BINS_EQUAL_MASS && binning->ties == LS_TIES_QUANTILES) {
+    quantile_edges(n, sorted, binning->bins, p.edges);
+    used.kind = LS_BINS_EQUAL_WIDTH;
+    used.rounding = LS_ROUND_LINSPACE;
+    used.one_apart = false;
   }
+  binning_job j = {n, rows, ls_bin_cells(&used), c, p.edges, a, &used, p.cells};
   ls_parallel(LS_SITE_EVALUATE, chunks, bin_chunk, &j);
+  ls_bin_totals totals = gather(&used, &p, chunks, bins);
+  if (used.kind == LS_BINS_EQUAL_MASS) bin_by_rank(n, sorted, binning, p.sums, bins);
+  conclude(n, &totals, p.sums, ls_bins_of(&used), out, bins);
+  return LS_OK;
+}
 
-  ls_calibration r = {.rows = (int64_t)n};
-  double right = 0.0;
-  for (size_t k = 0; k < chunks; k++) {
-    r.confidence += totals[3 * k];
-    right += totals[3 * k + 1];
-    r.brier += totals[3 * k + 2];
-  }
-  add_chunks(sums, chunks, count);
-  for (int32_t b = 0; b < count; b++) {
-    bool apart = b == binning->bins;
-    bins[b].low = apart ? 1.0 : edges[b];
-    bins[b].high = apart ? 1.0 : edges[b + 1];
-  }
-  if (sorted != NULL && binning->ties != LS_TIES_QUANTILES) bin_by_rank(n, sorted, binning, sums, bins);
-  ls_calibration_of_sums(sums, count, (double)n, &r);
-  give_bins(sums, count, bins);
-  r.confidence /= (double)n;
-  r.accuracy = right / (double)n;
-  r.gap = r.confidence - r.accuracy;
-  r.brier /= (double)n;
-  *out = r;
+typedef struct fused_job {
+  const ls_binning *binning;
+  double *cells, *confidence;
+  uint8_t *correct;
+  const double *edges;
+  size_t cells_each;
+} fused_job;
+
+static void take_binned(void *context, const ls_predictions *p, const ls_sweep_part *part) {
+  const fused_job *j = context;
+  size_t count = (size_t)part->count;
+  (void)p;
+  ls_bin_cells_add(j->binning, j->edges, j->cells + part->chunk * j->cells_each, count, part->confidence, part->correct);
+  if (j->confidence != NULL) memcpy(j->confidence + part->offset, part->confidence, count * sizeof *j->confidence);
+  if (j->correct != NULL) memcpy(j->correct + part->offset, part->correct, count);
+}
+
+static size_t fused_chunks(const ls_predictions *p, const ls_binning *b) {
+  return ls_sweep_chunks(p, MOST_SCRATCH / (cells_of(b) * sizeof(double)) + 1);
+}
+
+size_t ls_calibrate_predictions_scratch(const ls_predictions *p, const ls_binning *b) {
+  size_t chunks = fused_chunks(p, b);
+  return scratch_of(chunks, b) + ls_sweep_scratch(p, chunks);
+}
+
+ls_status ls_calibrate_predictions(const ls_predictions *p, const ls_binning *binning, void *scratch, double *confidence, uint8_t *correct,
+                                   ls_calibration *out, ls_bin *bins, ls_err *err) {
+  int64_t kept;
+  ls_status status = ls_binning_check(binning, err);
+  if (status == LS_OK && binning->kind != LS_BINS_EQUAL_WIDTH) status = ls_fail(err, LS_ERANGE, "one sweep makes bins of equal width only");
+  if (status == LS_OK) status = ls_predictions_check(p, &kept, err);
+  if (status != LS_OK) return status;
+  size_t chunks = fused_chunks(p, binning);
+  binning_parts parts = parts_of(scratch, chunks, binning);
+  fused_job j = {binning, parts.cells, confidence, correct, parts.edges, ls_bin_cells(binning)};
+  memset(parts.cells, 0, chunks * j.cells_each * sizeof *parts.cells);
+  status = ls_sweep(p, chunks, LS_WANT_CONFIDENCES, parts.rest, take_binned, &j, err);
+  if (status != LS_OK) return status;
+  ls_bin_totals totals = gather(binning, &parts, chunks, bins);
+  conclude((size_t)kept, &totals, parts.sums, ls_bins_of(binning), out, bins);
   return LS_OK;
 }
 
 size_t ls_mmce_scratch(size_t n) { return 2 * n * sizeof(uint64_t); }
 
-ls_status ls_mmce(size_t n, const double *c, const uint8_t *a, double width, void *scratch, double *mmce, ls_err *err) {
+ls_status ls_mmce(size_t n, const double *c, const uint8_t *a, const uint64_t *sorted, double width, void *scratch, double *mmce, ls_err *err) {
   ls_status status = check_confidences(n, c, err);
   if (status != LS_OK) return status;
   if (!(width > 0.0) || isinf(width)) return ls_fail(err, LS_ERANGE, "width is %g, allowed is any finite number above 0", width);
-  const uint64_t *keys = sorted_keys(n, c, a, scratch);
-  double before = 0.0, sum = 0.0, last = unpacked(keys[0]); /* before: sum over the rows before of d exp(-(c - c_j)/width) */
-  for (size_t i = 0; i < n; i++) {
-    double x = unpacked(keys[i]), d = (double)(keys[i] & 1) - x;
-    if (x != last) before *= exp((last - x) / width);
-    sum += d * (d + 2.0 * before);
-    before += d;
-    last = x;
+  const uint64_t *keys = sorted != NULL ? sorted : sorted_keys(n, c, a, scratch);
+  double before = 0.0, sum = 0.0, last = unpacked(keys[0]), decay[BLOCK]; /* before: sum over the rows before of d exp(-(c - c_j)/width) */
+  for (size_t from = 0; from < n; from += BLOCK) {
+    size_t count = n - from < BLOCK ? n - from : BLOCK;
+    for (size_t i = 0; i < count; i++) {
+      double x = unpacked(keys[from + i]);
+      decay[i] = (last - x) / width;
+      last = x;
+    }
+    ls_kernels_now()->evaluation->exp(count, decay);
+    for (size_t i = 0; i < count; i++) {
+      double d = (double)(keys[from + i] & 1) - unpacked(keys[from + i]);
+      before *= decay[i];
+      sum += d * (d + 2.0 * before);
+      before += d;
+    }
   }
   *mmce = sqrt(fmax(0.0, sum)) / (double)n;
   return LS_OK;

@@ -119,7 +119,7 @@ ls_status ls_classify(const ls_predictions *p, int32_t tops, const int32_t *top,
   char *rest = (char *)(j.in_top + chunks * LS_MOST_TOP);
   memset(scratch, 0, (size_t)(rest - (char *)scratch));
   if (confusion != NULL) j.pairs = (int32_t *)(rest + ls_sweep_scratch(p, chunks) / sizeof(double) * sizeof(double));
-  status = ls_sweep(p, chunks, false, rest, take, &j, err);
+  status = ls_sweep(p, chunks, LS_WANT_SCORES, rest, take, &j, err);
   if (status != LS_OK) return status;
 
   ls_classification r = {.rows = kept};

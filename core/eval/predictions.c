@@ -18,6 +18,7 @@ typedef struct sweep_job {
   size_t chunks;
   int64_t chunk_rows;
   int32_t part_rows;
+  ls_sweep_wants wants;
   bool all;
   size_t *offsets;  /* (chunks): kept rows before each */
   int32_t *failed;  /* (chunks): the first row that cannot be judged, -1 for none */
@@ -42,7 +43,7 @@ size_t ls_sweep_chunks(const ls_predictions *p, size_t most) {
 
 static size_t numbers_of_chunk(const ls_predictions *p) {
   size_t rows = (size_t)rows_of_part(p->z.cols < 1 ? 1 : p->z.cols);
-  return (rows * (size_t)(p->z.cols < 1 ? 1 : p->z.cols) + 7) / 8 * 8;
+  return (rows * (size_t)(p->z.cols < 1 ? 1 : p->z.cols) + 7) / 8 * 8 + 8; /* exponentials of a row are stored by eights */
 }
 
 size_t ls_sweep_scratch(const ls_predictions *p, size_t chunks) {
@@ -78,54 +79,22 @@ static ls_status explain(const ls_predictions *p, int32_t i, ls_err *err) {
   return ls_fail(err, LS_ERANGE, "labels[%d] is %lld, a class that is masked (its logit is -inf)", i + 1, (long long)p->labels[i]);
 }
 
-static double lanes_sum(const double *lanes) {
-  return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
-}
-
-/* Sum and sum of squares of e over all classes but `best`, in eight lanes. */
-static void sums_without(const double *e, int32_t n, int32_t best, double *sum, double *squares) {
-  double s[8] = {0}, q[8] = {0};
-  for (int32_t k = 0; k < n; k++) {
-    double x = k == best ? 0.0 : e[k];
-    s[k & 7] += x;
-    q[k & 7] += x * x;
-  }
-  *sum = lanes_sum(s);
-  *squares = lanes_sum(q);
-}
-
-static void two_largest(const float *z, int32_t n, int32_t *best, float *second) {
-  *best = 0;
-  *second = -INFINITY;
-  for (int32_t k = 1; k < n; k++) {
-    if (z[k] > z[*best]) {
-      *second = z[*best];
-      *best = k;
-    } else if (z[k] > *second)
-      *second = z[k];
-  }
-}
-
 static void judge_long_rows(const sweep_job *j, ls_sweep_part *part, const float *const *row, double *numbers) {
   int32_t n = part->classes;
   double inverse = 1.0 / j->p->temperature, rest[LS_SWEEP_ROWS], logs[LS_SWEEP_ROWS];
   for (int32_t i = 0; i < part->count; i++) {
-    const float *z = row[i];
-    double *e = j->all ? numbers + (size_t)i * (size_t)n : numbers, squares;
-    float second;
-    two_largest(z, n, &part->predicted[i], &second);
-    int32_t best = part->predicted[i], y = part->label[i];
-    double top = (double)z[best];
-    for (int32_t k = 0; k < n; k++) e[k] = ((double)z[k] - top) * inverse;
-    j->kernels->evaluation->exp((size_t)n, e);
-    sums_without(e, n, best, &rest[i], &squares);
-    double sum = 1.0 + rest[i], scale = 1.0 / sum, own = e[y], missing = best == y ? rest[i] : sum - own;
+    double *e = j->all ? numbers + (size_t)i * (size_t)n : numbers;
+    ls_judged_row r;
+    j->kernels->evaluation->judge_long(n, row[i], inverse, e, &r);
+    int32_t best = part->predicted[i] = r.best, y = part->label[i];
+    double top = (double)r.largest, sum = 1.0 + r.rest, scale = 1.0 / sum, own = e[y], missing = best == y ? r.rest : sum - own;
+    rest[i] = r.rest;
     part->top[i] = top;
-    part->second[i] = (double)second;
+    part->second[i] = (double)r.second;
     part->confidence[i] = scale;
-    part->others[i] = rest[i] * scale;
-    part->nll[i] = -((double)z[y] - top) * inverse;
-    part->brier[i] = ((best == y ? squares : 1.0 + squares - own * own) + missing * missing) * (scale * scale);
+    part->others[i] = r.rest * scale;
+    part->nll[i] = -((double)row[i][y] - top) * inverse;
+    part->brier[i] = ((best == y ? r.squares : 1.0 + r.squares - own * own) + missing * missing) * (scale * scale);
     if (j->all)
       for (int32_t k = 0; k < n; k++) e[k] *= scale;
   }
@@ -135,18 +104,18 @@ static void judge_long_rows(const sweep_job *j, ls_sweep_part *part, const float
 
 /* Logits of a part's rows; true where one cannot be judged. */
 static bool judge_logits(const sweep_job *j, ls_sweep_part *part, const float **row, double *numbers) {
+  bool wrong = false;
   if (part->classes <= LS_JUDGED_CLASSES) {
     int32_t padded = (part->count + LS_JUDGED_ROWS - 1) / LS_JUDGED_ROWS * LS_JUDGED_ROWS;
     for (int32_t i = part->count; i < padded; i++) row[i] = row[0], part->label[i] = part->label[0];
-    ls_judged_rows out = {part->top, part->second, part->confidence, part->others, part->nll, part->brier, part->predicted, j->all ? numbers : NULL};
-    j->kernels->evaluation->judge((size_t)padded, part->classes, row, 1.0 / j->p->temperature, part->label, &out);
-  } else
+    ls_judged_rows out = {part->top, part->second, part->confidence, part->others, j->wants == LS_WANT_CONFIDENCES ? NULL : part->nll, part->brier, part->predicted,
+                          j->all ? numbers : NULL};
+    wrong = !j->kernels->evaluation->judge((size_t)padded, part->classes, row, 1.0 / j->p->temperature, part->label, &out);
+  } else {
     judge_long_rows(j, part, row, numbers);
-  bool wrong = false;
-  for (int32_t i = 0; i < part->count; i++) {
-    part->correct[i] = part->predicted[i] == part->label[i];
-    wrong |= !(part->top[i] < INFINITY) | !(part->others[i] < INFINITY) | !(part->nll[i] < INFINITY);
+    for (int32_t i = 0; i < part->count; i++) wrong |= !(part->top[i] < INFINITY) | !(part->others[i] < INFINITY) | !(part->nll[i] < INFINITY);
   }
+  for (int32_t i = 0; i < part->count; i++) part->correct[i] = part->predicted[i] == part->label[i];
   return wrong;
 }
 
@@ -202,6 +171,42 @@ static int32_t first_wrong(const sweep_job *j, const ls_sweep_part *part) {
   return part->count > 0 ? part->row[0] : -1;
 }
 
+/* Rows from `begin` on into a part, as many as it holds; returns the row after them. A label out of range ends the part before it: *end is set to
+ * that row and false given in *sound. */
+static int32_t gather_rows(const sweep_job *j, ls_sweep_part *part, const float **rows, int32_t begin, int32_t *end, bool *sound) {
+  const ls_predictions *p = j->p;
+  int32_t count = *end - begin < j->part_rows ? *end - begin : j->part_rows;
+  uint64_t classes = (uint64_t)p->z.cols, outside = 0;
+  if (!p->ignore.active) {
+    for (int32_t i = 0; i < count; i++) {
+      uint64_t y = (uint64_t)p->labels[begin + i];
+      outside |= (classes - 1 - y) | y; /* the sign: y is not among them */
+      part->label[i] = (int32_t)y;
+    }
+    if (outside >> 63 == 0) {
+      for (int32_t i = 0; i < count; i++) {
+        part->row[i] = begin + i;
+        rows[i] = p->z.data + (begin + i) * p->z.stride;
+      }
+      part->count = count;
+      return begin + count;
+    }
+  }
+  int32_t i = begin;
+  for (part->count = 0; i < *end && part->count < j->part_rows; i++) {
+    if (ignored(p, i)) continue;
+    if ((uint64_t)p->labels[i] >= classes) {
+      *end = i; /* the rows before it may hold an earlier failure */
+      *sound = false;
+      break;
+    }
+    part->row[part->count] = i;
+    part->label[part->count] = (int32_t)p->labels[i];
+    rows[part->count++] = p->z.data + i * p->z.stride;
+  }
+  return i;
+}
+
 static void sweep_chunk(void *argument, size_t chunk) {
   const sweep_job *j = argument;
   const ls_predictions *p = j->p;
@@ -210,23 +215,13 @@ static void sweep_chunk(void *argument, size_t chunk) {
   double *numbers = j->numbers + chunk * j->numbers_each;
   int64_t first = (int64_t)chunk * j->chunk_rows, last = first + j->chunk_rows;
   int32_t begin = (int32_t)(first < p->z.rows ? first : p->z.rows), end = (int32_t)(last < p->z.rows ? last : p->z.rows);
+  bool sound = true;
   part.chunk = chunk;
   part.offset = j->offsets[chunk];
   part.classes = p->z.cols;
   part.p = j->all ? numbers : NULL;
-  j->failed[chunk] = -1;
-  for (int32_t i = begin; i < end;) {
-    for (part.count = 0; i < end && part.count < j->part_rows; i++) {
-      if (ignored(p, i)) continue;
-      if (p->labels[i] < 0 || p->labels[i] >= p->z.cols) {
-        if (j->failed[chunk] < 0) j->failed[chunk] = i;
-        end = i; /* the rows before it may hold an earlier failure */
-        break;
-      }
-      part.row[part.count] = i;
-      part.label[part.count] = (int32_t)p->labels[i];
-      rows[part.count++] = p->z.data + i * p->z.stride;
-    }
+  while (begin < end) {
+    begin = gather_rows(j, &part, rows, begin, &end, &sound);
     if (part.count == 0) continue;
     if (p->probabilities ? judge_probabilities(j, &part, rows, numbers) : judge_logits(j, &part, rows, numbers)) {
       j->failed[chunk] = first_wrong(j, &part);
@@ -235,10 +230,11 @@ static void sweep_chunk(void *argument, size_t chunk) {
     j->take(j->context, p, &part);
     part.offset += (size_t)part.count;
   }
+  j->failed[chunk] = sound ? -1 : end;
 }
 
-ls_status ls_sweep(const ls_predictions *p, size_t chunks, bool all_probabilities, void *scratch, ls_take_fn *take, void *context, ls_err *err) {
-  sweep_job j = {.p = p, .kernels = ls_kernels_now(), .chunks = chunks, .part_rows = rows_of_part(p->z.cols), .all = all_probabilities,
+ls_status ls_sweep(const ls_predictions *p, size_t chunks, ls_sweep_wants wants, void *scratch, ls_take_fn *take, void *context, ls_err *err) {
+  sweep_job j = {.p = p, .kernels = ls_kernels_now(), .chunks = chunks, .part_rows = rows_of_part(p->z.cols), .wants = wants, .all = wants == LS_WANT_PROBABILITIES,
                  .numbers = scratch, .numbers_each = numbers_of_chunk(p), .take = take, .context = context};
   size_t parts = ((size_t)p->z.rows + (size_t)j.part_rows - 1) / (size_t)j.part_rows;
   j.chunk_rows = (int64_t)((parts + chunks - 1) / chunks) * j.part_rows;
@@ -278,5 +274,5 @@ ls_status ls_confidences(const ls_predictions *p, void *scratch, double *confide
   confidences_job j = {confidence, correct};
   ls_status status = ls_predictions_check(p, kept, err);
   if (status != LS_OK) return status;
-  return ls_sweep(p, ls_sweep_chunks(p, LS_SWEEP_CHUNKS), false, scratch, take_confidences, &j, err);
+  return ls_sweep(p, ls_sweep_chunks(p, LS_SWEEP_CHUNKS), LS_WANT_CONFIDENCES, scratch, take_confidences, &j, err);
 }

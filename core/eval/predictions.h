@@ -24,9 +24,12 @@ typedef struct ls_sweep_part {
 
 typedef void ls_take_fn(void *context, const ls_predictions *p, const ls_sweep_part *part);
 
+/* What a part holds: CONFIDENCES: all but nll, brier, p; SCORES: all but p. */
+typedef enum ls_sweep_wants { LS_WANT_CONFIDENCES, LS_WANT_SCORES, LS_WANT_PROBABILITIES } ls_sweep_wants;
+
 /* Chunks for a shape; `most` may be lower than LS_SWEEP_CHUNKS where a consumer's memory for each is large. */
 size_t ls_sweep_chunks(const ls_predictions *p, size_t most);
 size_t ls_sweep_scratch(const ls_predictions *p, size_t chunks);
-ls_status ls_sweep(const ls_predictions *p, size_t chunks, bool all_probabilities, void *scratch, ls_take_fn *take, void *context, ls_err *err);
+ls_status ls_sweep(const ls_predictions *p, size_t chunks, ls_sweep_wants wants, void *scratch, ls_take_fn *take, void *context, ls_err *err);
 
 #endif

@@ -99,7 +99,7 @@ ls_status ls_doubts(const ls_predictions *p, ls_score score, void *scratch, doub
   if (status != LS_OK) return status;
   if (p->probabilities && (score == LS_SCORE_MAX_LOGIT || score == LS_SCORE_ENERGY || score == LS_SCORE_NORMALISED_LOGIT))
     return ls_fail(err, LS_ERANGE, "the score %s is made of logits, probabilities were given", ls_score_name(score));
-  return ls_sweep(p, ls_sweep_chunks(p, LS_SWEEP_CHUNKS), score == LS_SCORE_ENTROPY, scratch, take_doubts, &j, err);
+  return ls_sweep(p, ls_sweep_chunks(p, LS_SWEEP_CHUNKS), score == LS_SCORE_ENTROPY ? LS_WANT_PROBABILITIES : LS_WANT_CONFIDENCES, scratch, take_doubts, &j, err);
 }
 
 /* The curve walked once: errors among the first k, expected where k cuts a group of equal doubt. */
@@ -148,6 +148,38 @@ static double best_area(double n, double right) {
   return sum / n;
 }
 
+/* Rows in the order of their doubt. Narrow: keys that lie within 63 bits of each other, moved up by one, with the verdict below; else items of two
+ * words. */
+static uint64_t *sorted_rows(size_t n, const double *doubt, const uint8_t *wrong, uint64_t *items, bool *narrow) {
+  uint64_t least = UINT64_MAX, most = 0;
+  for (size_t i = 0; i < n; i++) {
+    uint64_t key = ls_ordered_bits(doubt[i]);
+    least = key < least ? key : least;
+    most = key > most ? key : most;
+  }
+  *narrow = (most - least) >> 63 == 0;
+  if (*narrow) {
+    for (size_t i = 0; i < n; i++) items[i] = (ls_ordered_bits(doubt[i]) - least) << 1 | (wrong[i] != 0);
+    return ls_sort_items(items, items + n, n, 1, 1);
+  }
+  for (size_t i = 0; i < n; i++) {
+    items[2 * i] = ls_ordered_bits(doubt[i]);
+    items[2 * i + 1] = wrong[i];
+  }
+  return ls_sort_items(items, items + 2 * n, n, 2, 0);
+}
+
+/* The end of the group that begins at `from`, and how many of it are wrong. */
+static size_t group_end(const uint64_t *items, bool narrow, size_t n, size_t from, double *bad) {
+  size_t to = from, count = 0;
+  if (narrow)
+    for (; to < n && items[to] >> 1 == items[from] >> 1; to++) count += items[to] & 1;
+  else
+    for (; to < n && items[2 * to] == items[2 * from]; to++) count += items[2 * to + 1];
+  *bad = (double)count;
+  return to;
+}
+
 size_t ls_selective_scratch(size_t n) { return 4 * n * sizeof(uint64_t); }
 
 ls_status ls_select(size_t n, const double *doubt, const uint8_t *wrong, const ls_selective_wants *wants, void *scratch, ls_selective *out, ls_err *err) {
@@ -162,18 +194,15 @@ ls_status ls_select(size_t n, const double *doubt, const uint8_t *wrong, const l
     if (!(wants->risk[i] >= 0.0 && wants->risk[i] <= 1.0)) return ls_fail(err, LS_ERANGE, "risk is %g, allowed is 0 to 1", wants->risk[i]);
     wants->coverage_at_risk[i] = 0.0;
   }
-  for (size_t i = 0; i < n; i++) {
-    items[2 * i] = ls_ordered_bits(doubt[i]);
-    items[2 * i + 1] = wrong[i];
-  }
-  items = ls_sort_items(items, items + 2 * n, n, 2, 0);
+  bool narrow;
+  items = sorted_rows(n, doubt, wrong, items, &narrow);
 
   walk w = {.wants = wants, .n = (double)n};
   ls_selective r = {.rows = (int64_t)n};
   double errors = 0.0, pairs = 0.0; /* pairs: right rows with less doubt than a wrong one, ties half */
   for (size_t from = 0, to; from < n; from = to) {
-    double bad = 0.0;
-    for (to = from; to < n && items[2 * to] == items[2 * from]; to++) bad += (double)items[2 * to + 1];
+    double bad;
+    to = group_end(items, narrow, n, from, &bad);
     double size = (double)(to - from);
     walk_group(&w, from, to, errors, bad);
     pairs += bad * ((double)from - errors + 0.5 * (size - bad));
@@ -191,8 +220,8 @@ ls_status ls_select(size_t n, const double *doubt, const uint8_t *wrong, const l
     mean = (walk){.wants = &plain, .n = w.n};
     errors = 0.0;
     for (size_t from = 0, to; from < n; from = to) {
-      double bad = 0.0;
-      for (to = from; to < n && items[2 * to] == items[2 * from]; to++) bad += (double)items[2 * to + 1];
+      double bad;
+      to = group_end(items, narrow, n, from, &bad);
       walk_group(&mean, from, to, errors, bad);
       errors += bad;
     }

@@ -8,6 +8,7 @@
 #include <lsengine/pool.h>
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 enum { CHUNKS = 64, CHUNK_ROWS = 16384, MOST_GRID = 10241, MESH = 200, STEPS = 10 };
@@ -75,26 +76,28 @@ typedef struct smooth_job {
   grid_job grid;
   double *extended, *smoothed; /* (2, 3 MOST_GRID), (2, MOST_GRID) */
   double width;
+  bool fresh; /* the grid is not that of the width before */
 } smooth_job;
 
 static void smooth_block(void *argument, size_t which) {
   const smooth_job *j = argument;
   size_t m = j->grid.cells;
   double *sum = j->grid.grids + which * m, *extended = j->extended + which * 3 * MOST_GRID;
-  for (size_t k = 1; k < j->chunks; k++) {
+  for (size_t k = 1; j->fresh && k < j->chunks; k++) {
     const double *from = j->grid.grids + k * 2 * m + which * m;
     for (size_t i = 0; i < m; i++) sum[i] += from[i];
   }
-  reflect(m, sum, extended);
+  if (j->fresh) reflect(m, sum, extended);
   smooth(m, j->width, extended, j->smoothed + which * MOST_GRID);
 }
 
 static double error_at(smooth_job *j, double width) {
   double wanted = nearbyint(20.0 / width), mesh_wanted = nearbyint(10.0 / width);
   size_t m = (size_t)(wanted > 2000.0 ? wanted : 2000.0) / 2 + 1, mesh = mesh_wanted > MESH ? (size_t)mesh_wanted : MESH;
+  j->fresh = m != j->grid.cells; /* all widths from 1/100 on share theirs */
   j->grid.cells = m;
   j->width = width;
-  ls_parallel(LS_SITE_EVALUATE, j->chunks, grid_chunk, &j->grid);
+  if (j->fresh) ls_parallel(LS_SITE_EVALUATE, j->chunks, grid_chunk, &j->grid);
   ls_parallel(LS_SITE_EVALUATE, 2, smooth_block, j);
   double residuals = 0.0, counts = 0.0, step = 1.0 / (double)(mesh - 1);
   for (size_t i = 0; i < mesh; i++) {

@@ -38,7 +38,7 @@ static ls_status moments_at(const ls_predictions *given, double b, void *scratch
   p.temperature = 1.0 / b;
   ls_status status = ls_predictions_check(&p, &kept, err);
   for (size_t c = 0; c < chunks; c++) parts[c] = (moments){0, 0, 0};
-  if (status == LS_OK) status = ls_sweep(&p, chunks, true, parts + LS_SWEEP_CHUNKS, take, parts, err);
+  if (status == LS_OK) status = ls_sweep(&p, chunks, LS_WANT_PROBABILITIES, parts + LS_SWEEP_CHUNKS, take, parts, err);
   if (status != LS_OK) return status;
   *out = (moments){0, 0, 0};
   for (size_t c = 0; c < chunks; c++) out->nll += parts[c].nll, out->slope += parts[c].slope, out->curvature += parts[c].curvature;

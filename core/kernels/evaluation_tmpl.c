@@ -6,14 +6,7 @@
  * on its place among the rows. */
 #include "core/kernels/kernels.h"
 
-#include <math.h>
-#include <stdint.h>
-#include <string.h>
-
-#define LS_PASTE_(a, b) a##b
-#define LS_PASTE(a, b) LS_PASTE_(a, b)
-
-enum { LANES = LS_JUDGED_ROWS };
+#include "core/kernels/doubles_tmpl.h"
 
 static inline uint64_t bits_of(double x) {
   uint64_t u;
@@ -51,26 +44,6 @@ static inline double exp_d(double x) {
   return e * double_of(a << 52) * double_of(b << 52);
 }
 
-/* The same for x <= 0, a third cheaper: what would be below 3.3e-308 is 0, so that one shift scales; NaN stays. */
-static inline double exp_down(double x) {
-  const double magic = 6755399441055744.0, least = -708.0;
-  double c = least > x ? least : x;
-  double t = c * 1.4426950408889634 + magic, n = t - magic;
-  double r = (c - n * 0.69314718036912382) - n * 1.9082149292705877e-10;
-  double p = 2.510038549551032e-08;
-  p = p * r + 2.7620088445409746e-07;
-  p = p * r + 2.7557268459997064e-06;
-  p = p * r + 2.4801521295954376e-05;
-  p = p * r + 0.00019841269863053618;
-  p = p * r + 0.0013888888917213717;
-  p = p * r + 0.008333333333330062;
-  p = p * r + 0.04166666666662413;
-  p = p * r + 0.16666666666666669;
-  p = p * r + 0.5000000000000001;
-  double e = (p * (r * r) + r) + 1.0, scaled = double_of(bits_of(e) + (bits_of(t) << 52));
-  return x < least ? 0.0 : scaled;
-}
-
 /* log(1 + x) for x >= 0, at most 3 ulp: log by fdlibm's expansion (Sun Microsystems 1993: s = f/(2+f), log(1+f) = 2s + s·R(s²)), corrected for
  * the rounding of 1 + x. log1p(inf) = inf, NaN stays. */
 static inline double log1p_d(double x) {
@@ -99,67 +72,201 @@ static void log1p_kernel(size_t n, const double *x, double *out) {
   for (size_t i = 0; i < n; i++) out[i] = log1p_d(x[i]);
 }
 
-/* Rows side by side: columns of LANES numbers, so that rows of few classes fill the vectors, too. */
-static void judge_rows(int32_t classes, const float *const row[LANES], double inverse, const int32_t *label, const ls_judged_rows *out, size_t at,
-                       double *e) {
-  float z[LS_JUDGED_CLASSES][LANES], top[LANES], second[LANES], best[LANES];
-  double rest[LANES], squares[LANES], high[LANES], own[LANES], gap[LANES], wrong[LANES];
-  for (int l = 0; l < LANES; l++) {
-    const float *from = row[l];
-    for (int32_t k = 0; k < classes; k++) z[k][l] = from[k];
+/* Columns of a group's rows: z[k · WIDTH + row]. */
+static inline void columns_of(int32_t classes, const float *const *row, float *z) {
+#if defined(__AVX512F__)
+  __m512i low = _mm512_loadu_si512(row), high = _mm512_loadu_si512(row + 8); /* addresses */
+  for (int32_t k = 0; k < classes; k++) {
+    const char *offset = (const char *)NULL + sizeof(float) * (size_t)k;
+    _mm256_storeu_ps(z + k * WIDTH, _mm512_i64gather_ps(low, offset, 1));
+    _mm256_storeu_ps(z + k * WIDTH + 8, _mm512_i64gather_ps(high, offset, 1));
   }
-  for (int l = 0; l < LANES; l++) top[l] = z[0][l], second[l] = -INFINITY, best[l] = 0.0f;
+#else
+  for (int l = 0; l < WIDTH; l++)
+    for (int32_t k = 0; k < classes; k++) z[k * WIDTH + l] = row[l][k];
+#endif
+}
+
+typedef struct leaders {
+  vec top, second, best;
+} leaders;
+
+static inline leaders leaders_of(int32_t classes, const float *z) {
+  leaders r = {load(z), all_lanes(-INFINITY), all_lanes(0.0f)};
   for (int32_t k = 1; k < classes; k++) {
-    float index = (float)k;
-    for (int l = 0; l < LANES; l++) {
-      float v = z[k][l], t = top[l], lower = v > t ? t : v;
-      best[l] = v > t ? index : best[l];
-      top[l] = v > t ? v : t;
-      second[l] = lower > second[l] ? lower : second[l];
-    }
+    vec v = load(z + k * WIDTH), lower = smaller_of(v, r.top);
+    r.best = where_above(v, r.top, all_lanes((float)k), r.best);
+    r.top = larger_of(v, r.top);
+    r.second = larger_of(lower, r.second);
   }
-  for (int l = 0; l < LANES; l++) high[l] = (double)top[l];
-  for (int32_t k = 0; k < classes; k++)
-    for (int l = 0; l < LANES; l++) e[k * LANES + l] = exp_down(((double)z[k][l] - high[l]) * inverse);
-  for (int l = 0; l < LANES; l++) { /* the largest is left out of the sums and put back */
-    int32_t place = (int32_t)best[l], y = label[at + (size_t)l];
-    out->predicted[at + (size_t)l] = place;
-    own[l] = e[y * LANES + l];
-    gap[l] = (double)z[y][l];
-    wrong[l] = place == y ? 0.0 : 1.0;
-    e[place * LANES + l] = 0.0;
-  }
-  for (int l = 0; l < LANES; l++) rest[l] = e[l], squares[l] = e[l] * e[l];
-  for (int32_t k = 1; k < classes; k++)
-    for (int l = 0; l < LANES; l++) {
-      double other = e[k * LANES + l];
-      rest[l] += other;
-      squares[l] += other * other;
-    }
-  for (int l = 0; l < LANES; l++) {
-    size_t i = at + (size_t)l;
-    double sum = 1.0 + rest[l], scale = 1.0 / sum, x = own[l], w = wrong[l];
-    double missing = w > 0.0 ? sum - x : rest[l], square = w > 0.0 ? 1.0 + squares[l] - x * x : squares[l];
-    out->confidence[i] = scale;
-    out->others[i] = rest[l] * scale;
-    out->nll[i] = log1p_d(rest[l]) - (gap[l] - high[l]) * inverse;
-    out->brier[i] = (square + missing * missing) * (scale * scale);
-    out->top[i] = high[l];
-    out->second[i] = (double)second[l];
-  }
-  for (int l = 0; l < LANES; l++) e[(int32_t)best[l] * LANES + l] = 1.0;
+  return r;
 }
 
-static void judge_kernel(size_t rows, int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out) {
-  double exponentials[LS_JUDGED_CLASSES * LANES];
-  for (size_t i = 0; i < rows; i += LANES) {
-    judge_rows(classes, row + i, inverse, label, out, i, exponentials);
-    if (out->p == NULL) continue;
-    for (int l = 0; l < LANES; l++) {
+/* The labels' logits and numbers. */
+static inline void own_of(const int32_t *label, const float *z, float *own, float *y) {
+#if defined(__AVX512F__)
+  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  __m512i k = _mm512_loadu_si512(label);
+  _mm512_storeu_ps(own, _mm512_i32gather_ps(_mm512_add_epi32(_mm512_slli_epi32(k, 4), lane), z, 4));
+  _mm512_storeu_ps(y, _mm512_cvtepi32_ps(k));
+#else
+  for (int l = 0; l < WIDTH; l++) own[l] = z[label[l] * WIDTH + l], y[l] = (float)label[l];
+#endif
+}
+
+static inline void store_indices(int32_t *to, vec v) {
+#if defined(__AVX512F__)
+  _mm512_storeu_si512(to, _mm512_cvttps_epi32(v));
+#else
+  for (int l = 0; l < WIDTH; l++) to[l] = (int32_t)v[l];
+#endif
+}
+
+/* What follows for HALF rows from the sums over the other classes; log(1 + rest) is added to nll for many rows at once. */
+static inline void finish(const ls_judged_rows *out, size_t i, dvec top, dvec winner, dvec own_z, dvec y, dvec rest, dvec squares, double inverse) {
+  dvec sum = rest + 1.0, scale = 1.0 / sum, down = (own_z - top) * inverse, own = exp_down(down);
+  mask wrong = differ(winner, y);
+  dvec missing = pick(wrong, sum - own, rest), square = pick(wrong, (squares + 1.0) - own * own, squares);
+  store_doubles(out->nll + i, all_doubles(0.0) - down);
+  store_doubles(out->brier + i, (square + missing * missing) * (scale * scale));
+}
+
+/* WIDTH rows side by side, so that rows of few classes fill the vectors, too. The largest is left out of the sums. `scored`: with nll and brier, the
+ * exponentials to e where it is not NULL. */
+static inline __attribute__((always_inline)) mask judge_rows(int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out, size_t at,
+                                                             bool scored, double *rests, double *e) {
+  float z[LS_JUDGED_CLASSES * WIDTH] __attribute__((aligned(64))), best[WIDTH], second[WIDTH], own[WIDTH], y[WIDTH];
+  columns_of(classes, row, z);
+  leaders r = leaders_of(classes, z);
+  store(best, r.best);
+  store(second, r.second);
+  store_indices(out->predicted + at, r.best);
+  own_of(label + at, z, own, y);
+  dvec top[2] = {widen(r.top, 0), widen(r.top, HALF)}, winner[2] = {widen_from(best), widen_from(best + HALF)}, rest[2] = {{0}}, squares[2] = {{0}}, class = {0}, limit = all_doubles(INFINITY);
+  mask sound = below(class, limit);
+  for (int32_t k = 0; k < classes; k++) {
+    for (int h = 0; h < 2; h++) {
+      dvec x = exp_down((widen_from(z + k * WIDTH + h * HALF) - top[h]) * inverse);
+      mask other = differ(winner[h], class);
+      rest[h] = add_where(other, rest[h], x);
+      if (scored) squares[h] = add_square_where(other, squares[h], x);
+      if (e != NULL) store_doubles(e + k * WIDTH + h * HALF, x);
+    }
+    class += 1.0;
+  }
+  for (int h = 0; h < 2; h++) {
+    size_t i = at + (size_t)(h * HALF);
+    dvec own_z = widen_from(own + h * HALF), scale = 1.0 / (rest[h] + 1.0);
+    store_doubles(out->top + i, top[h]);
+    store_doubles(out->second + i, widen_from(second + h * HALF));
+    store_doubles(out->confidence + i, scale);
+    store_doubles(out->others + i, rest[h] * scale);
+    sound &= below(top[h], limit) & below(rest[h], limit) & below(all_doubles(-INFINITY), own_z);
+    if (!scored) continue;
+    store_doubles(rests + h * HALF, rest[h]);
+    finish(out, i, top[h], winner[h], own_z, widen_from(y + h * HALF), rest[h], squares[h], inverse);
+  }
+  return sound;
+}
+
+static bool judge_kernel(size_t rows, int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out) {
+  double e[LS_JUDGED_CLASSES * WIDTH], rests[LS_JUDGED_ROWS];
+  mask sound = below(all_doubles(0.0), all_doubles(1.0));
+  for (size_t i = 0; i < rows && classes > 0; i += WIDTH) {
+    size_t place = i % LS_JUDGED_ROWS;
+    if (out->nll == NULL) {
+      sound &= judge_rows(classes, row + i, inverse, label, out, i, false, NULL, NULL);
+      continue;
+    }
+    if (out->p == NULL)
+      sound &= judge_rows(classes, row + i, inverse, label, out, i, true, rests + place, NULL);
+    else
+      sound &= judge_rows(classes, row + i, inverse, label, out, i, true, rests + place, e);
+    for (size_t l = 0; place + WIDTH == LS_JUDGED_ROWS && l < LS_JUDGED_ROWS; l++) out->nll[i + WIDTH - LS_JUDGED_ROWS + l] += log1p_d(rests[l]);
+    for (int l = 0; out->p != NULL && l < WIDTH; l++) {
       double *p = out->p + (i + (size_t)l) * (size_t)classes, scale = out->confidence[i + (size_t)l];
-      for (int32_t k = 0; k < classes; k++) p[k] = exponentials[k * LANES + l] * scale;
+      for (int32_t k = 0; k < classes; k++) p[k] = e[k * WIDTH + l] * scale;
     }
   }
+  return everywhere(sound);
 }
 
-const ls_evaluation_kernels LS_PASTE(ls_evaluation_kernels_, LS_ISA) = {.exp = exp_kernel, .log1p = log1p_kernel, .judge = judge_kernel};
+/* The largest number, where it is first, and the largest of the others: by lanes, of which the first with the largest has it. */
+static void leaders_of_row(int32_t n, const float *z, int32_t *best, float *top, float *second) {
+  vec tops[2], seconds[2], places[2], place = all_lanes(0.0f);
+  float t[2 * WIDTH], s[2 * WIDTH], at[2 * WIDTH];
+  int32_t whole = n / (2 * WIDTH) * (2 * WIDTH), step = 0;
+  for (int h = 0; h < 2; h++) tops[h] = seconds[h] = all_lanes(-INFINITY), places[h] = all_lanes(-1.0f);
+  for (int32_t k = 0; k < whole; k += 2 * WIDTH, step++) {
+    place = all_lanes((float)step);
+    for (int h = 0; h < 2; h++) {
+      vec v = load(z + k + h * WIDTH), lower = smaller_of(v, tops[h]);
+      places[h] = where_above(v, tops[h], place, places[h]);
+      tops[h] = larger_of(v, tops[h]);
+      seconds[h] = larger_of(lower, seconds[h]);
+    }
+  }
+  for (int h = 0; h < 2; h++) store(t + h * WIDTH, tops[h]), store(s + h * WIDTH, seconds[h]), store(at + h * WIDTH, places[h]);
+  int32_t where = 0;
+  float most = -INFINITY, next = -INFINITY;
+  bool found = false;
+  for (int l = 0; whole > 0 && l < 2 * WIDTH; l++) {
+    if (at[l] < 0.0f) continue; /* nothing but -inf and NaN in this lane */
+    int32_t k = (int32_t)at[l] * (2 * WIDTH) + l;
+    if (!found || t[l] > most || (t[l] == most && k < where)) {
+      next = found && most > next ? most : next;
+      next = s[l] > next ? s[l] : next;
+      most = t[l];
+      where = k;
+      found = true;
+    } else {
+      next = t[l] > next ? t[l] : next;
+    }
+  }
+  for (int32_t k = whole; k < n; k++) {
+    if (z[k] > most) {
+      next = found ? most : next;
+      most = z[k];
+      where = k;
+      found = true;
+    } else if (z[k] > next && (found || z[k] > -INFINITY))
+      next = z[k];
+  }
+  *best = where;
+  *top = found ? most : z[0];
+  *second = next;
+}
+
+/* Sums over all classes but the best, in eight lanes by k mod 8, and the exponentials, which go to e (padded to 16 numbers). */
+static void judge_long_kernel(int32_t n, const float *z, double inverse, double *e, ls_judged_row *out) {
+  enum { GROUP = 8, VECTORS = GROUP / HALF };
+  dvec rest[VECTORS] = {{0}}, squares[VECTORS] = {{0}}, place[VECTORS];
+  float second;
+  leaders_of_row(n, z, &out->best, &out->largest, &second);
+  dvec top = all_doubles((double)out->largest), best = all_doubles((double)out->best);
+  for (int v = 0; v < VECTORS; v++)
+    for (int l = 0; l < HALF; l++) place[v][l] = v * HALF + l;
+  float last[GROUP];
+  for (int32_t k = 0; k < n; k += GROUP) {
+    const float *from = z + k;
+    if (n - k < GROUP) {
+      for (int l = 0; l < GROUP; l++) last[l] = k + l < n ? from[l] : -INFINITY;
+      from = last;
+    }
+    for (int v = 0; v < VECTORS; v++) {
+      dvec x = exp_down((widen_from(from + v * HALF) - top) * inverse);
+      mask other = differ(place[v], best);
+      rest[v] = add_where(other, rest[v], x);
+      squares[v] = add_square_where(other, squares[v], x);
+      store_doubles(e + k + v * HALF, x);
+      place[v] += (double)GROUP;
+    }
+  }
+  double s[GROUP], q[GROUP];
+  for (int v = 0; v < VECTORS; v++) store_doubles(s + v * HALF, rest[v]), store_doubles(q + v * HALF, squares[v]);
+  out->second = second;
+  out->rest = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+  out->squares = ((q[0] + q[4]) + (q[2] + q[6])) + ((q[1] + q[5]) + (q[3] + q[7]));
+}
+
+const ls_evaluation_kernels LS_PASTE(ls_evaluation_kernels_, LS_ISA) = {.exp = exp_kernel, .log1p = log1p_kernel, .judge = judge_kernel, .judge_long = judge_long_kernel};

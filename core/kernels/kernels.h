@@ -114,8 +114,7 @@ extern const ls_mix_kernels ls_mix_kernels_ref, ls_mix_kernels_avx2, ls_mix_kern
 #define LS_JUDGED_CLASSES 64
 #define LS_JUDGED_ROWS 32
 
-/* Columns of one number a row, but for p; what they are is said in core/eval/predictions.h. NaN and +inf in a row come out in top or others; nll is inf
- * where the label is masked. */
+/* Columns of one number a row, but for p; what they are is said in core/eval/predictions.h. With nll NULL neither nll nor brier nor p is made. */
 typedef struct ls_judged_rows {
   double *top, *second; /* unscaled; second is -inf for one class */
   double *confidence, *others, *nll, *brier;
@@ -123,11 +122,20 @@ typedef struct ls_judged_rows {
   double *p; /* (rows, classes): softmax; or NULL */
 } ls_judged_rows;
 
+typedef struct ls_judged_row {
+  int32_t best;
+  float largest, second;
+  double rest, squares; /* sums of e, e² over the others */
+} ls_judged_row;
+
 typedef struct ls_evaluation_kernels {
   void (*exp)(size_t n, double *x);                        /* in place, at most 2 ulp */
   void (*log1p)(size_t n, const double *x, double *out);   /* x >= 0, at most 3 ulp; out may be x */
-  /* Softmax of z · inverse for rows of at most LS_JUDGED_CLASSES classes, rows a multiple of LS_JUDGED_ROWS. */
-  void (*judge)(size_t rows, int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out);
+  /* Softmax of z · inverse for rows of at most LS_JUDGED_CLASSES classes, rows a multiple of LS_JUDGED_ROWS. False where a
+   * row holds NaN or +inf, or its label is masked. */
+  bool (*judge)(size_t rows, int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out);
+  /* One row of any length: e[k] = exp((z[k] - largest) · inverse); room for n rounded up to 8. */
+  void (*judge_long)(int32_t n, const float *z, double inverse, double *e, ls_judged_row *out);
 } ls_evaluation_kernels;
 
 extern const ls_evaluation_kernels ls_evaluation_kernels_ref, ls_evaluation_kernels_avx2, ls_evaluation_kernels_avx512;

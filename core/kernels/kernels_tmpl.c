@@ -71,6 +71,7 @@ UNARY(sigmoid_slope, x * (1.0f - x))
   }
 
 BINARY(relu_back, b > 0.0f ? a : 0.0f)
+BINARY(add_relu, a + b <= 0.0f ? 0.0f : a + b)
 BINARY(add, a + b)
 BINARY(sub, a - b)
 BINARY(mul, a *b)

@@ -47,7 +47,18 @@ static inline vec larger_of(vec a, vec b) {
 #endif
 }
 
-static inline vec smaller_of(vec a, vec b) { return -larger_of(-a, -b); }
+static inline vec smaller_of(vec a, vec b) {
+#if defined(__AVX512F__)
+  return _mm512_min_ps(a, b);
+#elif defined(__AVX2__)
+  return _mm256_min_ps(a, b);
+#elif defined(__x86_64__)
+  return _mm_min_ps(a, b);
+#else
+  ivec below = a < b;
+  return (vec)(((ivec)a & below) | ((ivec)b & ~below));
+#endif
+}
 
 /* The larger of |a| and |b|; either one where a is NaN. */
 static inline vec larger_size(vec a, vec b) {

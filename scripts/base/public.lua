@@ -20,7 +20,7 @@ local function short(name) return name:match "[%w_]+$" or name end
 
 -- What self of a method must be; nil for a function.
 local function self_spec(name, spec)
-  local kind = name:match "^(%w+):"
+  local kind = name:match "^([%w_]+):"
   return kind and { type = spec.self or kind }
 end
 

@@ -20,11 +20,13 @@ local calibrators = {}
 
 local parametric = { temperature_scaling = true, vector_scaling = true, matrix_scaling = true }
 
+local function number(x) return math.type(x) and ("%.6g"):format(x) or tostring(x) end
+
 function Calibrator:__tostring()
-  local what = ("%s for %d classes"):format(tostring(self.kind), self.classes)
-  if self.temperature then return ("%s: temperature %.6g, NLL %.6g -> %.6g"):format(what, self.temperature, self.nll_before, self.nll) end
-  if parametric[self.kind] then return ("%s: NLL %.6g -> %.6g in %d steps%s"):format(what, self.nll_before, self.nll, self.steps, self.converged and "" or ", not converged") end
-  return ("%s (%s)"):format(what, self.method)
+  local what = ("%s for %s classes"):format(tostring(self.kind), tostring(self.classes))
+  if self.temperature then return ("%s: temperature %s, NLL %s -> %s"):format(what, number(self.temperature), number(self.nll_before), number(self.nll)) end
+  if parametric[self.kind] then return ("%s: NLL %s -> %s in %s steps%s"):format(what, number(self.nll_before), number(self.nll), tostring(self.steps), self.converged and "" or ", not converged") end
+  return ("%s (%s)"):format(what, tostring(self.method))
 end
 
 local function check_matrix(who, given, classes)
@@ -41,6 +43,7 @@ end
 local function column(p, k) return raw.contiguous(raw.select(p, 2, k + 1)) end
 
 local function map(self, fit, x)
+  if type(fit) ~= "table" then raise("calibrator", "the calibrator lacks the map of a class: its fields were changed after it was fitted") end
   if self.kind == "isotonic_regression" then return c.apply_isotonic(x, fit[1], fit[2]) end
   return c.apply_bins(x, fit[1], fit[2])
 end

@@ -34,7 +34,7 @@ end
 
 -- mixup{ alpha = 0.2, mode = row }: what is required, and what is not as it is without being given. Of an own mix all parameters.
 function Mix:__tostring()
-  if self.kind == "either" then return ("either{ %s, %s, p = %g }"):format(tostring(self[1]), tostring(self[2]), self.p) end
+  if self.kind == "either" then return ("either{ %s, %s, p = %s }"):format(tostring(self[1]), tostring(self[2]), value_text(self.p)) end
   local entry, parts = catalogue.by_name[self.kind], {}
   for _, p in ipairs(entry and entry.parameters or {}) do
     local value = self[p.name]

@@ -125,6 +125,7 @@ end
 
 -- What a mix promises: its entry of the catalogue, its definition, or of two what both do.
 local function promised_by(self)
+  if type(self) ~= "table" then raise("check", "the mix lacks one of its two: its fields were changed after it was made") end
   if self.kind ~= "either" then
     local entry = catalogue.by_name[self.kind]
     if self.kind == "regmixup" and self.eta ~= 1 then return { no_self_partner = true, adds_rows = true, classes_only = true } end

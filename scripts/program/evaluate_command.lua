@@ -136,6 +136,7 @@ end
 
 local function print_part(part, width)
   print("\n" .. part.title)
+  if part.terminal then print("  " .. part.terminal) end
   local label, value = 0, 0
   for _, m in ipairs(part.measures or {}) do label, value = math.max(label, width_of(m[1])), math.max(value, width_of(m[2])) end
   for _, m in ipairs(part.measures or {}) do

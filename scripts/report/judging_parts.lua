@@ -32,12 +32,14 @@ local function keys_of(t)
 end
 
 -- The numbers of a result as JSON has them: tables by number become tables by name, tensors tables.
-local function plain(value, depth)
+local by_k = { recall = true, precision = true, hit_share = true, ap = true, ndcg = true, top_k = true } -- objects, be their keys 1, 2, 3 or 1, 5
+
+local function plain(value, depth, name)
   if raw.is_tensor(value) then return raw.totable(value) end
   if type(value) ~= "table" then return value end
-  local out, list = {}, #value > 0
+  local out, list = {}, #value > 0 and not by_k[name]
   for k in next, value do list = list and math.type(k) == "integer" and k >= 1 and k <= #value end
-  for k, v in next, value do out[list and k or tostring(k)] = plain(v, (depth or 0) + 1) end
+  for k, v in next, value do out[list and k or tostring(k)] = plain(v, (depth or 0) + 1, k) end
   return out
 end
 parts.plain = plain
@@ -100,7 +102,7 @@ function parts.calibration(d)
     { "confidence - accuracy", ("%+.4f"):format(r.confidence_gap), nil, r.confidence_gap > 0 and "overconfident" or "underconfident" },
     { "ECE", number(r.ece), nil, ("15 bins of equal width, [a, b); a calibrated model with these confidences would have about %s"):format(number(r.ece_null)) },
     { "ECE, debiased", number(r.ece_debiased), nil, "Kumar et al. 2019: may be below 0" },
-    { "overconfidence, underconfidence", ("%s, %s"):format(number(r.overconfidence), number(r.underconfidence)), nil, "the parts of the ECE on either side" },
+    { "over-, underconfidence", ("%s, %s"):format(number(r.overconfidence), number(r.underconfidence)), nil, "the parts of the ECE on either side" },
     { "adaptive ECE", number(r.adaptive_ece), nil, "15 bins of equal mass" },
     { "classwise ECE", number(r.classwise_ece), nil, ("mean over classes; null level %s"):format(number(r.classwise_ece_null)) },
     { "largest bin error (MCE)", number(r.mce), nil, "of bins that are not empty" },
@@ -151,14 +153,19 @@ end
 
 -- ---- parts that stand on measures of representations and comparisons ----
 
+local compared = { { "accuracy", "accuracy" }, { "nll", "NLL" }, { "brier", "Brier score" }, { "ece_debiased", "ECE, debiased" } }
+
+local function p_value(p) return type(p) == "number" and p < 0.00005 and "<0.0001" or number(p) end
+
 function parts.comparison(d, other, other_name)
   local r = call "ls.eval.compare"(d.logits, other, d.y, {})
   local rows = {}
-  for _, name in ipairs{ "accuracy", "nll", "brier", "ece_debiased" } do
-    local m = r[name]
-    rows[#rows + 1] = { name:gsub("_", " "), number(m.a), number(m.b), ("%+.4f"):format(m.difference), m.low and ("%+.4f to %+.4f"):format(m.low, m.high) or "", number(m.p), number(m.p_holm) }
+  for _, measure in ipairs(compared) do
+    local m = r[measure[1]]
+    rows[#rows + 1] = { measure[2], number(m.a), number(m.b), ("%+.4f"):format(m.difference), m.low and ("%+.4f to %+.4f"):format(m.low, m.high) or "", p_value(m.p), p_value(m.p_holm) }
   end
-  return { name = "comparison", title = "Compared with the other model", intro = ("a: these predictions; b: %s, on the same rows."):format(other_name),
+  local of = ("a: these predictions; b: %s, on the same rows."):format(other_name)
+  return { name = "comparison", title = "Compared with the other model", intro = of, terminal = of,
     tables = { { columns = { "measure", "a", "b", "a - b", "95 % interval", "p", "p, Holm" }, rows = rows } },
     notes = { ("Intervals: BCa, %d paired resamples of rows. p: McNemar's mid-p for accuracy, Student's t for the others. They speak of these two trained models on other rows of this kind; a sentence about two methods needs several seeds."):format(r.resamples),
       ("Rows that only a has right: %s; only b: %s."):format(number(r.mcnemar.only_a), number(r.mcnemar.only_b)) } }, plain(r)
@@ -193,10 +200,11 @@ function parts.retrieval(d)
   for _, m in ipairs(retrieval_measures) do
     if type(r[m[1]]) == "number" then measures[#measures + 1] = { m[2], number(r[m[1]]), nil, m[3] } end
   end
-  local part = { name = "retrieval", title = "Retrieval", intro = "Nearest neighbours by cosine; a query is never its own neighbour; among rows that tie the expected value is taken.", measures = measures,
+  local counts = ("%s queries, %s rows in the gallery; %s queries without a row of their class, %s with another row at distance 0; relevant rows tie with others in %.2f %% of queries."):format(number(r.queries),
+    number(r.gallery), number(r.without_match), number(r.twins), 100 * (r.tie_rate or 0))
+  local part = { name = "retrieval", title = "Retrieval", terminal = counts, intro = "Nearest neighbours by cosine; a query is never its own neighbour; among rows that tie the expected value is taken.", measures = measures,
     figures = { { call "ls.plot.recall"(r, {}), "recall@k: whether any of the k nearest is of the query's class." } },
-    notes = { ("%s queries, %s rows in the gallery; %s queries without a row of their class, %s with another row at distance 0; relevant rows tie with others in %.2f %% of queries."):format(number(r.queries), number(r.gallery),
-      number(r.without_match), number(r.twins), 100 * (r.tie_rate or 0)) } }
+    notes = { counts } }
   return part, plain(r)
 end
 

@@ -47,7 +47,7 @@ function target.at_rows(who, t, positions)
   return terms
 end
 
-local function number(x) return ("%.4g"):format(x) end
+local function number(x) return math.type(x) and ("%.4g"):format(x) or tostring(x) end -- a script may have written anything there
 
 -- uniform(0.1), mixup(0.2)
 local function entry_text(entry)

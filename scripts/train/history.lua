@@ -300,7 +300,7 @@ local function draw(self, names, width, height, colour)
   for column = 1, columns do axis[column], numbers[column] = "─", " " end
   local x_step = final > first and math.max(1, nice_step(math.max(1, (final - first) / math.max(1, columns // 10)), true)) or 1
   local function tick(epoch)
-    local column, text = place_x(epoch) // 2 + 1, ("%d"):format(epoch)
+    local column, text = place_x(epoch) // 2 + 1, ("%.10g"):format(epoch)
     local from = math.max(1, math.min(column - (#text - 1) // 2, columns - #text + 1))
     for k = from - 1, from + #text do if stop[k] then return end end
     for k = 1, #text do numbers[from + k - 1], stop[from + k - 1] = text:sub(k, k), true end

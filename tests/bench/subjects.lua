@@ -26,6 +26,32 @@ local function compact(shape)
   return { group = "compact", name = "compact targets " .. shape, commands = { ("{bench}/bench_loss %s %s {threads} {inner} 0"):format(rows, classes) }, threads = { 1 }, inner = 11, bars = bars }
 end
 
+local function neighbours(metric, features, k)
+  local numbers = ("60000 10000 %d %d %s {threads} {inner}"):format(features, k, metric)
+  local avx512 = features > 128 and 1.1 or metric == "l2" and 2 or 1.5
+  return {
+    group = "neighbours", name = ("nearest neighbours, %s, %d features, k %d"):format(metric, features, k), inner = 1,
+    commands = { "{bench}/bench_knn " .. numbers, "{python} {here}/peers/knn.py " .. numbers },
+    bars = {
+      { "amx", peer = "faiss flat", times = k == 10 and 5 or 3, threads = { 1, 2 } }, { "avx512", peer = "faiss flat", times = avx512, threads = { 1, 2 } },
+      { "avx2", peer = "faiss flat", times = 0.5, threads = { 1, 2 } }, { "amx", speedup = 1.7 }, { "avx512", speedup = 1.7 },
+    },
+  }
+end
+
+local function retrieval(classes, faiss, pml)
+  return {
+    group = "retrieval", name = ("retrieval 10000×64, R = %d"):format(10000 // classes - 1), inner = 3,
+    commands = { ("{lua} {here}/retrieval.lua --set classes=%d --set inner={inner}"):format(classes), ("{python} {here}/peers/retrieval.py 10000 64 %d {threads} {inner}"):format(classes) },
+    quick = { "{lua} {here}/retrieval.lua --set classes=10 --set rows=300" },
+    bars = {
+      { "recall, MAP@R, R-precision", peer = "faiss search alone", times = faiss, threads = { 1, 2 } },
+      { "recall, MAP@R, R-precision", peer = "pytorch-metric-learning", times = pml, threads = { 1, 2 } },
+      { "recall, MAP@R, R-precision", speedup = 1.8 },
+    },
+  }
+end
+
 local function mix(images, channels, side, inner)
   local numbers = ("%d %d %d {threads} {inner}"):format(images, channels, side)
   local cut = (side * 545 // 1000) ^ 2 / side ^ 2
@@ -71,4 +97,23 @@ return {
   { group = "quick", name = "mixing 8×3×8×8", commands = {}, quick = { "{bench}/bench_mix 8 3 8 {threads} 1" }, bars = { { "mixup", of = "scale in place", share = 0.001 } } },
   small "64x10",
   small "32x1000",
+  { group = "quick", name = "nearest neighbours, 8 features", commands = {}, quick = { "{bench}/bench_knn 600 40 8 3 l2 {threads} 1" }, bars = {} },
+  retrieval(10, 9, 8),
+  retrieval(100, 4, 3),
+  neighbours("l2", 64, 10),
+  neighbours("l2", 64, 100),
+  neighbours("ip", 64, 10),
+  neighbours("ip", 64, 100),
+  neighbours("l2", 128, 10),
+  neighbours("l2", 128, 100),
+  neighbours("ip", 128, 10),
+  neighbours("ip", 128, 100),
+  neighbours("l2", 512, 10),
+  neighbours("l2", 512, 100),
+  neighbours("ip", 512, 10),
+  neighbours("ip", 512, 100),
+  neighbours("l2", 784, 10),
+  neighbours("l2", 784, 100),
+  neighbours("ip", 784, 10),
+  neighbours("ip", 784, 100),
 }

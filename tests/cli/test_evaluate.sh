@@ -82,6 +82,15 @@ files.save_npz("save", "all.npz", { "logits", "labels" }, { logits = t, labels =
 files.save_npz("save", "other.npz", { "outputs", "extra" }, { outputs = t * 0.5, extra = labels })
 files.save_npz("save", "unnamed.npz", { "a", "b" }, { a = t, b = labels })
 files.save_npz("save", "single.npz", { "whatever" }, { whatever = t })
+-- On a circle by class, two rows a class close together: every neighbour is right. The gallery turns the last two classes about.
+local angle = { 0, 1, 2, 1.1, 2.1, 0.1 }
+local e, g = {}, {}
+for i, a in ipairs(angle) do e[i] = { math.cos(2 * a), math.sin(2 * a) } end
+for i, a in ipairs{ 0.05, 1.05, 2.05 } do g[i] = { math.cos(2 * a), math.sin(2 * a) } end
+files.save_npz("save", "embeddings.npz", { "embeddings" }, { embeddings = ls.tensor(e) })
+files.save_npz("save", "gallery.npz", { "gallery", "gallery_labels" }, { gallery = ls.tensor(g), gallery_labels = ls.labels{ 0, 2, 1 } })
+npy("gallery-labels.npy", "<i8", "(3,)", pack("<i8", { 0, 2, 1 }))
+npy("narrow.npy", "<f4", "(3, 1)", pack("<f", { 1, 2, 3 }))
 L
 "$program" run make.lua || exit 1
 evaluate() { "$program" evaluate --threads 1 "$@"; }
@@ -157,6 +166,39 @@ assert(r.classification.top_k["2"] ~= nil)
 L
 evaluate --logits logits.npy --labels labels.npy --class-names names.txt --json --report reports/deep >json.txt 2>err
 expect "JSON can be parsed, and has the numbers" 0 "" "$program" run parse.lua
+
+# embeddings, a gallery, another model: the numbers, known beforehand
+cat >parse-all.lua <<'L'
+local r = require "lsengine.c.json".decode(io.open "json.txt":read "a")
+local gallery, text = os.getenv "GALLERY" ~= nil, tostring
+local want = gallery and 1 / 3 or 1
+assert(math.abs(r.retrieval.recall["1"] - want) < 1e-12, "recall@1 " .. text(r.retrieval.recall["1"]))
+assert(r.retrieval.queries == 6 and r.retrieval.gallery == (gallery and 3 or 6), "counts")
+assert(r.geometry and r.representation == nil or r.representation.geometry.class_separation > 0.5, "geometry")
+if gallery then
+  local c = r.comparison
+  assert(math.abs(c.accuracy.a - 5 / 6) < 1e-12 and math.abs(c.accuracy.b - 5 / 6) < 1e-12 and c.accuracy.difference == 0, "accuracy")
+  assert(c.nll.difference < 0 and c.mcnemar.only_a == 0 and c.mcnemar.only_b == 0, "NLL")
+  assert(r.classification.classes[3].name == "$HOME @a %d", "names")
+end
+L
+evaluate --embeddings embeddings.npz --labels labels.npy --json >json.txt 2>err
+expect "embeddings alone: every nearest neighbour is right" 0 "" "$program" run parse-all.lua
+evaluate --logits logits.npy --labels labels.npy --embeddings embeddings.npz --gallery gallery.npz --gallery-labels gallery.npz --compare other.npz:outputs --class-names names.txt --json >json.txt 2>err
+evaluate --logits logits.npy --labels labels.npy --embeddings embeddings.npz --gallery gallery.npz --gallery-labels gallery.npz --compare other.npz:outputs --report all >out 2>err
+expect "a gallery, another model, names: the numbers" 0 "" env GALLERY=1 "$program" run parse-all.lua
+evaluate --logits logits.npy --labels labels.npy --embeddings embeddings.npz --gallery gallery.npz --gallery-labels gallery-labels.npy --compare other.npz:outputs --class-names names.txt --json >again.txt 2>err
+if cmp -s json.txt again.txt; then good "labels of the gallery from a file of their own"; else diff json.txt again.txt >"$work/err"; bad "labels of the gallery from a file of their own"; fi
+"$program" evaluate --threads 2 --logits logits.npy --labels labels.npy --embeddings embeddings.npz --gallery gallery.npz --gallery-labels gallery-labels.npy --compare other.npz:outputs --class-names names.txt --json >again.txt 2>err
+if cmp -s json.txt again.txt; then good "the same numbers with two threads"; else bad "the same numbers with two threads"; fi
+expect "the terminal says what was compared" 0 "b: other.npz:outputs, on the same rows" evaluate --logits logits.npy --labels labels.npy --compare other.npz:outputs
+expect "and how many rows the gallery has" 0 "6 queries, 3 rows in the gallery" evaluate --embeddings embeddings.npz --labels labels.npy --gallery gallery.npz --gallery-labels gallery.npz
+for part in comparison representation retrieval; do
+  if grep -q "<section id=\"$part\"" all/report.html; then good "the report has the part $part"; else bad "the report has the part $part"; fi
+done
+expect "a gallery of other columns" 1 "the embeddings have 2 columns, narrow.npy has 1" evaluate --embeddings embeddings.npz --labels labels.npy --gallery narrow.npy --gallery-labels gallery-labels.npy
+expect "a gallery of other rows" 1 "gallery.npz:gallery has 3 rows, labels.npy has 6 labels" evaluate --embeddings embeddings.npz --labels labels.npy --gallery gallery.npz:gallery --gallery-labels labels.npy
+expect "a comparison of embeddings" 2 "--compare needs" evaluate --embeddings embeddings.npz --labels labels.npy --compare other.npz
 
 # the report
 if command -v gnuplot >/dev/null 2>&1; then figures=1; else figures=0; fi

@@ -32,14 +32,19 @@ with tempfile.TemporaryDirectory() as folder:
     make = """local ls = require "lsengine"
 local rng = ls.rng(1)
 local y = rng:integers(0, 9, 400)
-require "lsengine.c.files".save_npz("save", arg[1] or "run.npz", { "logits", "labels" }, { logits = ls.tensor.randn(400, 10, { rng = rng }) + ls.tensor.one_hot(y, 10) * 3, labels = y })
+local files = require "lsengine.c.files"
+local function model(strength) return ls.tensor.randn(400, 10, { rng = rng }) + ls.tensor.one_hot(y, 10) * strength end
+files.save_npz("save", "run.npz", { "logits", "labels", "embeddings" }, { logits = model(3), labels = y, embeddings = model(2) })
+files.save_npz("save", "other.npz", { "logits" }, { logits = model(2) })
+files.save_npz("save", "gallery.npz", { "embeddings", "labels" }, { embeddings = model(2), labels = y })
 local f <close> = io.open("names.txt", "w")
 for k = 1, 10 do f:write(("<script>alert(%d)</script> a class of a long name '%d' & more\\n"):format(k, k)) end"""
     with open(os.path.join(folder, "make.lua"), "w") as file:
         file.write(make)
     program = os.path.abspath(sys.argv[1])
     subprocess.run([program, "run", "--quiet", "make.lua"], cwd=folder, check=True)
-    subprocess.run([program, "evaluate", "--logits", "run.npz", "--labels", "run.npz", "--class-names", "names.txt", "--report", "out"],
+    subprocess.run([program, "evaluate", "--logits", "run.npz", "--labels", "run.npz", "--class-names", "names.txt", "--report", "out",
+                    "--embeddings", "run.npz", "--gallery", "gallery.npz", "--gallery-labels", "gallery.npz", "--compare", "other.npz"],
                    cwd=folder, check=True, stdout=subprocess.DEVNULL)
     options = Options()
     options.binary_location = browser
@@ -60,6 +65,8 @@ for k = 1, 10 do f:write(("<script>alert(%d)</script> a class of a long name '%d
             check(f"{mode}: the page's paper", paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(23, 24, 28)"}[mode], paper)
             ink = driver.execute_script("let t=document.querySelector('svg.lsplot text');return t?getComputedStyle(t.parentNode).fill:''")
             check(f"{mode}: the figures' ink", ink in ("", {"light": "rgb(26, 26, 26)", "dark": "rgb(233, 233, 236)"}[mode]), ink)
+        parts = driver.execute_script("return [...document.querySelectorAll('section')].map(e=>e.id).join(' ')")
+        check("all parts are there", parts == "classification calibration selective comparison representation retrieval", parts)
         twice = driver.execute_script("let s={},n=0;document.querySelectorAll('[id]').forEach(e=>{n+=!!s[e.id];s[e.id]=1});return n")
         check("no id occurs twice", twice == 0, twice)
         check("no script is in it", driver.execute_script("return document.scripts.length") == 0)

@@ -34,7 +34,7 @@ static ls_calibration calibrate(size_t n, const double *c, const uint8_t *a, con
   static ls_bin own[1001];
   ls_calibration r = {0};
   assert_true(ls_calibration_scratch(n, b) <= sizeof scratch);
-  assert_ok(ls_calibrate(n, c, a, b, scratch, &r, bins == NULL ? own : bins, err));
+  assert_ok(ls_calibrate(n, c, a, NULL, b, scratch, &r, bins == NULL ? own : bins, err));
   return r;
 }
 
@@ -221,9 +221,9 @@ static void what_cannot_be_judged_is_refused(void **state) {
   ls_calibration r;
   ls_bin bins[16];
   ls_binning none = {.bins = 0};
-  assert_fails(ls_calibrate(1, &c, &a, &usual, scratch, &r, bins, err), LS_ERANGE, "confidence[1] is 1.5");
-  assert_fails(ls_calibrate(0, &c, &a, &usual, scratch, &r, bins, err), LS_ERANGE, "no row to judge");
-  assert_fails(ls_calibrate(1, &c, &a, &none, scratch, &r, bins, err), LS_ERANGE, "bins is 0");
+  assert_fails(ls_calibrate(1, &c, &a, NULL, &usual, scratch, &r, bins, err), LS_ERANGE, "confidence[1] is 1.5");
+  assert_fails(ls_calibrate(0, &c, &a, NULL, &usual, scratch, &r, bins, err), LS_ERANGE, "no row to judge");
+  assert_fails(ls_calibrate(1, &c, &a, NULL, &none, scratch, &r, bins, err), LS_ERANGE, "bins is 0");
 }
 
 /* ---- bins ---- */
@@ -356,7 +356,7 @@ static void mmce_is_the_sum_over_all_pairs(void **state) {
     for (int i = 0; i < n; i++) confidence[i] = i % 3 ? ls_rng_double(&r) : .5, correct[i] = ls_rng_double(&r) < .7;
     for (int i = 0; i < n; i++)
       for (int j = 0; j < n; j++) sum += (correct[i] - confidence[i]) * (correct[j] - confidence[j]) * exp(-fabs(confidence[i] - confidence[j]) / .4);
-    assert_ok(ls_mmce((size_t)n, confidence, correct, .4, scratch, &got, err));
+    assert_ok(ls_mmce((size_t)n, confidence, correct, NULL, .4, scratch, &got, err));
     assert_close(got, sqrt(sum) / n, 1e-12, 0);
   }
 }

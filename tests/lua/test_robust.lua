@@ -307,6 +307,7 @@ function t.tests.every_entry_survives_hostile_arguments()
   print(("slowest: %.2f s, %s"):format(slowest, slowest_name))
   if os.getenv "LSENGINE_SHOW_BLAME" then for key, n in pairs(seen_elsewhere) do print(n, key) end end
   t.is_true(CALLS < 10000 or returned > CALLS / 20 and raised > CALLS / 20)
+  t.equals(elsewhere, 0) -- LSENGINE_SHOW_BLAME=1 prints which
 end
 
 t.run()

@@ -61,10 +61,20 @@ typedef struct ls_calibration {
   double reliability, resolution, uncertainty, within_variance, within_covariance;
 } ls_calibration;
 
-/* Measures over bins; `bins` receives binning->bins of them, one more with one_apart. O(n); equal mass sorts (radix). */
+/* Confidences in order, for the measures that sort, so that it is done once: keys has room for 2n numbers, the result lies in it. What they hold is
+ * theirs alone. LS_ERANGE as below. O(n). */
+ls_status ls_sort_confidences(size_t n, const double *c, const uint8_t *a, uint64_t *keys, const uint64_t **sorted, ls_err *err);
+
+/* Measures over bins; sorted may be NULL; `bins` receives binning->bins of them, one more with one_apart. O(n); equal mass sorts (radix). */
 size_t ls_calibration_scratch(size_t n, const ls_binning *binning);
-ls_status ls_calibrate(size_t n, const double *c, const uint8_t *a, const ls_binning *binning, void *scratch, ls_calibration *out, ls_bin *bins,
-                       ls_err *err);
+ls_status ls_calibrate(size_t n, const double *c, const uint8_t *a, const uint64_t *sorted, const ls_binning *binning, void *scratch, ls_calibration *out,
+                       ls_bin *bins, ls_err *err);
+
+/* ls_confidences and ls_calibrate with bins of equal width in one sweep; confidence and correct may be NULL where only the measures are wanted. Sums
+ * are taken in other blocks than by ls_calibrate: the last bits may differ. O(nK). */
+size_t ls_calibrate_predictions_scratch(const ls_predictions *p, const ls_binning *binning);
+ls_status ls_calibrate_predictions(const ls_predictions *p, const ls_binning *binning, void *scratch, double *confidence, uint8_t *correct,
+                                   ls_calibration *out, ls_bin *bins, ls_err *err);
 
 /* Smooth calibration error (Blasiok and Nakkiran 2023): residuals and counts, smoothed by a Gaussian of width s that is reflected at 0 and 1,
  * give smECE(s) = sum |R| / sum D; the result is that of the least s with smECE(s) <= s, by ten bisections. Grid, mesh and kernel are those of
@@ -73,9 +83,9 @@ size_t ls_smooth_calibration_scratch(size_t n);
 ls_status ls_smooth_calibration(size_t n, const double *c, const uint8_t *a, double width, void *scratch, double *error, double *found, ls_err *err);
 
 /* Maximum mean calibration error (Kumar et al. 2018): sqrt of n^-2 sum_ij (a_i-c_i)(a_j-c_j) exp(-|c_i-c_j|/width), .4 is the paper's. All
- * pairs, by one pass over sorted confidences. O(n). */
+ * pairs, by one pass over sorted confidences (sorted may be NULL). O(n). */
 size_t ls_mmce_scratch(size_t n);
-ls_status ls_mmce(size_t n, const double *c, const uint8_t *a, double width, void *scratch, double *mmce, ls_err *err);
+ls_status ls_mmce(size_t n, const double *c, const uint8_t *a, const uint64_t *sorted, double width, void *scratch, double *mmce, ls_err *err);
 
 /* One-vs-rest calibration of every class: of (p_k, [y=k]). */
 typedef struct ls_class_calibration {
@@ -92,7 +102,7 @@ typedef struct ls_classwise {
   double nll;         /* mean of -log p_y */
 } ls_classwise;
 
-/* Bins of equal width. `classes` receives K. O(nK); scratch 40·K·bins bytes for each of at most 64 parts of the rows. */
+/* Bins of equal width. `classes` receives K. O(nK); scratch 48·K·bins bytes for each of at most 64 parts of the rows. */
 size_t ls_classwise_scratch(const ls_predictions *p, const ls_binning *binning);
 ls_status ls_classwise_calibration(const ls_predictions *p, const ls_binning *binning, void *scratch, ls_classwise *out, ls_class_calibration *classes,
                                    ls_err *err);

@@ -1,0 +1,145 @@
+/* Vectors of doubles of the instruction set's own width beside those of floats, and exp in them. SPDX-License-Identifier: MIT */
+#ifndef LS_KERNELS_DOUBLES_TMPL_H
+#define LS_KERNELS_DOUBLES_TMPL_H
+
+#include "core/kernels/vectors_tmpl.h"
+
+enum { HALF = WIDTH / 2 };
+
+typedef double dvec __attribute__((vector_size(HALF * 8)));
+typedef int64_t lvec __attribute__((vector_size(HALF * 8)));
+typedef uint64_t ulvec __attribute__((vector_size(HALF * 8)));
+typedef double loose_dvec __attribute__((vector_size(HALF * 8), aligned(8), may_alias));
+#if defined(__AVX512F__)
+typedef __mmask8 mask;
+#else
+typedef lvec mask;
+#endif
+
+static inline dvec load_doubles(const double *x) { return *(const loose_dvec *)x; }
+static inline void store_doubles(double *x, dvec v) { *(loose_dvec *)x = v; }
+static inline dvec all_doubles(double x) { return (dvec){0} + x; }
+
+/* HALF floats as doubles. */
+static inline dvec widen_from(const float *x) {
+#if defined(__AVX512F__)
+  return _mm512_cvtps_pd(_mm256_loadu_ps(x));
+#elif defined(__AVX2__)
+  return _mm256_cvtps_pd(_mm_loadu_ps(x));
+#else
+  dvec v;
+  for (int l = 0; l < HALF; l++) v[l] = (double)x[l];
+  return v;
+#endif
+}
+
+static inline dvec widen(vec v, int from) {
+  float x[WIDTH];
+  store(x, v);
+  return widen_from(x + from);
+}
+
+/* x where a > b, else y. */
+static inline vec where_above(vec a, vec b, vec x, vec y) {
+#if defined(__AVX512F__)
+  return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), x);
+#elif defined(__AVX2__)
+  return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_GT_OQ));
+#else
+  ivec above = a > b;
+  return (vec)(((ivec)x & above) | ((ivec)y & ~above));
+#endif
+}
+
+static inline mask differ(dvec a, dvec b) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_pd_mask(a, b, _CMP_NEQ_UQ);
+#else
+  return a != b;
+#endif
+}
+
+static inline mask below(dvec a, dvec b) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ);
+#else
+  return a < b;
+#endif
+}
+
+static inline bool everywhere(mask m) {
+#if defined(__AVX512F__)
+  return m == 0xff;
+#else
+  bool all = true;
+  for (int l = 0; l < HALF; l++) all &= m[l] != 0;
+  return all;
+#endif
+}
+
+static inline dvec pick(mask m, dvec x, dvec y) {
+#if defined(__AVX512F__)
+  return _mm512_mask_mov_pd(y, m, x);
+#elif defined(__AVX2__)
+  return _mm256_blendv_pd(y, x, (dvec)m);
+#else
+  return (dvec)(((lvec)x & m) | ((lvec)y & ~m));
+#endif
+}
+
+static inline dvec add_where(mask m, dvec sum, dvec x) {
+#if defined(__AVX512F__)
+  return _mm512_mask_add_pd(sum, m, sum, x);
+#else
+  return sum + (dvec)((lvec)x & m);
+#endif
+}
+
+static inline dvec add_square_where(mask m, dvec sum, dvec x) {
+#if defined(__AVX512F__)
+  return _mm512_mask3_fmadd_pd(x, x, sum, m);
+#else
+  dvec kept = (dvec)((lvec)x & m);
+  return sum + kept * kept;
+#endif
+}
+
+/* exp for x <= 0, at most 2 ulp; what would be below 3.3e-308 is 0, so that nothing is subnormal; NaN stays. */
+#if defined(__AVX512F__)
+/* 2^(j/16) from two registers, e^r = 1 + r + r² P(r) for |r| <= ln 2 / 32, P by interpolation at Chebyshev's points (tests/golden/polynomials.py). The
+ * magic number leaves sixteenths, whose lowest four bits choose from the table; scalef takes the whole part. */
+static inline dvec exp_down(dvec x) {
+  const double magic = 422212465065984.0;
+  const __m512d first = _mm512_setr_pd(1.0, 1.0442737824274138, 1.0905077326652577, 1.1387886347566916, 1.189207115002721, 1.241857812073484, 1.2968395546510096, 1.3542555469368927),
+                second = _mm512_setr_pd(1.4142135623730951, 1.4768261459394993, 1.5422108254079407, 1.6104903319492543, 1.681792830507429, 1.7562521603732995, 1.8340080864093424, 1.9152065613971474);
+  dvec t = x * 1.4426950408889634 + magic, n = t - magic;
+  dvec r = (x - n * 0.69314718036912382) - n * 1.9082149292705877e-10;
+  dvec square = r * r, upper = (r * 0.008333449724528355 + 0.041666666664959766) + square * 0.0013889034377693012;
+  dvec p = upper * square + (r * 0.16666666665301144 + 0.5);
+  p = p * square + r;
+  dvec base = _mm512_permutex2var_pd(first, (__m512i)t, second);
+  return _mm512_maskz_scalef_pd(_mm512_cmp_pd_mask(x, _mm512_set1_pd(-708.0), _CMP_NLT_UQ), base * p + base, n);
+}
+#else
+static inline dvec exp_down(dvec x) {
+  const double magic = 6755399441055744.0;
+  mask kept = x >= all_doubles(-708.0), sound = x == x;
+  dvec c = (dvec)(((lvec)x & kept) | ((lvec)all_doubles(-708.0) & ~kept));
+  dvec t = c * 1.4426950408889634 + magic, n = t - magic;
+  dvec r = (c - n * 0.69314718036912382) - n * 1.9082149292705877e-10;
+  dvec p = r * 2.510038549551032e-08 + 2.7620088445409746e-07;
+  p = p * r + 2.7557268459997064e-06;
+  p = p * r + 2.4801521295954376e-05;
+  p = p * r + 0.00019841269863053618;
+  p = p * r + 0.0013888888917213717;
+  p = p * r + 0.008333333333330062;
+  p = p * r + 0.04166666666662413;
+  p = p * r + 0.16666666666666669;
+  p = p * r + 0.5000000000000001;
+  dvec e = (p * (r * r) + r) + 1.0;
+  dvec scaled = (dvec)(((ulvec)e + ((ulvec)t << 52)) & (ulvec)kept);
+  return (dvec)((lvec)scaled | ((lvec)x & ~sound));
+}
+#endif
+
+#endif

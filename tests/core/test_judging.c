@@ -1,0 +1,196 @@
+/* The kernels that judge rows, on each instruction set, against their definitions in long double; one sweep against its parts; the sort. SPDX-License-Identifier: MIT */
+#include "test.h"
+
+#include <lsengine/calibration.h>
+#include <lsengine/cpu.h>
+#include <lsengine/pool.h>
+#include <lsengine/random.h>
+
+#include "core/eval/radix_sort.h"
+#include "core/kernels/kernels.h"
+
+enum { ROWS = LS_JUDGED_ROWS, LONGEST = 1003 };
+
+typedef struct oracle {
+  int best;
+  float top, second;
+  long double others, own, brier;
+} oracle;
+
+static oracle judged(const float *z, int k, double t, int y) {
+  oracle r = {0, z[0], -INFINITY, 0, 0, 0};
+  long double sum = 0, e[LONGEST];
+  for (int c = 1; c < k; c++) if (z[c] > z[r.best]) r.best = c;
+  r.top = z[r.best];
+  for (int c = 0; c < k; c++) if (c != r.best && z[c] > r.second) r.second = z[c];
+  for (int c = 0; c < k; c++) sum += e[c] = expl(((long double)z[c] - r.top) / t);
+  for (int c = 0; c < k; c++) r.others += c == r.best ? 0 : e[c] / sum;
+  for (int c = 0; c < k; c++) {
+    long double d = c == y && c == r.best ? -r.others : e[c] / sum - (c == y);
+    r.brier += d * d;
+  }
+  long double rest = 0; /* log sum, of which the largest is 1, without losing what is near 1 */
+  for (int c = 0; c < k; c++) rest += c == r.best ? 0 : e[c];
+  r.own = ((long double)r.top - z[y]) / t + log1pl(rest);
+  return r;
+}
+
+/* Gaps of all sizes; ties of the largest; masked classes but the label's. */
+static void draw_row(ls_rng *r, float *z, int k, int y, int kind) {
+  float scale = (float[]){0.1f, 1, 8, 60, 300}[kind % 5];
+  for (int c = 0; c < k; c++) z[c] = scale * (float)ls_rng_normal(r);
+  if (kind % 3 == 0) z[ls_rng_integer(r, 0, k - 1)] = z[0];
+  if (kind % 4 == 0) for (int c = 0; c < k; c++) z[c] = rintf(z[c]);
+  if (kind % 6 == 0) for (int c = 0; c < k; c += 2) if (c != y) z[c] = -INFINITY;
+  if (kind % 7 == 0) for (int c = 0; c < k; c++) z[c] = -2.5f;
+}
+
+/* others: exp has 2 ulp, the exponent x the rounding of x/T (x·1.1e-16), and a sum of k numbers k roundings at most; others below 1e-300 lose to subnormals. */
+static double tolerance(int k) { return 2e-16 * (k + 8) + 7.5e2 * 2.3e-16; }
+
+static void columns_of_rows_are_right_on_every_set(void **state) {
+  (void)state;
+  for (int isa = 0; isa <= LS_ISA_AVX512; isa++) {
+    if (!ls_cpu_has((ls_isa)isa)) continue;
+    const ls_evaluation_kernels *kernels = ls_kernels_of((ls_isa)isa)->evaluation;
+    ls_rng r;
+    ls_rng_seed(&r, 3);
+    for (int set = 0; set < 40; set++) {
+      static float z[ROWS][LS_JUDGED_CLASSES];
+      static double top[ROWS], second[ROWS], c[ROWS], others[ROWS], nll[ROWS], brier[ROWS], p[ROWS * LS_JUDGED_CLASSES], c2[ROWS], others2[ROWS];
+      const float *row[ROWS];
+      int32_t y[ROWS], predicted[ROWS];
+      int k = (int[]){1, 2, 3, 7, 10, 16, 33, 64}[set % 8];
+      double t = set % 3 == 0 ? 1.0 : 0.7;
+      for (int i = 0; i < ROWS; i++) y[i] = (int32_t)ls_rng_integer(&r, 0, k - 1), row[i] = z[(i * 5) % ROWS], draw_row(&r, z[(i * 5) % ROWS], k, y[i], set + i);
+      ls_judged_rows out = {top, second, c, others, nll, brier, predicted, p}, few = {top, second, c2, others2, NULL, NULL, predicted, NULL};
+      assert_true(kernels->judge(ROWS, k, row, 1 / t, y, &out));
+      assert_true(kernels->judge(ROWS, k, row, 1 / t, y, &few));
+      assert_true(memcmp(c, c2, sizeof c) == 0 && memcmp(others, others2, sizeof others) == 0);
+      for (int i = 0; i < ROWS; i++) {
+        oracle want = judged(row[i], k, t, y[i]);
+        assert_true(predicted[i] == want.best && top[i] == (double)want.top && second[i] == (double)want.second);
+        assert_close(c[i], (double)(1 - want.others), 4e-15, 0);
+        assert_close(others[i], (double)want.others, tolerance(k), 1e-300);
+        assert_close(nll[i], (double)want.own, tolerance(k), 1e-300);
+        assert_close(brier[i], (double)want.brier, 4 * tolerance(k), 1e-300);
+        double sum = 0;
+        for (int j = 0; j < k; j++) sum += p[i * k + j];
+        assert_close(sum, 1, 1e-14, 0);
+        assert_close(p[i * k + y[i]], exp((double)-want.own), 1e-12, 1e-300);
+      }
+      for (int bad = 0; bad < 4; bad++) { /* NaN first and last, +inf, a masked label */
+        int i = (int)ls_rng_integer(&r, 0, ROWS - 1), at = bad == 0 ? 0 : bad == 1 ? k - 1 : bad == 2 ? k / 2 : y[i];
+        float *cell = (float *)row[i] + at, before = *cell;
+        *cell = bad < 2 ? NAN : bad == 2 ? INFINITY : -INFINITY;
+        bool one = kernels->judge(ROWS, k, row, 1 / t, y, &few), all = kernels->judge(ROWS, k, row, 1 / t, y, &out);
+        if (one || all) fail_msg("set %d of %d classes: case %d in row %d is not seen", isa, k, bad, i);
+        *cell = before;
+      }
+    }
+  }
+}
+
+static void long_rows_are_right_on_every_set(void **state) {
+  (void)state;
+  static float z[LONGEST];
+  static double e[LONGEST + 16];
+  for (int isa = 0; isa <= LS_ISA_AVX512; isa++) {
+    if (!ls_cpu_has((ls_isa)isa)) continue;
+    ls_rng r;
+    ls_rng_seed(&r, 4);
+    for (int set = 0; set < 300; set++) {
+      int k = set < 100 ? set + 1 : (int)ls_rng_integer(&r, 1, LONGEST), y = (int)ls_rng_integer(&r, 0, k - 1);
+      draw_row(&r, z, k, y, set);
+      oracle want = judged(z, k, 1.3, y);
+      ls_judged_row got;
+      e[(k + 7) / 8 * 8] = 5;
+      ls_kernels_of((ls_isa)isa)->evaluation->judge_long(k, z, 1 / 1.3, e, &got);
+      assert_true(e[(k + 7) / 8 * 8] == 5); /* no further than a group of eight */
+      assert_true(got.best == want.best && got.largest == want.top && got.second == want.second);
+      assert_close(got.rest / (1 + got.rest), (double)want.others, tolerance(k), 1e-300);
+    }
+  }
+}
+
+static void one_sweep_is_its_parts(void **state) {
+  (void)state;
+  enum { N = 20011, K = 10, MANY = 1000 };
+  static float z[N * K];
+  static int64_t y[N];
+  static double c[N], again[N];
+  static uint8_t a[N], right[N];
+  static char scratch[1 << 25];
+  ls_rng r;
+  ls_rng_seed(&r, 6);
+  for (int i = 0; i < N; i++) {
+    y[i] = i % 9 == 0 ? -100 : ls_rng_integer(&r, 0, K - 1);
+    for (int k = 0; k < K; k++) z[i * K + k] = 2 * (float)ls_rng_normal(&r) + (k == y[i] ? 3 : 0);
+  }
+  ls_predictions p = {.z = {z, N, K, K}, .labels = y, .temperature = 1, .ignore = {true, -100}};
+  for (int set = 0; set < 5; set++) {
+    static ls_bin bins[MANY + 1], want_bins[MANY + 1];
+    ls_binning b = {.bins = set == 1 ? MANY : 15, .edges = set == 2 ? LS_EDGES_RIGHT : LS_EDGES_LEFT, .rounding = set == 3 ? LS_ROUND_FLOAT32 : LS_ROUND_PRODUCT, .one_apart = set == 4};
+    ls_calibration got, want;
+    int64_t kept;
+    assert_true(ls_calibrate_predictions_scratch(&p, &b) <= sizeof scratch);
+    assert_ok(ls_calibrate_predictions(&p, &b, scratch, again, right, &got, bins, err));
+    assert_ok(ls_confidences(&p, scratch, c, a, &kept, err));
+    assert_true(memcmp(c, again, (size_t)kept * sizeof *c) == 0 && memcmp(a, right, (size_t)kept) == 0);
+    assert_ok(ls_calibrate((size_t)kept, c, a, NULL, &b, scratch, &want, want_bins, err));
+    assert_close(got.l1, want.l1, 1e-12, 0);
+    assert_close(got.brier, want.brier, 1e-13, 0);
+    assert_close(got.within_covariance, want.within_covariance, 1e-9, 1e-13);
+    for (int i = 0; i < b.bins; i++) assert_true(bins[i].count == want_bins[i].count && bins[i].low == want_bins[i].low);
+    ls_calibration threaded;
+    assert_ok(ls_pool_start(5, err));
+    assert_ok(ls_calibrate_predictions(&p, &b, scratch, NULL, NULL, &threaded, bins, err));
+    ls_pool_stop();
+    assert_memory_equal(&threaded, &got, sizeof got);
+  }
+}
+
+/* Runs that crowd near 1, in few values, in one value, over all bits; an order by libc's qsort, stability by the place in the lowest bits. */
+static int by_key(const void *x, const void *y) {
+  const uint64_t *a = x, *b = y;
+  return a[0] != b[0] ? (a[0] > b[0]) - (a[0] < b[0]) : (a[1] > b[1]) - (a[1] < b[1]);
+}
+
+static void runs_of_every_kind_are_sorted(void **state) {
+  enum { MOST = 70000 };
+  static uint64_t want[2 * MOST], x[4 * MOST], one[2 * MOST];
+  (void)state;
+  ls_rng r;
+  ls_rng_seed(&r, 8);
+  for (int set = 0; set < 60; set++) {
+    size_t n = (size_t[]){2, 24, 25, 100, 5000, MOST}[set % 6];
+    int kind = set / 6 % 5;
+    for (size_t i = 0; i < n; i++) {
+      double u = ls_rng_double(&r);
+      uint64_t key = kind == 0 ? ls_ordered_bits(1 - pow(u, 8)) : kind == 1 ? (uint64_t)(u * 3) : kind == 2 ? 7 : kind == 3 ? ls_rng_next(&r) : ls_ordered_bits(u < 0.5 ? -u : u);
+      key = kind == 3 && i % 50 == 0 ? UINT64_MAX - (i % 3) : key;
+      want[2 * i] = x[2 * i] = key, want[2 * i + 1] = x[2 * i + 1] = i;
+      one[i] = key >> 1 << 1 | (i & 1);
+    }
+    qsort(want, n, 2 * sizeof *want, by_key);
+    if (set % 2) assert_ok(ls_pool_start(3, err));
+    uint64_t *sorted = ls_sort_items(x, x + 2 * n, n, 2, 0), *single = ls_sort_items(one, one + MOST, n, 1, 1), ones = 0;
+    if (set % 2) ls_pool_stop();
+    assert_memory_equal(sorted, want, 2 * n * sizeof *want);
+    for (size_t i = 0; i < n; i++) {
+      assert_true(single[i] >> 1 == want[2 * i] >> 1 && (i == 0 || single[i - 1] >> 1 <= single[i] >> 1));
+      ones += single[i] & 1;
+    }
+    assert_int_equal(ones, n / 2);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(columns_of_rows_are_right_on_every_set),
+      cmocka_unit_test(long_rows_are_right_on_every_set),
+      cmocka_unit_test(one_sweep_is_its_parts),
+      cmocka_unit_test(runs_of_every_kind_are_sorted),
+  };
+  return run_suite(tests);
+}
