@@ -51,7 +51,24 @@ local function no_result(s, value)
   raise(s.kind, ("soften gave %s, a target (ls.target.weighted{…}) or rows (a tensor N×K) is required"):format(system.describe(value)))
 end
 
--- A target that softened or dense parts make up: as rows, or as terms.
+-- Uniform softenings of labelled terms are terms again, and uniform mass of each row: a, what labels keep, and u, what is spread, as the core resolves
+-- them. Nothing where another kind is among them, or labels would weigh less than nothing.
+local function spread_terms(made, rows, classes)
+  local a, u = 1, 0
+  for _, entry in ipairs(made.history) do
+    if not entry.mix then
+      local e = entry.epsilon
+      if entry.kind == "wrong_classes" and classes > 1 then e = e * classes / (classes - 1) elseif entry.kind ~= "uniform" then return end
+      a, u = a * (1 - e), u * (1 - e) + e
+    end
+  end
+  if a < 0 then return end
+  local terms = {}
+  for i, term in ipairs(made.terms) do terms[i] = { term[1], type(term[2]) == "number" and term[2] * a or raw.mul(term[2], a), term[3] } end
+  return { terms = terms, spread = made.spread and raw.add(raw.mul(made.spread, a), u) or raw.full(u, rows) }
+end
+
+-- A target that softened or dense parts make up: as terms where it can be, else as rows.
 local function parts_of(s, t, call)
   local n, classes = #call.labels, call.classes
   local made = target.resolved(t, classes)
@@ -60,6 +77,8 @@ local function parts_of(s, t, call)
   if n > 0 then cschemes.check(s.kind, made, classes) end
   local softened = false
   for _, entry in ipairs(made.history) do softened = softened or not entry.mix end
+  local compact = softened and not made.dense and n > 0 and spread_terms(made, rows, classes)
+  if compact then return compact end
   if made.dense or softened then return { rows = n > 0 and closs.rows(made, classes) or raw.zeros(0, classes) } end
   return { terms = made.terms, spread = made.spread }
 end

@@ -70,8 +70,8 @@ end
 --   { item, seconds = S }              the time itself <= S
 local function ratio(bar, by_threads, threads)
   local round, item = by_threads[threads], bar[1]
-  local mine = round and best(round, item)
-  if not mine then return end
+  if not round then return end
+  local mine = best(round, item) or error(("the bar on %q has nothing to measure: no process printed it"):format(item), 0)
   if bar.seconds then return mine end
   if bar.speedup then
     local one = by_threads[1] and best(by_threads[1], item)

@@ -33,50 +33,65 @@ static job made(job like, ls_target t) {
   return like;
 }
 
+/* Labels, mixing weights, and each row's own epsilon, of which 1 - own is kept. */
+typedef struct drawn {
+  int64_t *y, *partner;
+  float *lambda, *rest, *own, *kept, *prior;
+} drawn;
+
+static drawn draw(float *z, int32_t rows, int32_t classes) {
+  size_t n = (size_t)rows;
+  drawn d = {malloc(sizeof *d.y * n), malloc(sizeof *d.y * n), bench_floats(n), bench_floats(n), bench_floats(n), bench_floats(n), bench_floats((size_t)classes)};
+  if (d.y == NULL || d.partner == NULL) exit(1);
+  ls_rng r;
+  ls_rng_seed(&r, 1);
+  ls_rng_fill_normal(&r, n * (size_t)classes, z, 0, 3);
+  for (int32_t i = 0; i < rows; i++) {
+    d.y[i] = ls_rng_integer(&r, 0, classes - 1);
+    d.partner[i] = ls_rng_integer(&r, 0, classes - 1);
+    d.lambda[i] = (float)ls_rng_double(&r);
+    d.rest[i] = 1.0f - d.lambda[i];
+    d.own[i] = 0.2f * d.lambda[i];
+    d.kept[i] = 1.0f - d.own[i];
+  }
+  for (int32_t k = 0; k < classes; k++) d.prior[k] = 1.0f / (float)classes;
+  return d;
+}
+
 int main(int argc, char **argv) {
   if (argc < 5) return 2;
   int32_t rows = atoi(argv[1]), classes = atoi(argv[2]);
   size_t n = (size_t)rows * (size_t)classes, most = argc > 5 ? (size_t)atol(argv[5]) << 20 : SIZE_MAX;
   bench_check(ls_cpu_start(getenv("LSENGINE_ISA"), &bench_err));
   bench_check(ls_pool_start(atoi(argv[3]), &bench_err));
-  float *z = bench_floats(n), *g = bench_floats(n), *prior = bench_floats((size_t)classes), *lambda = bench_floats((size_t)rows),
-        *rest = bench_floats((size_t)rows), *own = bench_floats((size_t)rows), *kept = bench_floats((size_t)rows);
-  int64_t *y = malloc(sizeof *y * (size_t)rows), *partner = malloc(sizeof *y * (size_t)rows);
-  ls_rng r;
-  ls_rng_seed(&r, 1);
-  ls_rng_fill_normal(&r, n, z, 0, 3);
-  for (int32_t i = 0; i < rows; i++) {
-    y[i] = ls_rng_integer(&r, 0, classes - 1);
-    partner[i] = ls_rng_integer(&r, 0, classes - 1);
-    lambda[i] = (float)ls_rng_double(&r);
-    rest[i] = 1.0f - lambda[i];
-    own[i] = 0.2f * lambda[i];
-    kept[i] = 1.0f - own[i];
-  }
-  for (int32_t k = 0; k < classes; k++) prior[k] = 1.0f / (float)classes;
+  float *z = bench_floats(n), *g = bench_floats(n);
+  drawn d = draw(z, rows, classes);
+  int64_t *y = d.y;
 
   ls_softening uniform = {.kind = LS_SOFTEN_UNIFORM, .epsilon = 0.1}, wrong = {.kind = LS_SOFTEN_WRONG_CLASSES, .epsilon = 0.1},
-               unigram = {.kind = LS_SOFTEN_PRIOR, .epsilon = 0.1, .prior = prior, .classes = classes};
-  ls_softening all[] = {uniform, wrong, unigram};
+               unigram = {.kind = LS_SOFTEN_PRIOR, .epsilon = 0.1, .prior = d.prior, .classes = classes};
+  ls_softening now = {.kind = LS_SOFTEN_UNIFORM, .epsilon = 0.0375}, all[] = {uniform, wrong, unigram}; /* now: of an annealed rate, at some epoch */
   ls_target hard = {.rows = rows, .terms = 1, .term = {{y, NULL, 1}}}, smooth = hard, mixed = hard;
   smooth.softening = &uniform;
   smooth.softenings = 1;
   mixed.terms = 2;
-  mixed.term[0].weights = lambda;
-  mixed.term[1] = (ls_term){partner, rest, 0};
-  ls_target smooth_mixed = mixed, wrong_only = smooth, prior_only = smooth, row_epsilon = hard, everything = mixed;
+  mixed.term[0].weights = d.lambda;
+  mixed.term[1] = (ls_term){d.partner, d.rest, 0};
+  ls_target smooth_mixed = mixed, wrong_only = smooth, prior_only = smooth, annealed = smooth, row_epsilon = hard, everything = mixed;
   smooth_mixed.softening = &uniform;
   smooth_mixed.softenings = 1;
   wrong_only.softening = &wrong;
   prior_only.softening = &unigram;
-  row_epsilon.term[0].weights = kept;
-  row_epsilon.spread = own;
+  annealed.softening = &now;
+  row_epsilon.term[0].weights = d.kept;
+  row_epsilon.spread = d.own;
   everything.softening = all;
   everything.softenings = 3;
 
   job like = {.z = {z, rows, classes, classes}, .grad = {g, rows, classes, classes}};
-  job jobs[] = {made(like, smooth), made(like, hard), made(like, smooth_mixed), made(like, wrong_only), made(like, prior_only), made(like, row_epsilon), made(like, everything)};
-  static const char *const names[] = {"smoothed", "one-hot", "mixup, smoothed", "wrong classes", "prior", "epsilon for each row", "all of them, mixed"};
+  job jobs[] = {made(like, smooth), made(like, hard), made(like, smooth_mixed), made(like, wrong_only), made(like, prior_only), made(like, row_epsilon),
+                made(like, annealed), made(like, everything)};
+  static const char *const names[] = {"smoothed", "one-hot", "mixup, smoothed", "wrong classes", "prior", "epsilon for each row", "annealed", "all of them, mixed"};
   bench_copy copy = {z, g, n};
   bench_item items[16];
   int count = 0;

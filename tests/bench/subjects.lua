@@ -85,6 +85,13 @@ return {
       { "beta(0.2, 0.2)", peer = "NumPy beta(0.2, 0.2)", times = 3 }, { "permutation", peer = "NumPy permutation", times = 2 },
     },
   },
+  {
+    group = "schemes", name = "schemes in Lua 8192x1000", commands = { "{lua} {here}/schemes.lua --set rounds={inner}" }, quick = { "{lua} {here}/schemes.lua --set rows=64 --set classes=10 --set rounds=1" },
+    threads = { 1 }, inner = 7,
+    bars = {
+      { "Lua, weighted labels", over = "built in", most = 1.1 }, { "Lua, compact", over = "built in", most = 1.1 }, { "Lua, dense rows", over = "built in", most = 4 },
+    },
+  },
   mix(256, 3, 224, 5),
   mix(512, 3, 32, 25),
   { group = "quick", name = "mixing 8×3×8×8", commands = {}, quick = { "{bench}/bench_mix 8 3 8 {threads} 1" }, bars = { { "mixup", of = "scale in place", share = 0.001 } } },
