@@ -149,10 +149,11 @@ static int receive(lua_State *L) {
       if (ours) gradient->fresh = false;
       return 0;
     }
-  } else if (!input->recorded && ours && lua_isnil(L, 5)) {
+  } else if (!input->recorded && ours && (input->spent || lua_isnil(L, 5))) {
     lua_pushvalue(L, 3);
     lua_setiuservalue(L, 4, LSB_GRAD);
-    gradient->fresh = false;
+    gradient->fresh = input->spent = false;
+    gradient->kept = true;
     return 0;
   }
   lua_pushboolean(L, true);
@@ -198,8 +199,48 @@ static int get_value(lua_State *L) {
   return 1;
 }
 
+lsb_tensor *lsb_push_grad(lua_State *L, int index) {
+  const lsb_tensor *t = lsb_test_tensor(L, index);
+  if (t == NULL || t->spent)
+    lua_pushnil(L);
+  else
+    lua_getiuservalue(L, index, LSB_GRAD);
+  return lsb_test_tensor(L, -1);
+}
+
+static int get_grad(lua_State *L) {
+  lsb_push_grad(L, 1);
+  return 1;
+}
+
+/* forget_grad(t): no gradient any more; its memory stays for the next one where nobody else can hold it. */
+static int forget_grad(lua_State *L) {
+  lsb_tensor *t = lsb_check_tensor(L, 1, "grad", "self"), *g = lsb_push_grad(L, 1);
+  if (g != NULL && g->kept && g->owner == g) {
+    t->spent = true;
+  } else if (g != NULL) {
+    lua_pushnil(L);
+    lua_setiuservalue(L, 1, LSB_GRAD);
+  }
+  return 0;
+}
+
+/* spare(t): that memory, as a tensor to be written to, or nil; it is the caller's then. */
+static int spare(lua_State *L) {
+  lsb_tensor *t = lsb_test_tensor(L, 1);
+  if (t == NULL || !t->spent) return 0;
+  lua_getiuservalue(L, 1, LSB_GRAD);
+  lsb_tensor *g = lsb_test_tensor(L, -1);
+  t->spent = g->kept = false;
+  g->fresh = true;
+  lua_pushnil(L);
+  lua_setiuservalue(L, 1, LSB_GRAD);
+  return 1;
+}
+
 static int set_grad(lua_State *L) {
-  lsb_check_tensor(L, 1, "grad", "self");
+  lsb_tensor *t = lsb_check_tensor(L, 1, "grad", "self");
+  t->spent = false;
   lua_settop(L, 2);
   lua_setiuservalue(L, 1, LSB_GRAD);
   return 0;
@@ -238,6 +279,9 @@ int lsb_open_autograd(lua_State *L) {
                                        {"is_leaf", is_leaf},
                                        {"set_requires_grad", set_requires_grad},
                                        {"set_grad", set_grad},
+                                       {"grad", get_grad},
+                                       {"forget_grad", forget_grad},
+                                       {"spare", spare},
                                        {"set_tag", set_tag},
                                        {"take", take},
                                        {"same_shape", same_shape},
@@ -246,7 +290,7 @@ int lsb_open_autograd(lua_State *L) {
   static const struct {
     const char *name;
     int value;
-  } getters[] = {{"node", LSB_NODE}, {"tag", LSB_TAG}, {"grad", LSB_GRAD}};
+  } getters[] = {{"node", LSB_NODE}, {"tag", LSB_TAG}};
   for (size_t i = 0; i < sizeof getters / sizeof getters[0]; i++) {
     lua_pushinteger(L, getters[i].value);
     lua_pushcclosure(L, get_value, 1);

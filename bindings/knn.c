@@ -65,7 +65,7 @@ static int64_t *check_self(lua_State *L, int index, const char *name, int32_t qu
 }
 
 /* search(index, queries, k, positions to be left out | nil): distances, positions of all neighbours one after the other, candidates, queries
- * searched in double throughout, those of them with too many candidates. */
+ * searched in double throughout, those of them with too many candidates, queries that bfloat16 could not decide. */
 static int search(lua_State *L) {
   ls_err err;
   ls_knn_effort effort, total = {0};
@@ -94,6 +94,7 @@ static int search(lua_State *L) {
     if (ls_knn_search(&index->knn, part, k, self != NULL ? self + first : NULL, scratch, to, rows->values + (size_t)first * (size_t)k, &effort, &err) != LS_OK)
       return lsb_raise(L, "search", &err);
     total.candidates += effort.candidates;
+    total.retried += effort.retried;
     total.exact += effort.exact;
     total.overflowed += effort.overflowed;
     first += some;
@@ -103,7 +104,8 @@ static int search(lua_State *L) {
   lua_pushinteger(L, total.candidates);
   lua_pushinteger(L, total.exact);
   lua_pushinteger(L, total.overflowed);
-  return 5;
+  lua_pushinteger(L, total.retried);
+  return 6;
 }
 
 /* range(index, queries, radius, positions to be left out | nil): counts, distances of all one after the other, positions. */
@@ -114,23 +116,26 @@ static int range(lua_State *L) {
   ls_cmat queries = lsb_check_matrix(L, 2, "range_search", "queries");
   double radius = lsb_check_number(L, 3, "range_search", "radius");
   int64_t *self = check_self(L, 4, "range_search", queries.rows), found = 0;
-  lsb_labels *counts = lsb_new_labels(L, "range_search", (size_t)queries.rows), *start = lsb_new_labels(L, "range_search", (size_t)queries.rows);
-  if (ls_knn_range_count(&index->knn, queries, radius, self, counts->values, &err) != LS_OK) return lsb_raise(L, "range_search", &err);
+  lsb_labels *counts = lsb_new_labels(L, "range_search", (size_t)queries.rows);
+  int counts_at = lua_gettop(L);
+  lsb_labels *start = lsb_new_labels(L, "range_search", (size_t)queries.rows);
+  void *scratch = lsb_new_scratch(L, "range_search", ls_knn_range_filter_scratch(&index->knn, queries.rows));
+  if (ls_knn_range_count(&index->knn, queries, radius, self, scratch, counts->values, &err) != LS_OK) return lsb_raise(L, "range_search", &err);
   for (size_t i = 0; i < counts->count; i++) {
     start->values[i] = found;
     found += counts->values[i];
   }
   if (found > INT32_MAX) return lsb_fail(L, "range_search", "%lld rows lie within the radius, at most 2^31-1 can be returned", (long long)found);
 
-  void *scratch = lsb_new_scratch(L, "range_search", ls_knn_range_scratch(found));
+  scratch = lsb_new_scratch(L, "range_search", ls_knn_range_scratch(&index->knn, queries.rows, found));
   int32_t n = (int32_t)found;
   lsb_tensor *distances = lsb_new_tensor(L, "range_search", 1, &n);
   lsb_labels *rows = lsb_new_labels(L, "range_search", (size_t)found);
-  if (ls_knn_range(&index->knn, queries, radius, self, start->values, scratch, distances->view.data, rows->values, &err) != LS_OK)
+  if (ls_knn_range(&index->knn, queries, radius, self, start->values, found, scratch, distances->view.data, rows->values, &err) != LS_OK)
     return lsb_raise(L, "range_search", &err);
   for (size_t i = 0; i < rows->count; i++) rows->values[i]++;
 
-  lua_pushvalue(L, -5);
+  lua_pushvalue(L, counts_at);
   lua_insert(L, -3);
   return 3;
 }

@@ -49,6 +49,8 @@ typedef struct lsb_tensor {
   bool recorded;            /* the result of a recorded operation: user value LSB_NODE is set */
   bool tagged;              /* a loss: user value LSB_TAG is set */
   bool fresh;               /* newly computed, nobody has taken it over yet (see autograd.lua) */
+  bool kept;                /* a gradient that its leaf alone holds: no script has seen it */
+  bool spent;               /* a leaf whose LSB_GRAD is no gradient but memory for the next one */
 } lsb_tensor;
 
 enum { LSB_STORAGE = 1, LSB_NODE, LSB_TAG, LSB_GRAD, LSB_USER_VALUES = LSB_GRAD };
@@ -61,6 +63,9 @@ lsb_tensor *lsb_check_tensor(lua_State *L, int index, const char *name, const ch
  * error for a shape that overflows. */
 lsb_tensor *lsb_new_tensor(lua_State *L, const char *name, int32_t rank, const int32_t *shape);
 lsb_tensor *lsb_new_matrix(lua_State *L, const char *name, int32_t rows, int32_t cols);
+
+/* Pushes the gradient that the leaf at index has gathered, or nil. */
+lsb_tensor *lsb_push_grad(lua_State *L, int index);
 
 /* Pushes a view of the tensor at index with the given shape, strides and place. */
 lsb_tensor *lsb_new_view(lua_State *L, int index, const ls_view *view);

@@ -7,9 +7,10 @@ static const char *const whole_names[LS_RETRIEVAL_WHOLE] = {"r_precision", "map_
 static const char *const at_names[LS_RETRIEVAL_AT] = {"recall", "precision", "hit_share", "ap", "ap_by_relevant", "ap_by_hits", "ndcg"};
 
 /* A table of means: numbers, and tables by k. */
-static void push_measures(lua_State *L, const double *m, const lsb_labels *at) {
+static void push_measures(lua_State *L, const double *m, const lsb_labels *at, bool whole) {
   lua_createtable(L, 0, LS_RETRIEVAL_WHOLE + LS_RETRIEVAL_AT);
   for (int c = 0; c < LS_RETRIEVAL_WHOLE; c++) {
+    if (!whole && (c == LS_RETRIEVAL_MAP || c == LS_RETRIEVAL_MRR || c == LS_RETRIEVAL_NDCG)) continue;
     lua_pushnumber(L, m[c]);
     lua_setfield(L, -2, whole_names[c]);
   }
@@ -23,20 +24,22 @@ static void push_measures(lua_State *L, const double *m, const lsb_labels *at) {
   }
 }
 
-/* retrieval(queries, labels, gallery, gallery labels, metric, at, queries are the gallery, zero): means over queries, means of classes' means, a list of
- * { label, queries, measures } and a table of counts. */
+/* retrieval(queries, labels, gallery, gallery labels, metric, at, queries are the gallery, zero, near, whole): means over queries, means of classes' means, a list of
+ * { label, queries, measures }; numbers of queries without a relevant row, with ties, with twins, compared by values alone. */
 static int retrieval(lua_State *L) {
-  enum { MOST_AT = 64, AT_ONCE = 1024 };
+  enum { MOST_AT = 64, AT_ONCE = 4096 };
   const char *who = "retrieval";
   int32_t at[MOST_AT];
   ls_err err;
   ls_knn knn;
-  lua_settop(L, 8);
+  lua_settop(L, 10);
   ls_cmat queries = lsb_check_matrix(L, 1, who, "embeddings"), gallery = lsb_check_matrix(L, 3, who, "gallery");
   lsb_labels *labels = lsb_check_labels(L, 2, who, "labels"), *gallery_labels = lsb_check_labels(L, 4, who, "gallery_labels"), *k = lsb_check_labels(L, 6, who, "at");
   const char *metric = lsb_check_string(L, 5, who, "metric", NULL);
-  bool own = lua_toboolean(L, 7), zero = lua_toboolean(L, 8);
+  bool own = lua_toboolean(L, 7), zero = lua_toboolean(L, 8), whole = lua_toboolean(L, 10);
   int kind = metric[0] == 'l' ? LS_METRIC_L2 : metric[0] == 'i' ? LS_METRIC_INNER_PRODUCT : LS_METRIC_COSINE;
+  double near = lsb_check_number(L, 9, who, "near_duplicate");
+  if (kind == LS_METRIC_L2) near *= near;
   if (labels->count != (size_t)queries.rows) return lsb_fail(L, who, "there are %zu labels but %d embeddings", labels->count, queries.rows);
   if (gallery_labels->count != (size_t)gallery.rows) return lsb_fail(L, who, "there are %zu gallery_labels but the gallery has %d rows", gallery_labels->count, gallery.rows);
   if (own && gallery.rows != queries.rows) return lsb_fail(L, who, "the gallery is not the queries");
@@ -60,13 +63,15 @@ static int retrieval(lua_State *L) {
 
   if (ls_knn_prepare(gallery, (ls_metric)kind, memory, &knn, &err) != LS_OK) return lsb_raise(L, who, &err);
   void *scratch = lsb_new_scratch(L, who, ls_retrieval_scratch(&knn, m < AT_ONCE ? m : AT_ONCE));
+  int64_t values = 0, by_values = 0;
   for (int32_t i = 0; i < m; i++) self[i] = i;
   for (int32_t first = 0; first < m; first += AT_ONCE) {
     ls_cmat part = {queries.data + first * queries.stride, m - first < AT_ONCE ? m - first : AT_ONCE, queries.cols, queries.stride};
     if (lsb_interrupted()) return luaL_error(L, "interrupted");
-    if (ls_retrieval(&knn, gallery_labels->values, part, labels->values + first, own ? self + first : NULL, (int32_t)k->count, at, scratch, about + first,
-                     measures + (size_t)first * (size_t)columns, &err) != LS_OK)
+    if (ls_retrieval(&knn, gallery_labels->values, part, labels->values + first, own ? self + first : NULL, (int32_t)k->count, at, near, whole, scratch, about + first,
+                     measures + (size_t)first * (size_t)columns, &values, &err) != LS_OK)
       return lsb_raise(L, who, &err);
+    by_values += values;
   }
   ls_retrieval_average(m, labels->values, about, columns, measures, zero, count, classes, by_class, kept, micro, macro);
 
@@ -76,11 +81,11 @@ static int retrieval(lua_State *L) {
     tied += about[i].tied;
     twins += about[i].twin;
   }
-  push_measures(L, micro, k);
-  push_measures(L, macro, k);
+  push_measures(L, micro, k, whole);
+  push_measures(L, macro, k, whole);
   lua_createtable(L, count, 0);
   for (int32_t c = 0; c < count; c++) {
-    push_measures(L, by_class + (size_t)c * (size_t)columns, k);
+    push_measures(L, by_class + (size_t)c * (size_t)columns, k, whole);
     lua_pushinteger(L, classes[c]);
     lua_setfield(L, -2, "label");
     lua_pushinteger(L, kept[c]);
@@ -90,7 +95,8 @@ static int retrieval(lua_State *L) {
   lua_pushinteger(L, without);
   lua_pushinteger(L, tied);
   lua_pushinteger(L, twins);
-  return 6;
+  lua_pushinteger(L, by_values);
+  return 7;
 }
 
 int lsb_open_retrieval(lua_State *L) {

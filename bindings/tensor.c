@@ -194,7 +194,8 @@ static int tensor_index(lua_State *L) {
   if (lua_type(L, 2) != LUA_TNUMBER) {
     lua_settop(L, 2);
     if (lua_type(L, 2) == LUA_TSTRING && lua_rawequal(L, 2, lua_upvalueindex(3))) {
-      lua_getiuservalue(L, 1, LSB_GRAD);
+      lsb_tensor *g = lsb_push_grad(L, 1);
+      if (g != NULL) g->kept = false;
       return 1;
     }
     lua_pushvalue(L, 2);

@@ -122,6 +122,20 @@ static int matmul(lua_State *L) {
   return 1;
 }
 
+/* matmul_into(out, a, b, transpose a, transpose b): the product in the memory of `out`, which must have its shape, its elements one after the other. */
+static int matmul_into(lua_State *L) {
+  lua_settop(L, 5);
+  bool ta = lua_toboolean(L, 4), tb = lua_toboolean(L, 5);
+  lsb_tensor *out = lsb_check_tensor(L, 1, "matmul", "the result");
+  ls_cmat a = lsb_check_matrix(L, 2, "matmul", "the left matrix"), b = lsb_check_matrix(L, 3, "matmul", "the right matrix");
+  ls_err err;
+  if (out->view.rank != 2 || out->owner != out || a.data == out->view.data || b.data == out->view.data) return lsb_fail(L, "matmul", "the result is no matrix of its own");
+  out->version++;
+  if (ls_matmul(ta, tb, a, b, false, lsb_as_matrix(out), &err) != LS_OK) return lsb_raise(L, "matmul", &err);
+  lua_settop(L, 1);
+  return 1;
+}
+
 /* sum_to(t, like): t summed over the axes along which `like` was stretched to its shape; the gradient of broadcasting. */
 static int sum_to(lua_State *L) {
   lua_settop(L, 2);
@@ -277,7 +291,7 @@ static void add_closures(lua_State *L, lua_CFunction function, const char *const
 }
 
 void lsb_add_arithmetic(lua_State *L) {
-  static const luaL_Reg functions[] = {{"matmul", matmul}, {"sum_to", sum_to},       {"gather", gather},   {"scatter", scatter},
+  static const luaL_Reg functions[] = {{"matmul", matmul}, {"matmul_into", matmul_into}, {"sum_to", sum_to},       {"gather", gather},   {"scatter", scatter},
                                        {"pick", pick},     {"pick_back", pick_back}, {"one_hot", one_hot}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   add_closures(L, unary, unary_names, LS_UNARY_COUNT, "");

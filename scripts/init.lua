@@ -6,7 +6,7 @@ local system = require "lsengine.c.system"
 -- name → the modules that register what is below it; a part may be a function, too (ls.tensor{…}, ls.rng(1)).
 local parts = {
   allow = { "pitfalls" }, augment = { "augment" }, autograd = { "autograd" }, claim = { "claims" }, data = { "data", "data_classes", "data_files" }, eval = { "classification", "calibration", "calibrators", "selective", "clustering", "compare", "geometry", "probe", "retrieval" }, evaluate = { "evaluate" },
-  experiment = { "experiment" }, knn = { "knn" }, labels = { "labels" }, loss = { "loss", "penalties", "distillation", "loss_own" }, mix = { "mix", "mix_helpers", "mix_own", "mix_check" }, nn = { "nn" }, no_grad = { "autograd" }, optim = { "optim" }, options = { "script_options" },
+  experiment = { "experiment" }, knn = { "knn" }, labels = { "labels" }, loss = { "loss", "penalties", "distillation", "loss_own" }, mix = { "mix", "mix_helpers", "mix_own", "mix_check" }, nn = { "nn" }, no_grad = { "autograd" }, optim = { "optim" }, options = { "script_options" }, predict = { "predict" },
   plot = { "plot_calibration", "plot_retrieval", "plot_seeds", "plot_training" },
   rng = { "random" }, stats = { "statistics" }, target = { "target", "scheme", "schemes", "scheme_own", "scheme_check" }, tensor = { "tensor", "random" }, train = { "train" },
 }

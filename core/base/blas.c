@@ -56,34 +56,19 @@ static void gemm_block(void *argument, size_t block) {
               job->c.data + row * job->c.stride + col, (int)job->c.stride);
 }
 
-/* Checks the shapes; true where there is nothing to multiply, after which c is as it must be. */
-static bool nothing_to_do(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c) {
-  int32_t k = transpose_a ? a.rows : a.cols;
-  assert((transpose_a ? a.cols : a.rows) == c.rows && (transpose_b ? b.cols : b.rows) == k &&
-         (transpose_b ? b.rows : b.cols) == c.cols);
-  (void)transpose_b, (void)b; /* of a release build, which asserts nothing */
-  if (c.rows == 0 || c.cols == 0) return true;
-  if (k == 0 && beta == 0.0f)
-    for (int32_t i = 0; i < c.rows; i++) memset(c.data + i * c.stride, 0, (size_t)c.cols * sizeof(float));
-  return k == 0;
-}
-
 /* At the first product, or where the host has set others. */
 void ls_gemm_begin(void) {
   if (openblas_get_num_threads() != 1) openblas_set_num_threads(1);
 }
 
-void ls_gemm_alone(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c) {
-  if (nothing_to_do(transpose_a, transpose_b, a, b, beta, c)) return;
-  gemm_job job = {transpose_a, transpose_b, a, b, c, beta, transpose_a ? a.rows : a.cols, c.rows, c.cols, 1};
-  gemm_block(&job, 0);
-}
-
-void ls_gemm(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c) {
+void ls_blas_gemm(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c, bool alone) {
   int32_t k = transpose_a ? a.rows : a.cols;
-  if (nothing_to_do(transpose_a, transpose_b, a, b, beta, c)) return;
+  gemm_job job = {transpose_a, transpose_b, a, b, c, beta, k, c.rows, c.cols, 1};
   ls_gemm_begin();
-  gemm_job job = {transpose_a, transpose_b, a, b, c, beta, k, 0, 0, 0};
+  if (alone) {
+    gemm_block(&job, 0);
+    return;
+  }
   block_size(c.rows, c.cols, k, &job.rows, &job.cols);
   job.across = (size_t)ceil_div(c.cols, job.cols);
   size_t blocks = job.across * (size_t)ceil_div(c.rows, job.rows);

@@ -4,14 +4,20 @@
 
 #include <lsengine/view.h>
 
+/* Gives OpenBLAS a kernel that uses what the processor has where it chose one that does not. Once, before the first product: ls_cpu_start does. */
+void ls_blas_start(void);
+
 /* c (m,n) = op(a) (m,k) · op(b) (k,n) + beta · c, where op transposes if its flag is set and beta is 0 or 1. With beta 0, c is
  * not read. Shapes must fit (asserted: callers check), c overlaps neither input. k = 0 gives zeros (or c unchanged).
- * The bits depend on m, n, k and OpenBLAS's kernel alone. O(mnk). */
+ * The bits depend on m, n, k alone (without FMA on OpenBLAS's kernel, too). O(mnk). */
 void ls_gemm(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c);
 
-/* The same as one call of OpenBLAS in this thread, uncut: for callers that share out work themselves, who call ls_gemm_begin before. */
+/* The same in this thread alone: for callers that share out work themselves, who call ls_gemm_begin before. */
 void ls_gemm_begin(void);
 void ls_gemm_alone(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c);
+
+/* The same by OpenBLAS, for processors without FMA; k > 0, c not empty. `alone`: one call of it, uncut. */
+void ls_blas_gemm(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c, bool alone);
 
 /* ---- in double, for measures: row-major, `stride` doubles from one row to the next ---- */
 

@@ -1,6 +1,8 @@
 /* Distributions over the generator. SPDX-License-Identifier: MIT */
 #include <lsengine/random.h>
 
+#include "core/base/random_block.h"
+
 #include <assert.h>
 #include <math.h>
 
@@ -12,8 +14,11 @@ static const double layer_x[257] = {
 
 double ls_rng_double(ls_rng *r) { return (double)(ls_rng_next(r) >> 11) * 0x1p-53; }
 
+static double unit_of(uint64_t bits) { return (double)(bits >> 11) * 0x1p-53; }
+
 /* In (0, 1]: what a logarithm may be taken of. */
-static double positive(ls_rng *r) { return (double)((ls_rng_next(r) >> 11) + 1) * 0x1p-53; }
+static double positive_of(uint64_t bits) { return (double)((bits >> 11) + 1) * 0x1p-53; }
+static double positive(ls_rng *r) { return positive_of(ls_rng_next(r)); }
 
 int64_t ls_rng_integer(ls_rng *r, int64_t low, int64_t high) {
   assert(low <= high);
@@ -27,26 +32,33 @@ int64_t ls_rng_integer(ls_rng *r, int64_t low, int64_t high) {
   return (int64_t)((uint64_t)low + (uint64_t)(product >> 64));
 }
 
-static double normal_tail(ls_rng *r, int negative) {
+/* Where a normal takes its numbers from: the generator, or a block of it. */
+typedef uint64_t next_number(void *source);
+static uint64_t next_of_generator(void *source) { return ls_rng_next(source); }
+static uint64_t next_of_block(void *source) { return ls_random_block_next(source, LS_RANDOM_BLOCK); }
+
+static double normal_tail(next_number *next, void *source, int negative) {
   double edge = layer_x[1];
   for (;;) {
-    double x = -log(positive(r)) / edge, y = -log(positive(r));
+    double x = -log(positive_of(next(source))) / edge, y = -log(positive_of(next(source)));
     if (y + y > x * x) return negative ? -(edge + x) : edge + x;
   }
 }
 
 /* Layer by the low 8 bits, place and sign by the upper 53. Layer 0 is the strip with the tail. */
-double ls_rng_normal(ls_rng *r) {
+static double normal_from(next_number *next, void *source) {
   for (;;) {
-    uint64_t bits = ls_rng_next(r);
+    uint64_t bits = next(source);
     unsigned layer = (unsigned)(bits & 255);
     double u = (double)((int64_t)bits >> 11) * 0x1p-52, x = u * layer_x[layer];
     if (fabs(x) < layer_x[layer + 1]) return x;
-    if (layer == 0) return normal_tail(r, u < 0.0);
+    if (layer == 0) return normal_tail(next, source, u < 0.0);
     double top = exp(-0.5 * layer_x[layer + 1] * layer_x[layer + 1]), bottom = exp(-0.5 * layer_x[layer] * layer_x[layer]);
-    if (bottom + ls_rng_double(r) * (top - bottom) < exp(-0.5 * x * x)) return x;
+    if (bottom + unit_of(next(source)) * (top - bottom) < exp(-0.5 * x * x)) return x;
   }
 }
+
+double ls_rng_normal(ls_rng *r) { return normal_from(next_of_generator, r); }
 
 static double log_gamma(ls_rng *r, double shape) {
   double boost = 0.0;
@@ -69,14 +81,47 @@ ls_status ls_rng_gamma(ls_rng *r, double shape, double *value, ls_err *err) {
   return LS_OK;
 }
 
+/* Both logarithms too large for a double: the larger wins by chance a : b. */
+static double overflown_beta(double u, double a, double b) { return u * (a + b) < a ? 1.0 : 0.0; }
+
+/* n of Beta(a, b), a, b <= 1. */
+static void small_betas(ls_rng *r, double a, double b, size_t n, double *out) {
+  double value[LS_RANDOM_BLOCK / 2], sum[LS_RANDOM_BLOCK / 2];
+  ls_random_block block;
+  ls_random_block_begin(&block, r);
+  for (size_t done = 0; done < n;) {
+    size_t wanted = n - done;
+    ls_random_block_fill(&block, 2 * wanted);
+    size_t pairs = block.filled / 2, i = 0;
+    block.kernels->betas(pairs, block.raw, a, b, value, sum);
+    for (; i < pairs && done < n; i++) {
+      if (isnan(value[i])) {
+        out[done++] = overflown_beta(unit_of(block.raw[2 * i]), a, b);
+        continue;
+      }
+      out[done] = value[i];
+      done += sum[i] <= 1.0;
+    }
+    block.at = 2 * i;
+  }
+  ls_random_block_end(&block);
+}
+
+ls_status ls_rng_betas(ls_rng *r, double a, double b, size_t n, double *out, ls_err *err) {
+  if (a > 0.0 && a <= 1.0 && b > 0.0 && b <= 1.0) {
+    small_betas(r, a, b, n, out);
+    return LS_OK;
+  }
+  ls_status status = LS_OK;
+  for (size_t i = 0; i < n && status == LS_OK; i++) status = ls_rng_beta(r, a, b, &out[i], err);
+  return status;
+}
+
 ls_status ls_rng_beta(ls_rng *r, double a, double b, double *value, ls_err *err) {
+  if (a > 0.0 && a <= 1.0 && b > 0.0 && b <= 1.0) return ls_rng_betas(r, a, b, 1, value, err);
   if (!(a > 0.0) || isinf(a)) return ls_fail(err, LS_ERANGE, "alpha is %g, allowed is any finite number above 0", a);
   if (!(b > 0.0) || isinf(b)) return ls_fail(err, LS_ERANGE, "beta is %g, allowed is any finite number above 0", b);
   double x = log_gamma(r, a), y = log_gamma(r, b);
-  if (isinf(x) && isinf(y)) { /* both shapes so small that their logarithms overflow: the larger wins by chance a : b */
-    *value = ls_rng_double(r) * (a + b) < a ? 1.0 : 0.0;
-    return LS_OK;
-  }
   *value = x > y ? 1.0 / (1.0 + exp(y - x)) : exp(x - y) / (1.0 + exp(x - y));
   return LS_OK;
 }
@@ -104,19 +149,59 @@ ls_status ls_rng_categorical(ls_rng *r, const double *weights, size_t n, size_t 
 }
 
 void ls_rng_permutation(ls_rng *r, size_t n, int64_t *out) {
+  ls_random_block block;
+  ls_random_block_begin(&block, r);
   for (size_t i = 0; i < n; i++) out[i] = (int64_t)i;
   for (size_t i = n; i > 1; i--) {
-    size_t j = (size_t)ls_rng_integer(r, 0, (int64_t)i - 1);
+    u128 product = (u128)ls_random_block_next(&block, i - 1) * i;
+    if ((uint64_t)product < i) {
+      uint64_t threshold = (0 - (uint64_t)i) % i;
+      while ((uint64_t)product < threshold) product = (u128)ls_random_block_next(&block, i - 1) * i;
+    }
+    size_t j = (size_t)(product >> 64);
     int64_t held = out[i - 1];
     out[i - 1] = out[j];
     out[j] = held;
   }
+  ls_random_block_end(&block);
+}
+
+void ls_rng_doubles(ls_rng *r, size_t n, double *out) {
+  ls_random_block block;
+  ls_random_block_begin(&block, r);
+  for (size_t i = 0; i < n; i += block.filled) {
+    ls_random_block_fill(&block, n - i);
+    block.kernels->doubles(block.filled, block.raw, out + i);
+  }
+}
+
+void ls_rng_normals(ls_rng *r, size_t n, double *out) {
+  ls_random_block block;
+  ls_random_block_begin(&block, r);
+  for (size_t i = 0; i < n;) {
+    if (block.at == block.filled) ls_random_block_fill(&block, n - i);
+    size_t left = block.filled - block.at, run = block.kernels->normals(left < n - i ? left : n - i, block.raw + block.at, layer_x, out + i);
+    block.at += run;
+    i += run;
+    if (i < n && block.at < block.filled) out[i++] = normal_from(next_of_block, &block); /* of the tail, or between two layers */
+  }
+  ls_random_block_end(&block);
 }
 
 void ls_rng_fill_uniform(ls_rng *r, size_t n, float *out, double low, double high) {
-  for (size_t i = 0; i < n; i++) out[i] = (float)(low + (high - low) * ls_rng_double(r));
+  double x[LS_RANDOM_BLOCK];
+  for (size_t i = 0; i < n; i += LS_RANDOM_BLOCK) {
+    size_t count = n - i < LS_RANDOM_BLOCK ? n - i : LS_RANDOM_BLOCK;
+    ls_rng_doubles(r, count, x);
+    for (size_t k = 0; k < count; k++) out[i + k] = (float)(low + (high - low) * x[k]);
+  }
 }
 
 void ls_rng_fill_normal(ls_rng *r, size_t n, float *out, double mean, double deviation) {
-  for (size_t i = 0; i < n; i++) out[i] = (float)(mean + deviation * ls_rng_normal(r));
+  double x[LS_RANDOM_BLOCK];
+  for (size_t i = 0; i < n; i += LS_RANDOM_BLOCK) {
+    size_t count = n - i < LS_RANDOM_BLOCK ? n - i : LS_RANDOM_BLOCK;
+    ls_rng_normals(r, count, x);
+    for (size_t k = 0; k < count; k++) out[i + k] = (float)(mean + deviation * x[k]);
+  }
 }

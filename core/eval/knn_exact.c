@@ -1,13 +1,13 @@
 /* Distances in double, and searches by them alone. SPDX-License-Identifier: MIT
  *
  * Every sum runs over the features in their order, without contraction: the same bits for a row alone or among others, on every instruction
- * set. Eight rows at once hide the latency of their additions. */
+ * set. */
 #include "core/eval/knn_parts.h"
+#include "core/kernels/kernels.h"
 
 #include <math.h>
-#include <string.h>
 
-enum { TOGETHER = 8 };
+enum { TOGETHER = 64 };
 
 double ls_knn_inverse(const float *x, int32_t features) {
   double square = 0.0;
@@ -15,58 +15,19 @@ double ls_knn_inverse(const float *x, int32_t features) {
   return square > 0.0 ? 1.0 / sqrt(square) : 0.0;
 }
 
-static void square_distances(int32_t d, const float *q, const float *const x[TOGETHER], double out[TOGETHER]) {
-  double sum[TOGETHER] = {0};
-  for (int32_t j = 0; j < d; j++) {
-    double a = (double)q[j];
-    for (int l = 0; l < TOGETHER; l++) {
-      double difference = a - (double)x[l][j];
-      sum[l] += difference * difference;
-    }
-  }
-  memcpy(out, sum, sizeof sum);
-}
-
-static void negative_products(int32_t d, const float *q, const float *const x[TOGETHER], double out[TOGETHER]) {
-  double sum[TOGETHER] = {0};
-  for (int32_t j = 0; j < d; j++) {
-    double a = (double)q[j];
-    for (int l = 0; l < TOGETHER; l++) sum[l] -= a * (double)x[l][j];
-  }
-  memcpy(out, sum, sizeof sum);
-}
-
-static void cosine_distances(int32_t d, const float *q, double q_inverse, const float *const x[TOGETHER], const double inverse[TOGETHER], double out[TOGETHER]) {
-  double sum[TOGETHER] = {0};
-  for (int32_t j = 0; j < d; j++) {
-    double a = (double)q[j] * q_inverse;
-    for (int l = 0; l < TOGETHER; l++) {
-      double difference = a - (double)x[l][j] * inverse[l];
-      sum[l] += difference * difference;
-    }
-  }
-  for (int l = 0; l < TOGETHER; l++) out[l] = 0.5 * sum[l];
-}
-
 static void values(const ls_knn *index, const float *query, double q_inverse, size_t count, const int32_t *rows, int32_t first, ls_neighbour *out) {
   for (size_t i = 0; i < count; i += TOGETHER) {
     const float *x[TOGETHER];
     double inverse[TOGETHER], value[TOGETHER];
     size_t n = count - i < TOGETHER ? count - i : TOGETHER;
-    int32_t row[TOGETHER];
-    for (size_t l = 0; l < TOGETHER; l++) {
-      size_t at = i + (l < n ? l : 0);
-      row[l] = rows != NULL ? rows[at] : first + (int32_t)at;
-      x[l] = index->base.data + row[l] * index->base.stride;
-      if (index->metric == LS_METRIC_COSINE) inverse[l] = index->inverse[row[l]];
+    for (size_t l = 0; l < n; l++) {
+      int32_t row = rows != NULL ? rows[i + l] : first + (int32_t)(i + l);
+      x[l] = index->base.data + row * index->base.stride;
+      out[i + l].row = row;
+      if (index->metric == LS_METRIC_COSINE) inverse[l] = index->inverse[row];
     }
-    if (index->metric == LS_METRIC_L2)
-      square_distances(index->base.cols, query, x, value);
-    else if (index->metric == LS_METRIC_INNER_PRODUCT)
-      negative_products(index->base.cols, query, x, value);
-    else
-      cosine_distances(index->base.cols, query, q_inverse, x, inverse, value);
-    for (size_t l = 0; l < n; l++) out[i + l] = (ls_neighbour){value[l], row[l]};
+    ls_kernels_now()->knn->values(index->metric, index->base.cols, query, q_inverse, n, x, inverse, value);
+    for (size_t l = 0; l < n; l++) out[i + l].value = value[l];
   }
 }
 

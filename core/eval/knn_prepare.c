@@ -9,6 +9,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <string.h>
 
 enum { BLOCK = 512, COLUMNS = 16, SAMPLE = 63, FEATURES_MOST = 1 << 17 };
 
@@ -31,17 +32,25 @@ ls_status ls_knn_check(ls_cmat x, ls_metric metric, const char *what, ls_err *er
   return LS_OK;
 }
 
-static size_t padded(size_t bytes) { return (bytes + 63) / 64 * 64; }
+ls_status ls_knn_check_queries(const ls_knn *index, ls_cmat queries, const int64_t *self, ls_err *err) {
+  if (queries.cols != index->base.cols)
+    return ls_fail(err, LS_ESHAPE, "the queries have %d features but the base has %d", queries.cols, index->base.cols);
+  for (int32_t i = 0; self != NULL && i < queries.rows; i++)
+    if (self[i] < -1 || self[i] >= index->base.rows)
+      return ls_fail(err, LS_ERANGE, "the row to be left out for query %d is %lld, the base has rows 1 to %d", i + 1, (long long)self[i] + 1, index->base.rows);
+  return ls_knn_check(queries, index->metric, "queries", err);
+}
 
 size_t ls_knn_bytes(int32_t rows, int32_t features, ls_metric metric) {
-  return padded((size_t)features * sizeof(double)) + (metric == LS_METRIC_COSINE ? padded((size_t)rows * sizeof(double)) : 0) +
-         padded((size_t)rows * sizeof(float));
+  return ls_padded((size_t)features * sizeof(double)) + (metric == LS_METRIC_COSINE ? ls_padded((size_t)rows * sizeof(double)) : 0) +
+         ls_padded((size_t)rows * sizeof(float)) + 2 * ls_padded((size_t)rows * sizeof(int32_t));
 }
 
 typedef struct prepare_job {
   ls_cmat base;
   double *centre, *inverse;
   float *norm;
+  int32_t *order, *spare;
   double within; /* rows that are not farther from the centre make the mean */
   int32_t kept;
 } prepare_job;
@@ -114,17 +123,49 @@ static void choose_within(prepare_job *job) {
   for (int32_t i = 0; i < job->base.rows; i++) job->kept += (double)job->norm[i] <= job->within;
 }
 
+/* Stable counting sort of the rows by the upper half of their norms' bits (a step of 1/128), which is all that tiles of like rows need; norms follow. */
+static void sort_rows(prepare_job *job, bool largest_first) {
+  enum { DIGITS = 256 };
+  int32_t n = job->base.rows, *from = NULL, *to = job->spare;
+  for (int digit = 0; digit < 2; digit++) {
+    int32_t count[DIGITS + 1] = {0};
+    for (int pass = 0; pass < 2; pass++)
+      for (int32_t i = 0; i < n; i++) {
+        int32_t row = from != NULL ? from[i] : i;
+        uint32_t bits;
+        memcpy(&bits, &job->norm[row], sizeof bits);
+        uint32_t key = bits >> (16 + 8 * digit) & (DIGITS - 1);
+        if (largest_first) key = DIGITS - 1 - key;
+        if (pass == 0)
+          count[key + 1]++;
+        else
+          to[count[key]++] = row;
+        if (pass == 0 && i == n - 1)
+          for (int d = 0; d < DIGITS; d++) count[d + 1] += count[d];
+      }
+    from = to;
+    to = job->order;
+  }
+  float *norm = (float *)(void *)job->spare;
+  for (int32_t i = 0; i < n; i++) norm[i] = job->norm[job->order[i]];
+  memcpy(job->norm, norm, (size_t)n * sizeof *norm);
+}
+
 ls_status ls_knn_prepare(ls_cmat base, ls_metric metric, void *memory, ls_knn *out, ls_err *err) {
   if (base.rows < 1 || base.cols < 1) return ls_fail(err, LS_ERANGE, "the base has %d rows of %d features, at least 1 of each is required", base.rows, base.cols);
   if (ls_knn_check(base, metric, "base", err) != LS_OK) return LS_EVALUE;
   char *at = memory;
   prepare_job job = {.base = base, .centre = memory};
-  at += padded((size_t)base.cols * sizeof(double));
+  at += ls_padded((size_t)base.cols * sizeof(double));
   if (metric == LS_METRIC_COSINE) {
     job.inverse = (double *)at;
-    at += padded((size_t)base.rows * sizeof(double));
+    at += ls_padded((size_t)base.rows * sizeof(double));
   }
   job.norm = (float *)at;
+  at += ls_padded((size_t)base.rows * sizeof(float));
+  job.order = (int32_t *)at;
+  at += ls_padded((size_t)base.rows * sizeof(int32_t));
+  job.spare = (int32_t *)at;
   size_t row_blocks = ((size_t)base.rows + BLOCK - 1) / BLOCK, column_blocks = ((size_t)base.cols + COLUMNS - 1) / COLUMNS;
   if (job.inverse != NULL) ls_parallel(LS_SITE_NEIGHBOURS, row_blocks, inverse_block, &job);
   ls_parallel(LS_SITE_NEIGHBOURS, column_blocks, median_block, &job);
@@ -132,11 +173,12 @@ ls_status ls_knn_prepare(ls_cmat base, ls_metric metric, void *memory, ls_knn *o
   choose_within(&job);
   if (job.kept > 0) ls_parallel(LS_SITE_NEIGHBOURS, column_blocks, mean_block, &job);
   ls_parallel(LS_SITE_NEIGHBOURS, row_blocks, norm_block, &job);
+  sort_rows(&job, metric == LS_METRIC_INNER_PRODUCT);
 
   double largest = 0.0, offset = 0.0;
   for (int32_t i = 0; i < base.rows; i++) largest = (double)job.norm[i] > largest ? (double)job.norm[i] : largest;
   for (int32_t j = 0; j < base.cols; j++) offset += job.centre[j] * job.centre[j];
-  ls_knn index = {.base = base, .metric = metric, .scale = 1.0, .centre = job.centre, .inverse = job.inverse, .norm = job.norm};
+  ls_knn index = {.base = base, .metric = metric, .scale = 1.0, .centre = job.centre, .inverse = job.inverse, .order = job.order, .norm = job.norm};
   index.fast = isfinite(largest) && base.cols < FEATURES_MOST;
   if (index.fast) { /* the largest norm becomes 2^20: nothing overflows, and what underflows is far below every bound */
     index.scale = largest > 0.0 ? ldexp(1.0, 20 - ilogb(largest)) : 1.0;

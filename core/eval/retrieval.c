@@ -1,48 +1,21 @@
 /* Measures of retrieval. SPDX-License-Identifier: MIT
  *
- * Nothing is sorted but the R relevant values: all others are counted between them, which gives for every distinct relevant value the number of rows
- * before it and the rows that share it. The measures follow from these groups. */
-#include "core/eval/knn_parts.h"
+ * Nothing is sorted but the R relevant rows: all others are counted between them, by tiles (retrieval_rank.c) or by values (retrieval_direct.c). A relevant row
+ * that ties with others makes a group with them; the measures follow from the places of groups and of single rows. Relevant rows that tie among themselves alone
+ * are single: their order makes no difference. */
+#include "core/eval/retrieval_parts.h"
 
 #include <lsengine/pool.h>
-#include <lsengine/retrieval.h>
 
 #include <math.h>
 #include <string.h>
 
-enum { SLOT_MEMORY = 64 << 20, MOST_SLOTS = 64, BUCKETS = 2048 };
-
-typedef struct retrieval_job {
-  const ls_knn *gallery;
-  const int64_t *gallery_labels, *labels, *self;
-  ls_cmat queries;
-  int32_t at_count, first;
-  const int32_t *at;
-  const double *discounts; /* [i]: sum of 1/log2(j+1) over j <= i */
-  char *slots;
-  size_t slot;
-  ls_retrieval_query *about;
-  double *measures;
-} retrieval_job;
+enum { SLOT_MEMORY = 64 << 20, MOST_SLOTS = 64 };
 
 /* Rows that share a value: s rows and h relevant ones before them, g rows, r of them relevant. */
 typedef struct group {
   int32_t s, h, g, r;
 } group;
-
-static size_t padded(size_t bytes) { return (bytes + 63) / 64 * 64; }
-static size_t slot_bytes(int32_t n) { return padded((size_t)n * (sizeof(double) + sizeof(ls_neighbour) + 2 * sizeof(int32_t))); }
-
-static size_t slots_of(int32_t n, int32_t queries) {
-  size_t slots = SLOT_MEMORY / slot_bytes(n);
-  slots = slots < 1 ? 1 : slots < MOST_SLOTS ? slots : MOST_SLOTS;
-  return queries < 1 ? 1 : (size_t)queries < slots ? (size_t)queries : slots;
-}
-
-size_t ls_retrieval_scratch(const ls_knn *gallery, int32_t queries) {
-  int32_t n = gallery->base.rows;
-  return padded(((size_t)n + 1) * sizeof(double)) + slots_of(n, queries) * slot_bytes(n);
-}
 
 /* Expected sum of P(i) rel(i) over the group's places up to place k. */
 static double precision_sum(group x, int32_t k) {
@@ -76,12 +49,12 @@ static double reciprocal_rank(group x) {
   return sum;
 }
 
-static double gain(const retrieval_job *j, group x, int32_t k) {
+static double gain(const ls_retrieval_job *j, group x, int32_t k) {
   int32_t end = k < x.s + x.g ? k : x.s + x.g;
   return end <= x.s ? 0.0 : (j->discounts[end] - j->discounts[x.s]) * x.r / x.g;
 }
 
-static void add_group(const retrieval_job *j, group x, int32_t relevant, int32_t all, double *m) {
+static void add_group(const ls_retrieval_job *j, group x, int32_t relevant, int32_t all, double *m) {
   m[LS_RETRIEVAL_R_PRECISION] += hits(x, relevant);
   if (x.s < relevant) m[LS_RETRIEVAL_MAP_AT_R] += precision_sum(x, relevant);
   m[LS_RETRIEVAL_MAP] += precision_sum(x, all);
@@ -99,7 +72,7 @@ static void add_group(const retrieval_job *j, group x, int32_t relevant, int32_t
 }
 
 /* Sums become measures. */
-static void divide(const retrieval_job *j, int32_t relevant, double *m) {
+static void divide(const ls_retrieval_job *j, int32_t relevant, double *m) {
   m[LS_RETRIEVAL_R_PRECISION] /= relevant;
   m[LS_RETRIEVAL_MAP_AT_R] /= relevant;
   m[LS_RETRIEVAL_MAP] /= relevant;
@@ -116,102 +89,97 @@ static void divide(const retrieval_job *j, int32_t relevant, double *m) {
   }
 }
 
-/* Distinct values of the sorted list, into v; how often each comes, into count. */
-static int32_t distinct(const ls_neighbour *sorted, int32_t n, double *v, int32_t *count) {
-  int32_t groups = 0;
-  for (int32_t i = 0; i < n; i++) {
-    if (groups == 0 || sorted[i].value != v[groups - 1]) {
-      v[groups] = sorted[i].value;
-      count[groups++] = 0;
-    }
-    count[groups - 1]++;
+/* A relevant row that ties with no other one: s rows before it, h of them relevant. */
+static inline void add_single(const ls_retrieval_job *j, int32_t s, int32_t h, int32_t relevant, double *m) {
+  double precision = (h + 1.0) / (s + 1.0);
+  if (s < relevant) {
+    m[LS_RETRIEVAL_R_PRECISION] += 1.0;
+    m[LS_RETRIEVAL_MAP_AT_R] += precision;
   }
-  return groups;
+  m[LS_RETRIEVAL_MAP] += precision;
+  m[LS_RETRIEVAL_NDCG] += j->discounts[s + 1] - j->discounts[s];
+  if (h == 0) m[LS_RETRIEVAL_MRR] = 1.0 / (s + 1.0);
+  for (int32_t a = 0; a < j->at_count; a++) {
+    double *at = m + LS_RETRIEVAL_WHOLE + a * LS_RETRIEVAL_AT;
+    if (s >= j->at[a]) continue;
+    at[LS_RETRIEVAL_RECALL] = h == 0 ? 1.0 : at[LS_RETRIEVAL_RECALL];
+    at[LS_RETRIEVAL_PRECISION] += 1.0;
+    at[LS_RETRIEVAL_AP] += precision;
+    at[LS_RETRIEVAL_NDCG_AT] += j->discounts[s + 1] - j->discounts[s];
+  }
 }
 
-/* First of n ascending numbers, within [low, high], that is not below x. */
-static int32_t lower_bound(const double *v, int32_t low, int32_t high, double x) {
-  while (low < high) {
-    int32_t middle = low + (high - low) / 2;
-    if (v[middle] < x)
-      low = middle + 1;
-    else
-      high = middle;
+/* The same from where all at[] and R are passed: what is left for the whole ranking. */
+static void add_rest(const ls_retrieval_job *j, const ls_standing *s, int32_t place, int32_t h, double *m) {
+  double precision = 0.0, gain_sum = 0.0;
+  for (; h < s->kept; h++, place++) {
+    place += s->before[h];
+    precision += (h + 1.0) / (place + 1.0);
+    gain_sum += j->discounts[place + 1] - j->discounts[place];
   }
-  return low;
+  m[LS_RETRIEVAL_MAP] += precision;
+  m[LS_RETRIEVAL_NDCG] += gain_sum;
 }
 
-static bool is_twin(const ls_knn *gallery, const float *query, ls_neighbour x) {
-  if (gallery->metric != LS_METRIC_INNER_PRODUCT) return x.value == 0.0;
+bool ls_retrieval_is_twin(const ls_retrieval_job *j, const float *query, ls_neighbour x) {
+  const ls_knn *gallery = j->gallery;
+  if (gallery->metric != LS_METRIC_INNER_PRODUCT) return x.value <= j->near;
   return memcmp(query, gallery->base.data + x.row * gallery->base.stride, sizeof *query * (size_t)gallery->base.cols) == 0;
 }
 
-static void judge_query(const retrieval_job *j, int32_t i, char *slot) {
-  int32_t n = j->gallery->base.rows, columns = LS_RETRIEVAL_WHOLE + j->at_count * LS_RETRIEVAL_AT, relevant = 0, others = 0;
-  ls_neighbour *list = (ls_neighbour *)(void *)slot; /* relevant rows from the front, others from the back */
-  double *v = (double *)(void *)(list + n), *m = j->measures + (size_t)i * (size_t)columns;
-  int32_t *count = (int32_t *)(void *)(v + n), *same = count + n;
-  const float *query = j->queries.data + i * j->queries.stride;
-  ls_retrieval_query about = {0};
-  ls_neighbour next[64];
+void ls_retrieval_measure(const ls_retrieval_job *j, int32_t i, const ls_standing *s) {
+  int32_t columns = LS_RETRIEVAL_WHOLE + j->at_count * LS_RETRIEVAL_AT, relevant = s->relevant, n = j->gallery->base.rows, place = 0, most = relevant;
+  double *m = j->measures + (size_t)i * (size_t)columns;
   memset(m, 0, sizeof *m * (size_t)columns);
-  for (int32_t first = 0; first < n; first += 64) {
-    int32_t some = n - first < 64 ? n - first : 64;
-    ls_knn_values(j->gallery, query, (size_t)some, NULL, first, next);
-    for (int32_t l = 0; l < some; l++) {
-      if (j->self != NULL && j->self[i] == next[l].row) continue;
-      if (is_twin(j->gallery, query, next[l])) about.twin = true;
-      if (j->gallery_labels[next[l].row] == j->labels[i])
-        list[relevant++] = next[l];
-      else
-        list[n - ++others] = next[l];
+  j->about[i] = (ls_retrieval_query){.relevant = relevant, .twin = s->twin};
+  for (int32_t a = 0; a < j->at_count; a++) most = j->at[a] > most ? j->at[a] : most;
+  for (int32_t h = 0; h < s->kept;) {
+    if (!s->tied && place >= most && h > 0 && j->whole) {
+      add_rest(j, s, place, h, m);
+      break;
     }
-  }
-  about.relevant = relevant;
-  if (relevant > 0) {
-    ls_neighbours_sort(list, (size_t)relevant);
-    int32_t groups = distinct(list, relevant, v, count), start[BUCKETS + 1], used = n - others;
-    memset(same, 0, sizeof *same * (size_t)groups);
-    /* the rows between two relevant values are counted in `less`, where the sorted list was */
-    int32_t *less = (int32_t *)(void *)list;
-    double low = v[0], width = (v[groups - 1] - low) / BUCKETS, inverse = width > 0.0 && isfinite(1.0 / width) ? 1.0 / width : 0.0;
-    for (int32_t b = 0, g = 0; b <= BUCKETS; b++) { /* where to look: the first group whose bucket is not below b */
-      while (g < groups && (int32_t)((v[g] - low) * inverse) < b) g++;
-      start[b] = g;
-    }
-    memset(less, 0, sizeof *less * (size_t)groups);
-    for (int32_t r = used; r < n; r++) {
-      double x = list[r].value;
-      if (x > v[groups - 1]) continue;
-      int32_t b = x <= low ? 0 : (int32_t)((x - low) * inverse);
-      int32_t g = x <= low ? 0 : lower_bound(v, start[b], b < BUCKETS ? start[b + 1] : groups - 1, x);
-      if (v[g] == x)
-        same[g]++;
-      else
-        less[g]++;
-    }
-    group x = {0};
-    for (int32_t g = 0; g < groups; g++) {
-      x.s += less[g];
-      x.g = count[g] + same[g];
-      x.r = count[g];
-      about.tied |= same[g] > 0;
+    place += s->before[h];
+    if (!j->whole && place >= most) break;
+    if (s->tied && s->tied_others[h] > 0) {
+      group x = {.s = place, .h = h, .g = s->tied_others[h] + s->tied_relevant[h], .r = s->tied_relevant[h]};
       add_group(j, x, relevant, n, m);
-      x.s += x.g;
-      x.h += x.r;
+      j->about[i].tied = true;
+      place += x.g;
+      h += x.r;
+    } else {
+      add_single(j, place++, h++, relevant, m);
     }
-    divide(j, relevant, m);
   }
-  j->about[i] = about;
+  if (relevant > 0) divide(j, relevant, m);
+  if (!j->whole) m[LS_RETRIEVAL_MAP] = m[LS_RETRIEVAL_MRR] = m[LS_RETRIEVAL_NDCG] = 0.0;
 }
 
-static void judge_block(void *argument, size_t slot) {
-  const retrieval_job *j = argument;
-  judge_query(j, j->first + (int32_t)slot, j->slots + slot * j->slot);
+static int32_t direct_slots(int32_t n, int32_t queries) {
+  size_t slots = SLOT_MEMORY / ls_retrieval_direct_bytes(n);
+  slots = slots < 1 ? 1 : slots < MOST_SLOTS ? slots : MOST_SLOTS;
+  return (int32_t)(queries < 1 ? 1 : (size_t)queries < slots ? (size_t)queries : slots);
+}
+
+size_t ls_retrieval_scratch(const ls_knn *gallery, int32_t queries) {
+  int32_t n = gallery->base.rows;
+  size_t direct = (size_t)direct_slots(n, queries) * ls_retrieval_direct_bytes(n);
+  size_t tiles = ls_retrieval_has_tiles(gallery, queries) ? ls_retrieval_tiles_bytes(gallery, queries) : 0;
+  return ls_padded(((size_t)n + 2) * sizeof(double)) + ls_padded((size_t)queries * sizeof(int32_t)) + (direct > tiles ? direct : tiles);
+}
+
+typedef struct direct_job {
+  const ls_retrieval_job *job;
+  const int32_t *which;
+  char *slots;
+} direct_job;
+
+static void direct_block(void *argument, size_t slot) {
+  const direct_job *d = argument;
+  ls_retrieval_direct(d->job, d->which[slot], d->slots + slot * ls_retrieval_direct_bytes(d->job->gallery->base.rows));
 }
 
 ls_status ls_retrieval(const ls_knn *gallery, const int64_t *gallery_labels, ls_cmat queries, const int64_t *labels, const int64_t *self, int32_t at_count,
-                       const int32_t *at, void *scratch, ls_retrieval_query *about, double *measures, ls_err *err) {
+                       const int32_t *at, double near, bool whole, void *scratch, ls_retrieval_query *about, double *measures, int64_t *by_values, ls_err *err) {
   int32_t n = gallery->base.rows;
   if (queries.cols != gallery->base.cols)
     return ls_fail(err, LS_ESHAPE, "the queries have %d features but the gallery has %d", queries.cols, gallery->base.cols);
@@ -219,17 +187,25 @@ ls_status ls_retrieval(const ls_knn *gallery, const int64_t *gallery_labels, ls_
     if (at[a] < 1 || at[a] > n) return ls_fail(err, LS_ERANGE, "at[%d] is %d, allowed is 1 to %d, the rows of the gallery", a + 1, at[a], n);
   for (int32_t i = 0; self != NULL && i < queries.rows; i++)
     if (self[i] < -1 || self[i] >= n) return ls_fail(err, LS_ERANGE, "query %d is said to be row %lld of %d", i + 1, (long long)self[i] + 1, n);
+  if (!(near >= 0.0)) return ls_fail(err, LS_ERANGE, "near is %g, allowed is 0 or more", near);
   ls_status status = ls_knn_check(queries, gallery->metric, "queries", err);
   if (status != LS_OK) return status;
   double *discounts = scratch;
+  char *at_byte = (char *)scratch + ls_padded(((size_t)n + 2) * sizeof(double));
   discounts[0] = 0.0;
-  for (int32_t i = 1; i <= n; i++) discounts[i] = discounts[i - 1] + 1.0 / log2(i + 1.0);
-  size_t slots = slots_of(n, queries.rows);
-  retrieval_job j = {.gallery = gallery, .gallery_labels = gallery_labels, .labels = labels, .self = self, .queries = queries, .at_count = at_count, .at = at,
-                     .discounts = discounts, .slots = (char *)scratch + padded(((size_t)n + 1) * sizeof(double)), .slot = slot_bytes(n), .about = about, .measures = measures};
-  for (j.first = 0; j.first < queries.rows; j.first += (int32_t)slots) {
-    size_t left = (size_t)(queries.rows - j.first);
-    ls_parallel(LS_SITE_NEIGHBOURS, left < slots ? left : slots, judge_block, &j);
+  for (int32_t i = 1; i <= n + 1; i++) discounts[i] = discounts[i - 1] + 1.0 / log2(i + 1.0);
+  int32_t *left = (int32_t *)(void *)at_byte, count = queries.rows, slots = direct_slots(n, queries.rows);
+  at_byte += ls_padded((size_t)queries.rows * sizeof(int32_t));
+  ls_retrieval_job j = {.gallery = gallery, .gallery_labels = gallery_labels, .labels = labels, .self = self, .queries = queries, .near = near, .whole = whole, .at_count = at_count,
+                        .at = at, .discounts = discounts, .about = about, .measures = measures};
+  if (ls_retrieval_has_tiles(gallery, queries.rows))
+    count = ls_retrieval_by_tiles(&j, at_byte, left);
+  else
+    for (int32_t i = 0; i < count; i++) left[i] = i;
+  for (int32_t first = 0; first < count; first += slots) {
+    direct_job d = {&j, left + first, at_byte};
+    ls_parallel(LS_SITE_NEIGHBOURS, (size_t)(count - first < slots ? count - first : slots), direct_block, &d);
   }
+  if (by_values != NULL) *by_values = count;
   return LS_OK;
 }

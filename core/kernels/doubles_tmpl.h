@@ -39,20 +39,6 @@ static inline dvec widen(vec v, int from) {
   return widen_from(x + from);
 }
 
-/* a where a < b, else b. */
-static inline vec smaller_of(vec a, vec b) {
-#if defined(__AVX512F__)
-  return _mm512_min_ps(a, b);
-#elif defined(__AVX2__)
-  return _mm256_min_ps(a, b);
-#elif defined(__x86_64__)
-  return _mm_min_ps(a, b);
-#else
-  ivec below = a < b;
-  return (vec)(((ivec)a & below) | ((ivec)b & ~below));
-#endif
-}
-
 /* x where a > b, else y. */
 static inline vec where_above(vec a, vec b, vec x, vec y) {
 #if defined(__AVX512F__)

@@ -8,6 +8,8 @@
 #include "core/kernels/knn.h"
 
 #include <lsengine/cpu.h>
+#include <lsengine/random.h>
+#include <lsengine/target.h>
 #include <lsengine/tensor.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,26 +36,79 @@ typedef struct ls_convolution_kernels {
 
 extern const ls_convolution_kernels ls_convolution_kernels_ref, ls_convolution_kernels_avx2, ls_convolution_kernels_avx512;
 
+/* Rows whose logits are all within ± this are not shifted by their maximum: sums of 10^9 such exponentials are floats, and none is subnormal. */
+#define LS_SOFTMAX_NEAR 64.0f
+
 /* One sweep of the fused cross-entropy over n classes. z == NULL: only the gradient; grad == NULL: no gradient. */
 typedef struct ls_softmax_sweep {
-  const float *next, *z, *v; /* the row whose maximum is wanted; this row; a row along which its shifted logits are summed, or NULL */
-  float shift;               /* this row's maximum */
-  float *e;                  /* in: the exponentials of the row before; out: this row's; room for n rounded up to 16 */
-  float *grad;               /* of the row before: e · scale - offset - grad_v · v_scale */
-  const float *grad_v;       /* given exactly where v is */
+  const float *z, *v; /* this row; a vector along which its logits are summed, or NULL */
+  float *e;           /* in: the exponentials of the row before; out: this row's; room for n rounded up to 16, and 16 more */
+  float *grad;        /* of the row before: e · scale - offset - grad_v · v_scale */
+  const float *grad_v; /* given exactly where v is */
   float scale, offset, v_scale;
-  bool past_cache;           /* gradients will not be read soon: stored around the cache where they are aligned */
-  float next_most;           /* out: maximum of next, NaN passed over */
-  double sum, shifted, along; /* out: sums of exp(z - shift), of z - shift, of v·(z - shift) */
+  float shift;         /* of `far` only: z's maximum; `sweep` does not shift */
+  bool dense;          /* v is the row's own: its sum and least number are wanted */
+  bool past_cache;     /* gradients will not be read soon: stored around the cache */
+  float most;          /* out, of `sweep`: the largest |z|, NaN passed over; beyond LS_SOFTMAX_NEAR e and sums are not to be used */
+  float least;         /* out: the smaller of 0 and the least v, NaN passed over */
+  double sum, shifted, along, mass; /* out: sums of exp(z - shift), of z - shift, of v·(z - shift), of v; NaN in z or v makes shifted or mass NaN */
 } ls_softmax_sweep;
 
 typedef struct ls_softmax_kernels {
   void (*sweep)(size_t n, ls_softmax_sweep *s);
+  void (*far)(size_t n, ls_softmax_sweep *s); /* exponentials and sums of a row again, shifted; grad is left alone */
   void (*exp)(size_t n, const float *z, float *e); /* exp(z) for -87 … 88, at most 2 ulp; 0 below */
   void (*fence)(void); /* after sweeps past the cache, before another thread reads */
 } ls_softmax_kernels;
 
 extern const ls_softmax_kernels ls_softmax_kernels_ref, ls_softmax_kernels_avx2, ls_softmax_kernels_avx512;
+
+/* Cross-entropy and gradient of up to LS_FEW_ROWS labelled rows of at most LS_FEW_CLASSES classes. */
+#define LS_FEW_ROWS 64
+#define LS_FEW_CLASSES 32
+
+typedef struct ls_softmax_few {
+  size_t n;
+  int32_t rows, terms;
+  const float *z;    /* (rows, n), contiguous, as grad */
+  float *e, *grad;   /* e: room for rows · n rounded up to 16, and 16 more; grad or NULL */
+  const int64_t *labels[LS_TARGET_TERMS];
+  const float *weights[LS_TARGET_TERMS]; /* or NULL: weight */
+  double weight[LS_TARGET_TERMS];
+  const int32_t *row_of;      /* k / n for k < 16 n */
+  const float *own;           /* each row's own uniform mass, or NULL */
+  const double *row_weights;  /* or NULL: 1 */
+  double a, u, scale;         /* of the resolved softenings; what gradients are multiplied with */
+  float most;                 /* out: the largest |z|; rows with a logit beyond LS_SOFTMAX_NEAR, or NaN, are not to be used */
+  double loss[LS_FEW_ROWS], soft[LS_FEW_ROWS], loss_sum, soft_sum; /* out: of rows; their weighted sums */
+} ls_softmax_few;
+
+typedef struct ls_few_kernels {
+  void (*few)(ls_softmax_few *s);
+  /* True only where all labels are 0 … classes-1 and all weights >= 0 and sum to 1: terms and the rows' own uniform mass. Origins are not looked at. */
+  bool (*fit)(const ls_target *t, int32_t classes);
+} ls_few_kernels;
+
+extern const ls_few_kernels ls_few_kernels_ref, ls_few_kernels_avx2, ls_few_kernels_avx512;
+
+typedef struct ls_random_kernels {
+  void (*numbers)(ls_rng *r, size_t n, uint64_t *out);                  /* as ls_rng_next */
+  void (*doubles)(size_t n, const uint64_t *raw, double *out);          /* as ls_rng_double */
+  /* Standard normals of the ziggurat's ordinary case, a number each; returns how many come before the first that is not. out has room for n. */
+  size_t (*normals)(size_t n, const uint64_t *raw, const double *layer_x, double *out);
+  /* Candidates for Beta(a, b), a, b <= 1, two numbers each; sum <= 1 where one is accepted. NaN where both logarithms overflow. */
+  void (*betas)(size_t pairs, const uint64_t *raw, double a, double b, double *value, double *sum);
+} ls_random_kernels;
+
+extern const ls_random_kernels ls_random_kernels_ref, ls_random_kernels_avx2, ls_random_kernels_avx512;
+
+typedef struct ls_mix_kernels {
+  /* out = a·x + b·y; out may be x. next: n numbers that will be wanted soon, or any that may be read. */
+  void (*blend)(size_t n, float a, const float *x, float b, const float *y, const float *next, float *out);
+  void (*copy_lines)(size_t lines, size_t n, size_t stride, const float *from, const float *next, float *to);
+} ls_mix_kernels;
+
+extern const ls_mix_kernels ls_mix_kernels_ref, ls_mix_kernels_avx2, ls_mix_kernels_avx512;
 
 /* Softmax in double for the measures of predictions (the sets differ in the last bits: FMA). */
 #define LS_JUDGED_CLASSES 64
@@ -115,6 +170,9 @@ typedef struct ls_kernels {
 
   const ls_convolution_kernels *convolution;
   const ls_softmax_kernels *softmax;
+  const ls_few_kernels *few;
+  const ls_random_kernels *random;
+  const ls_mix_kernels *mix;
   const ls_evaluation_kernels *evaluation;
   const ls_knn_kernels *knn;
 

@@ -71,6 +71,7 @@ UNARY(sigmoid_slope, x * (1.0f - x))
   }
 
 BINARY(relu_back, b > 0.0f ? a : 0.0f)
+BINARY(add_relu, a + b <= 0.0f ? 0.0f : a + b)
 BINARY(add, a + b)
 BINARY(sub, a - b)
 BINARY(mul, a *b)
@@ -292,6 +293,9 @@ const ls_kernels LS_KERNELS_NAME = {
     .subtract = subtract_kernel,
     .convolution = &LS_PASTE(ls_convolution_kernels_, LS_ISA),
     .softmax = &LS_PASTE(ls_softmax_kernels_, LS_ISA),
+    .few = &LS_PASTE(ls_few_kernels_, LS_ISA),
+    .random = &LS_PASTE(ls_random_kernels_, LS_ISA),
+    .mix = &LS_PASTE(ls_mix_kernels_, LS_ISA),
     .evaluation = &LS_PASTE(ls_evaluation_kernels_, LS_ISA),
     .knn = &LS_PASTE(ls_knn_kernels_, LS_ISA),
     .halve = halve_kernel,

@@ -1,143 +1,183 @@
 /* The sweep of the fused cross-entropy, compiled once for each instruction set. SPDX-License-Identifier: MIT
  *
- * One loop works on three rows: the maximum of the next (which so comes out of memory while there is arithmetic to do),
- * exponentials and sums of this one, gradient of the one before. Exponentials go through one buffer of a row, read and then
- * written at the same place, so that the gradient is written once and never read.
- * Lanes are LANES everywhere, emptied into doubles every CHUNK numbers; no contraction: the same bits on every set. Tried and
- * dropped: flags that gcc does not take for constants (it keeps the accumulators in memory); FMA (bits that differ between sets). */
+ * One loop works on two rows: exponentials and sums of this one, gradient of the one before. Exponentials go through one buffer of a row, read
+ * and then written at the same place, so that logits are read once and gradients written once and never read. Logits within
+ * ±LS_SOFTMAX_NEAR need no maximum taken off: such rows are read from memory once only; others are done again, shifted, while they are near.
+ * Stores past the cache go to whole lines: the gradient's loop runs ahead of the other by what is missing to the next line.
+ * Lanes are LANES everywhere, emptied into doubles every CHUNK numbers; products and sums are fused where it is said, and nowhere else: the same bits on every set. Tried and
+ * dropped: the maximum of the next row in the same loop (8.2 ms for 8192x1000 where this takes 4.3: three rows do not fit
+ * the window of instructions in flight); flags that gcc does not take for constants (it keeps the accumulators in memory). */
 #include "core/kernels/kernels.h"
 #include "core/kernels/vectors_tmpl.h"
 
 /* Flags are constants in each use: gcc must not make one function of them. */
 #define ALWAYS inline __attribute__((always_inline))
 
-enum { CHUNK = 512, AHEAD = 512 };
+enum { CHUNK = 512, AHEAD = 1024 };
+
+enum { NO_V, SHARED_V, ROW_V }; /* no vector; one of all rows; the row's own dense target, whose mass and least number are wanted, too */
 
 typedef struct sums {
-  vec most[PARTS], sum[PARTS], shifted[PARTS], along[PARTS];
+  vec most[PARTS], sum[PARTS], shifted[PARTS], along[PARTS], mass[PARTS], least[PARTS];
 } sums;
 
-static ALWAYS void step(sums *s, const float *next, const float *z, vec shift, const float *v, float *e, float *grad, vec scale, vec offset, const float *grad_v,
-                        vec v_scale, const int vectors, const int exps, const int grads, const int stream) {
-#pragma GCC unroll 16
-  for (int p = 0; p < PARTS; p++) {
-    if (grads) {
-      vec g = load(e + p * WIDTH) * scale - offset;
-      if (vectors) g -= load(grad_v + p * WIDTH) * v_scale;
-      if (stream)
-        store_past_cache(grad + p * WIDTH, g);
-      else
-        store(grad + p * WIDTH, g);
-    }
-    if (exps) {
-      vec d = load(z + p * WIDTH) - shift, x = exp_below(d);
-      s->most[p] = larger_of(load(next + p * WIDTH), s->most[p]);
-      s->sum[p] += x;
-      s->shifted[p] += d;
-      if (vectors) s->along[p] += load(v + p * WIDTH) * d;
-      store(e + p * WIDTH, x);
-    }
-  }
-}
+typedef struct wide {
+  double lane[LANES];
+} wide;
 
-static ALWAYS double total(const vec *lanes) {
+typedef struct totals {
+  wide sum, shifted, along, mass;
+} totals;
+
+static ALWAYS void empty(wide *to, const vec *lanes) {
   float x[LANES];
-  double sum = 0.0;
   for (int p = 0; p < PARTS; p++) store(x + p * WIDTH, lanes[p]);
-  for (int l = 0; l < LANES; l++) sum += (double)x[l];
-  return sum;
+  for (int l = 0; l < LANES; l++) to->lane[l] += (double)x[l];
 }
 
-static ALWAYS void copy_few(float *to, const float *from, size_t n) {
-  for (size_t i = 0; i < n; i++) to[i] = from[i];
+static ALWAYS double across(wide *w) {
+  for (int half = LANES / 2; half > 0; half /= 2)
+    for (int l = 0; l < half; l++) w->lane[l] += w->lane[l + half];
+  return w->lane[0];
 }
 
-/* The row's last numbers, fewer than LANES: padded with what changes no sum. */
-static ALWAYS void last_step(ls_softmax_sweep *s, sums *t, size_t at, size_t left, vec shift, vec scale, vec offset, vec v_scale, const int vectors, const int exps,
-                             const int grads) {
-  float next[LANES], z[LANES], v[LANES] = {0}, grad[LANES], grad_v[LANES] = {0};
-  if (exps) {
-    for (int l = 0; l < LANES; l++) next[l] = -INFINITY, z[l] = s->shift - 200.0f;
-    copy_few(next, s->next + at, left);
-    copy_few(z, s->z + at, left);
-    if (vectors) copy_few(v, s->v + at, left);
+static ALWAYS float across_most(const vec *lanes) {
+  float x[LANES];
+  for (int p = 0; p < PARTS; p++) store(x + p * WIDTH, lanes[p]);
+  for (int half = LANES / 2; half > 0; half /= 2)
+    for (int l = 0; l < half; l++) x[l] = x[l] > x[l + half] ? x[l] : x[l + half];
+  return x[0];
+}
+
+/* What a sweep has in registers; offset and v_scale with the other sign. */
+typedef struct constants {
+  vec shift, scale, offset, v_scale;
+} constants;
+
+static ALWAYS vec gradient(const constants *c, vec e, const float *grad_v, int n, const int kind) {
+  vec g = fma_of(e, c->scale, c->offset);
+  if (kind != NO_V) g = fma_of(n >= WIDTH ? load(grad_v) : load_few(grad_v, n), c->v_scale, g);
+  return g;
+}
+
+/* LANES of the gradient of the row before, or the first n of them. */
+static ALWAYS void gradients(const constants *c, const float *e, const float *grad_v, float *grad, int n, const int kind, const int stream) {
+#pragma GCC unroll 4
+  for (int p = 0; p < PARTS; p++) {
+    int left = n - p * WIDTH;
+    vec g = gradient(c, load(e + p * WIDTH), grad_v + p * WIDTH, left, kind);
+    if (left < WIDTH)
+      store_few(grad + p * WIDTH, g, left);
+    else if (stream)
+      store_past_cache(grad + p * WIDTH, g);
+    else
+      store(grad + p * WIDTH, g);
   }
-  if (grads && vectors) copy_few(grad_v, s->grad_v + at, left);
-  vec before[PARTS];
-  for (int p = 0; p < PARTS; p++) before[p] = t->shifted[p];
-  step(t, next, z, shift, v, s->e + at, grad, scale, offset, grad_v, v_scale, vectors, exps, grads, 0);
-  if (exps) { /* the padding's shifts taken back: by adding again, without it */
-    float sum[LANES];
-    for (int p = 0; p < PARTS; p++) store(sum + p * WIDTH, before[p]);
-    for (size_t l = 0; l < left; l++) sum[l] += z[l] - s->shift;
-    for (int p = 0; p < PARTS; p++) t->shifted[p] = load(sum + p * WIDTH);
-  }
-  if (grads) copy_few(s->grad + at, grad, left);
 }
 
-static ALWAYS void sweep(size_t n, ls_softmax_sweep *s, const int vectors, const int exps, const int grads, const int stream) {
+/* LANES of this row, or the first n of them: what is missing adds nothing. */
+static ALWAYS void exponentials(sums *s, const constants *c, const float *z, const float *v, float *e, int n, const int kind, const int far) {
+#pragma GCC unroll 4
+  for (int p = 0; p < PARTS; p++) {
+    int left = n - p * WIDTH;
+    bool few = left < WIDTH;
+    vec d = few ? load_few(z + p * WIDTH, left) : load(z + p * WIDTH);
+    if (!far) s->most[p] = larger_size(d, s->most[p]);
+    if (far) d = few ? only_few(d - c->shift, left) : d - c->shift;
+    vec x = far ? exp_below(d) : exp_near(d);
+    if (few) x = only_few(x, left);
+    s->sum[p] += x;
+    s->shifted[p] += d;
+    if (kind != NO_V) {
+      vec q = few ? load_few(v + p * WIDTH, left) : load(v + p * WIDTH);
+      s->along[p] = fma_of(q, d, s->along[p]);
+      if (kind == ROW_V) {
+        s->mass[p] += q;
+        s->least[p] = smaller_of(q, s->least[p]);
+      }
+    }
+    store(e + p * WIDTH, x);
+  }
+}
+
+static ALWAYS void sweep(size_t n, ls_softmax_sweep *s, const int kind, const int exps, const int grads, const int stream, const int far) {
   sums t;
-  vec zero = all_lanes(0.0f), shift = all_lanes(s->shift), scale = all_lanes(s->scale), offset = all_lanes(s->offset), v_scale = all_lanes(s->v_scale);
-  double sum = 0.0, shifted = 0.0, along = 0.0;
-  const float *next = s->next, *z = s->z, *v = s->v, *grad_v = s->grad_v;
+  totals all = {0};
+  constants c = {all_lanes(s->shift), all_lanes(s->scale), all_lanes(-s->offset), all_lanes(-s->v_scale)};
+  const float *z = s->z, *v = s->v;
   float *restrict e = s->e, *restrict grad = s->grad;
-  size_t whole = n / LANES * LANES, at = 0;
-  for (int p = 0; p < PARTS; p++) t.most[p] = all_lanes(-INFINITY);
+  size_t lead = grads && stream ? (LANES - ((uintptr_t)grad / sizeof(float)) % LANES) % LANES : 0;
+  lead = lead < n ? lead : n;
+  size_t at = 0, whole = (grads ? n - lead : n) / LANES * LANES; /* steps that are whole for both */
+  const float *grad_v = s->grad_v;
+  for (int p = 0; p < PARTS; p++) t.most[p] = t.least[p] = all_lanes(0.0f);
+  if (lead > 0) {
+    gradients(&c, e, grad_v, grad, (int)lead, kind, 0);
+    grad += lead;
+    grad_v = kind != NO_V ? grad_v + lead : NULL;
+  }
+  const float *before = e + lead;
   do {
     size_t end = whole - at < CHUNK ? whole : at + CHUNK;
-    for (int p = 0; p < PARTS; p++) t.sum[p] = t.shifted[p] = t.along[p] = zero;
+    for (int p = 0; p < PARTS; p++) t.sum[p] = t.shifted[p] = t.along[p] = t.mass[p] = all_lanes(0.0f);
     for (; at < end; at += LANES) {
-      if (exps) __builtin_prefetch(next + at + AHEAD);
-      step(&t, next + at, z + at, shift, v + at, e + at, grad + at, scale, offset, grad_v + at, v_scale, vectors, exps, grads, stream);
+      if (exps && !far) __builtin_prefetch(z + at + AHEAD);
+      if (exps && !far && kind == ROW_V) __builtin_prefetch(v + at + AHEAD);
+      if (grads) gradients(&c, before + at, grad_v + at, grad + at, LANES, kind, stream);
+      if (exps) exponentials(&t, &c, z + at, v + at, e + at, LANES, kind, far);
     }
-    if (at == whole && whole < n) last_step(s, &t, at, n - whole, shift, scale, offset, v_scale, vectors, exps, grads);
+    if (at == whole) {
+      for (size_t k = at; grads && k + lead < n; k += LANES)
+        gradients(&c, before + k, grad_v + k, grad + k, n - lead - k < LANES ? (int)(n - lead - k) : LANES, kind, 0);
+      for (size_t k = at; exps && k < n; k += LANES) exponentials(&t, &c, z + k, v + k, e + k, n - k < LANES ? (int)(n - k) : LANES, kind, far);
+    }
     if (exps) {
-      sum += total(t.sum);
-      shifted += total(t.shifted);
-      if (vectors) along += total(t.along);
+      empty(&all.sum, t.sum);
+      empty(&all.shifted, t.shifted);
+      if (kind != NO_V) empty(&all.along, t.along);
+      if (kind == ROW_V) empty(&all.mass, t.mass);
     }
   } while (at < whole);
   if (!exps) return;
-  float most[LANES], best = -INFINITY;
-  for (int p = 0; p < PARTS; p++) store(most + p * WIDTH, t.most[p]);
-  for (int l = 0; l < LANES; l++) best = most[l] > best ? most[l] : best;
-  s->next_most = best;
-  s->sum = sum;
-  s->shifted = shifted;
-  s->along = along;
+  s->sum = across(&all.sum);
+  s->shifted = across(&all.shifted);
+  s->along = kind != NO_V ? across(&all.along) : 0.0;
+  if (!far) s->most = across_most(t.most);
+  if (kind != ROW_V) return;
+  for (int p = 0; p < PARTS; p++) t.least[p] = -t.least[p];
+  s->least = -across_most(t.least);
+  s->mass = across(&all.mass);
 }
 
-#define SWEEP(name, exps, grads, stream)                                                                                 \
-  static void name(size_t n, ls_softmax_sweep *s) {                                                                              \
-    if (s->v != NULL)                                                                                                    \
-      sweep(n, s, 1, exps, grads, stream);                                                                               \
-    else                                                                                                                 \
-      sweep(n, s, 0, exps, grads, stream);                                                                               \
+#define SWEEP(name, exps, grads, stream, far)                           \
+  static void name(size_t n, ls_softmax_sweep *s) {                     \
+    if (s->v == NULL)                                                   \
+      sweep(n, s, NO_V, exps, grads, stream, far);                      \
+    else if (!s->dense)                                                 \
+      sweep(n, s, SHARED_V, exps, grads, stream, far);                  \
+    else                                                                \
+      sweep(n, s, ROW_V, exps, grads, stream, far);                     \
   }
-SWEEP(first, 1, 0, 0)
-SWEEP(whole, 1, 1, 0)
-SWEEP(last, 0, 1, 0)
-SWEEP(whole_past_cache, 1, 1, 1)
-SWEEP(last_past_cache, 0, 1, 1)
+SWEEP(first, 1, 0, 0, 0)
+SWEEP(whole, 1, 1, 0, 0)
+SWEEP(last, 0, 1, 0, 0)
+SWEEP(whole_past_cache, 1, 1, 1, 0)
+SWEEP(last_past_cache, 0, 1, 1, 0)
+SWEEP(far, 1, 0, 0, 1)
 
 static void sweep_kernel(size_t n, ls_softmax_sweep *s) {
-  bool stream = s->past_cache && (uintptr_t)s->grad % (WIDTH * sizeof(float)) == 0;
   if (s->grad == NULL)
     first(n, s);
   else if (s->z == NULL)
-    (stream ? last_past_cache : last)(n, s);
+    (s->past_cache ? last_past_cache : last)(n, s);
   else
-    (stream ? whole_past_cache : whole)(n, s);
+    (s->past_cache ? whole_past_cache : whole)(n, s);
 }
 
 static void exp_kernel(size_t n, const float *z, float *e) {
   size_t at = 0;
   for (; n - at >= WIDTH; at += WIDTH) store(e + at, exp_below(load(z + at)));
-  if (at == n) return;
-  float few[WIDTH] = {0};
-  copy_few(few, z + at, n - at);
-  store(few, exp_below(load(few)));
-  copy_few(e + at, few, n - at);
+  if (at < n) store_few(e + at, exp_below(load_few(z + at, (int)(n - at))), (int)(n - at));
 }
 
-const ls_softmax_kernels LS_PASTE(ls_softmax_kernels_, LS_ISA) = {.sweep = sweep_kernel, .exp = exp_kernel, .fence = fence};
+const ls_softmax_kernels LS_PASTE(ls_softmax_kernels_, LS_ISA) = {.sweep = sweep_kernel, .far = far, .exp = exp_kernel, .fence = fence};

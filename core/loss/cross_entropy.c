@@ -1,11 +1,11 @@
 /* Cross-entropy of logits and any target, fused with its gradient. SPDX-License-Identifier: MIT
  *
- * With M the row's mass and everything shifted by the maximum,
+ * With M the row's mass and everything shifted by the maximum where logits are large,
  *   loss = M log sum_k e^(z_k) - sum_k q_k z_k,   d loss / d z_k = M p_k - q_k,
  * where q is a few labels, a constant, and maybe a shared vector, so that no target matrix is read or made.
  * Rows whose sums are not finite (masked classes, huge logits) and rows under PyTorch's weighting go through a careful path
- * in double that asks the target for every class. A row that cannot be computed leaves NaN in the scratch; the first such row
- * is then named by looking at it again. */
+ * in double that asks the target for every class. Blocks of rows add up their losses in order, and the blocks are added in order. A row that
+ * cannot be computed is noted; the first one is then named by looking at it again. */
 #include <lsengine/loss.h>
 #include <lsengine/pool.h>
 
@@ -16,8 +16,14 @@
 #include <string.h>
 
 typedef struct row_result {
-  double loss, soft, weight; /* unweighted loss and its soft part; W_i (0 for an ignored row) */
+  double loss, soft; /* unweighted loss and its soft part */
 } row_result;
+
+/* Of a block's rows: weighted sums, and the first row without a finite loss, or -1. */
+typedef struct block_result {
+  double loss, soft;
+  int32_t bad;
+} block_result;
 
 typedef struct cross_entropy_job {
   const ls_kernels *kernels;
@@ -25,12 +31,14 @@ typedef struct cross_entropy_job {
   const ls_target *target;
   const ls_cross_entropy_options *options;
   ls_resolved resolved;
-  row_result *results;
+  block_result *results;
+  double *weights; /* W_i, 0 for an ignored row; NULL: all 1 */
   const ls_mat *grad;
+  float *rows;
   double denominator;
   float *buffers; /* (threads, width) */
   size_t width;
-  bool past_cache;
+  bool past_cache, plain; /* plain: no row is ignored, and rows weigh 1 */
 } cross_entropy_job;
 
 /* Gradients of more bytes than this go around the caches: nothing could keep them for whoever reads them next. */
@@ -77,8 +85,8 @@ typedef struct row_target {
   double mass, own, spread; /* M; the row's own uniform mass; uniform mass in all */
 } row_target;
 
-static row_target target_of(const cross_entropy_job *j, int32_t row) {
-  row_target q = {.mass = ls_target_mass(j->target, row), .own = ls_target_spread(j->target, row)};
+static row_target target_of(const cross_entropy_job *j, int32_t row, const ls_softmax_sweep *s) {
+  row_target q = {.mass = s->dense ? s->mass : ls_target_mass(j->target, row), .own = ls_target_spread(j->target, row)};
   q.spread = q.mass * j->resolved.u + q.own * j->resolved.a;
   return q;
 }
@@ -133,95 +141,124 @@ static void row_additions(const cross_entropy_job *j, int32_t row, double scale,
     j->kernels->axpy(n, (float)(-scale * ls_term_weight(&t->term[i], row)), r->matrix + (size_t)t->term[i].labels[row] * n, grad);
 }
 
-static double scale_of(const cross_entropy_job *j, int32_t row) {
-  return (j->options->pytorch_weighting ? 1.0 : j->results[row].weight) / j->denominator;
+/* What a row's loss counts for in the value. */
+static double weight_of(const cross_entropy_job *j, int32_t row) {
+  return j->weights == NULL || j->options->pytorch_weighting ? 1.0 : j->weights[row];
+}
+
+static double scale_of(const cross_entropy_job *j, int32_t row) { return weight_of(j, row) / j->denominator; }
+
+static float *grad_of(const cross_entropy_job *j, int32_t row) { return j->grad == NULL ? NULL : j->grad->data + row * j->grad->stride; }
+
+static void finish_row(const cross_entropy_job *j, int32_t row, const row_result *r, block_result *out) {
+  double weight = weight_of(j, row), loss = weight * r->loss;
+  if (!isfinite(r->loss) && out->bad < 0) out->bad = row;
+  out->loss += loss;
+  out->soft += weight * r->soft;
+  if (j->rows != NULL) j->rows[row] = (float)loss;
 }
 
 /* From `row` on, the first that is not ignored; ignored ones are finished on the way. */
 static int32_t next_row(const cross_entropy_job *j, int32_t row, int32_t end) {
+  if (j->plain) return row;
   for (; row < end; row++) {
     if (!ls_target_ignored(j->target, j->options->ignore, row) && j->denominator > 0.0) break;
-    j->results[row].loss = j->results[row].soft = 0.0;
-    if (j->grad != NULL) memset(j->grad->data + row * j->grad->stride, 0, (size_t)j->z.cols * sizeof(float));
+    if (j->rows != NULL) j->rows[row] = 0.0f;
+    if (j->grad != NULL) memset(grad_of(j, row), 0, (size_t)j->z.cols * sizeof(float));
   }
   return row;
 }
 
-static void sweep_rows(const cross_entropy_job *j, int32_t row, int32_t end) {
-  const ls_softmax_kernels *kernels = j->kernels->softmax;
-  const ls_target *t = j->target;
+/* Exponentials and sums of s->z, shifted where it has to be. */
+static void sweep_row(const cross_entropy_job *j, ls_softmax_sweep *s) {
   size_t n = (size_t)j->z.cols;
+  s->shift = 0.0f;
+  j->kernels->softmax->sweep(n, s);
+  if (s->most <= LS_SOFTMAX_NEAR) return;
+  s->shift = j->kernels->max(n, s->z);
+  j->kernels->softmax->far(n, s);
+}
+
+static void sweep_rows(const cross_entropy_job *j, int32_t row, int32_t end, block_result *out) {
+  const ls_target *t = j->target;
   bool additions = j->resolved.matrix != NULL || (t->terms == 0 && j->resolved.v != NULL);
   ls_softmax_sweep s = {.e = j->buffers + (size_t)ls_pool_index() * j->width, .v = j->resolved.v, .past_cache = j->past_cache && !additions};
+  s.dense = t->terms == 0 && j->resolved.v == NULL;
   int32_t before = row; /* whose gradient is due */
-  row = next_row(j, row, end);
-  if (row < end) s.next_most = j->kernels->max(n, j->z.data + row * j->z.stride);
-  while (row < end) {
-    int32_t next = next_row(j, row + 1, end);
+  for (row = next_row(j, row, end); row < end; row = next_row(j, row + 1, end)) {
+    row_result r = {NAN, NAN};
     s.z = j->z.data + row * j->z.stride;
-    s.next = next < end ? j->z.data + next * j->z.stride : s.z;
-    s.shift = s.next_most;
-    if (t->terms == 0 && j->resolved.v == NULL) s.v = t->dense.data + row * t->dense.stride;
-    kernels->sweep(n, &s);
+    if (s.dense) s.v = t->dense.data + row * t->dense.stride;
+    sweep_row(j, &s);
     if (s.grad != NULL && additions) row_additions(j, before, scale_of(j, before), s.grad);
-    row_target q = target_of(j, row);
+    row_target q = target_of(j, row, &s);
     s.grad = NULL;
-    if (!row_loss(j, row, &q, &s, &j->results[row]))
-      careful_row(j, row, &j->results[row], j->grad == NULL ? NULL : j->grad->data + row * j->grad->stride, scale_of(j, row));
+    if (s.dense && !(s.least >= 0.0f && fabs(s.mass - 1.0) <= LS_TARGET_TOLERANCE))
+      ; /* named by whoever looks at it again */
+    else if (!row_loss(j, row, &q, &s, &r))
+      careful_row(j, row, &r, grad_of(j, row), scale_of(j, row));
     else if (j->grad != NULL)
       row_gradient(j, row, &q, &s, scale_of(j, row));
+    finish_row(j, row, &r, out);
     before = row;
-    row = next;
   }
   s.z = NULL;
-  if (s.grad != NULL) kernels->sweep(n, &s);
+  if (s.grad != NULL) j->kernels->softmax->sweep((size_t)j->z.cols, &s);
   if (s.grad != NULL && additions) row_additions(j, before, scale_of(j, before), s.grad);
-  if (s.past_cache) kernels->fence();
+  if (s.past_cache) j->kernels->softmax->fence();
 }
-
-/* Rows of few classes, SLAB at a time: exponentials of all their logits in one go, no
- * maximum. A row with a logit beyond ±64 (its sums would lose digits, or it has none) goes through the sweep by itself, so that
- * no row's bits depend on its neighbours. */
-enum { FEW = 32, SLAB = 16 };
 
 static bool few_classes(const cross_entropy_job *j) {
-  return j->z.cols <= FEW && j->z.stride == j->z.cols && j->target->terms > 0 && j->resolved.v == NULL && j->resolved.matrix == NULL;
+  return j->z.cols <= LS_FEW_CLASSES && j->z.stride == j->z.cols && (j->grad == NULL || j->grad->stride == j->z.cols) && j->target->terms > 0 &&
+         j->resolved.v == NULL && j->resolved.matrix == NULL;
 }
 
-static bool sums_of_few(size_t n, const float *z, const float *e, ls_softmax_sweep *s) {
-  bool within = true;
-  double sum = 0.0, shifted = 0.0;
-  for (size_t k = 0; k < n; k++) {
-    within &= fabsf(z[k]) <= 64.0f;
-    sum += (double)e[k];
-    shifted += (double)z[k];
+/* A logit that is NaN, or larger than rows of few classes may have. */
+static bool is_far(const float *z, int32_t n) {
+  bool near = true;
+  for (int32_t k = 0; k < n; k++) near &= fabsf(z[k]) <= LS_SOFTMAX_NEAR;
+  return !near;
+}
+
+/* After `few` has met a row that it cannot do, or `rows` are wanted: each by itself, the far ones through a sweep, so that no row's bits depend
+ * on its neighbours. */
+static void finish_few(const cross_entropy_job *j, const ls_softmax_few *s, int32_t row, block_result *out) {
+  for (int32_t i = 0; i < s->rows; i++) {
+    row_result r = {s->loss[i], s->soft[i]};
+    if (is_far(s->z + i * j->z.cols, j->z.cols))
+      sweep_rows(j, row + i, row + i + 1, out);
+    else
+      finish_row(j, row + i, &r, out);
   }
-  s->sum = sum;
-  s->shifted = shifted;
-  return within;
 }
 
-static void slab_rows(const cross_entropy_job *j, int32_t row, int32_t end) {
-  size_t n = (size_t)j->z.cols;
-  float *e = j->buffers + (size_t)ls_pool_index() * j->width;
-  for (; row < end; row += SLAB) {
-    int32_t stop = end - row < SLAB ? end : row + SLAB;
-    unsigned apart = 0;
-    j->kernels->softmax->exp((size_t)(stop - row) * n, j->z.data + row * j->z.stride, e);
-    for (int32_t i = next_row(j, row, stop); i < stop; i = next_row(j, i + 1, stop)) {
-      ls_softmax_sweep s = {.e = e + (size_t)(i - row) * n};
-      row_target q = target_of(j, i);
-      if (!sums_of_few(n, j->z.data + i * j->z.stride, s.e, &s)) {
-        apart |= 1u << (i - row);
-        continue;
-      }
-      row_loss(j, i, &q, &s, &j->results[i]);
-      if (j->grad == NULL) continue;
-      row_gradient(j, i, &q, &s, scale_of(j, i));
-      for (size_t k = 0; k < n; k++) s.grad[k] = s.e[k] * s.scale - s.offset;
+/* Rows row … end-1, none of which is ignored. */
+static void few_rows(const cross_entropy_job *j, int32_t row, int32_t end, block_result *out) {
+  const ls_target *t = j->target;
+  ls_softmax_few s = {.n = (size_t)j->z.cols, .terms = t->terms, .a = j->resolved.a, .u = j->resolved.u, .scale = 1.0 / j->denominator};
+  int32_t row_of[16 * LS_FEW_CLASSES];
+  for (int32_t i = 0, k = 0; i < 16; i++)
+    for (int32_t c = 0; c < j->z.cols; c++) row_of[k++] = i;
+  s.row_of = row_of;
+  s.e = j->buffers + (size_t)ls_pool_index() * j->width;
+  for (; row < end; row += s.rows) {
+    s.rows = end - row < LS_FEW_ROWS ? end - row : LS_FEW_ROWS;
+    s.z = j->z.data + row * j->z.stride;
+    s.grad = grad_of(j, row);
+    for (int32_t i = 0; i < t->terms; i++) {
+      s.labels[i] = t->term[i].labels + row;
+      s.weights[i] = t->term[i].weights == NULL ? NULL : t->term[i].weights + row;
+      s.weight[i] = t->term[i].weight;
     }
-    for (int32_t i = row; apart != 0 && i < stop; i++)
-      if (apart >> (i - row) & 1) sweep_rows(j, i, i + 1);
+    s.own = t->spread == NULL ? NULL : t->spread + row;
+    s.row_weights = j->weights == NULL || j->options->pytorch_weighting ? NULL : j->weights + row;
+    j->kernels->few->few(&s);
+    if (j->rows != NULL || !(s.most <= LS_SOFTMAX_NEAR) || !isfinite(s.loss_sum)) {
+      finish_few(j, &s, row, out);
+    } else {
+      out->loss += s.loss_sum;
+      out->soft += s.soft_sum;
+    }
   }
 }
 
@@ -232,19 +269,33 @@ static int32_t block_height(const cross_entropy_job *j) {
   return by_size > few ? by_size : few;
 }
 
+/* Dense rows with a matrix need a product of each row with it, weights that bend the target a product with every class; of one
+ * class loss and gradient are exactly 0. */
+static bool needs_care(const cross_entropy_job *j) {
+  return j->z.cols == 1 || (j->options->pytorch_weighting && j->options->class_weights != NULL) || (j->target->terms == 0 && j->resolved.matrix != NULL);
+}
+
 static void cross_entropy_block(void *argument, size_t block) {
   cross_entropy_job *j = argument;
-  /* dense rows with a matrix need a product of each row with it, weights that bend the target a product with every class; of one
-   * class loss and gradient are exactly 0 */
-  bool careful = j->z.cols == 1 || (j->options->pytorch_weighting && j->options->class_weights != NULL) ||
-                 (j->target->terms == 0 && j->resolved.matrix != NULL);
+  block_result out = {.bad = -1};
+  bool careful = needs_care(j), few = few_classes(j);
   int32_t height = block_height(j), row = (int32_t)block * height, end = j->z.rows - row < height ? j->z.rows : row + height;
-  if (!careful) {
-    (few_classes(j) ? slab_rows : sweep_rows)(j, row, end);
-    return;
+  if (!careful && !few) {
+    sweep_rows(j, row, end, &out);
+    row = end;
   }
-  for (row = next_row(j, row, end); row < end; row = next_row(j, row + 1, end))
-    careful_row(j, row, &j->results[row], j->grad == NULL ? NULL : j->grad->data + row * j->grad->stride, scale_of(j, row));
+  for (row = next_row(j, row, end); row < end; row = next_row(j, row, end)) {
+    int32_t stop = j->plain ? end : row + 1;
+    while (stop < end && !ls_target_ignored(j->target, j->options->ignore, stop)) stop++;
+    if (!careful) few_rows(j, row, stop, &out);
+    for (int32_t i = row; careful && i < stop; i++) {
+      row_result r;
+      careful_row(j, i, &r, grad_of(j, i), scale_of(j, i));
+      finish_row(j, i, &r, &out);
+    }
+    row = stop;
+  }
+  j->results[block] = out;
 }
 
 static ls_status check(ls_cmat z, const ls_target *t, const ls_cross_entropy_options *o, const ls_mat *grad, ls_err *err) {
@@ -258,47 +309,63 @@ static ls_status check(ls_cmat z, const ls_target *t, const ls_cross_entropy_opt
 }
 
 /* Floats of a row's buffer: whole lines of the cache, and no two threads in one. */
-static size_t buffer_width(int32_t classes) { return ((size_t)classes * (classes <= FEW ? SLAB : 1) + 31) / 16 * 16; }
+static size_t buffer_width(int32_t classes) { return ((size_t)classes * (classes <= LS_FEW_CLASSES ? LS_FEW_ROWS : 1) + 47) / 16 * 16; }
 
 size_t ls_cross_entropy_scratch(const ls_target *t, int32_t rows, int32_t classes) {
-  return 64 + (size_t)ls_pool_threads() * buffer_width(classes) * sizeof(float) + (size_t)rows * sizeof(row_result) + ls_target_scratch(t, classes);
+  return 64 + (size_t)ls_pool_threads() * buffer_width(classes) * sizeof(float) + (size_t)rows * (sizeof(double) + sizeof(block_result)) +
+         ls_target_scratch(t, classes);
+}
+
+/* Weights of rows, and the sums over them that the result tells. */
+static void weigh_rows(cross_entropy_job *j, double *weights, ls_cross_entropy_result *sum) {
+  const ls_target *t = j->target;
+  const ls_cross_entropy_options *o = j->options;
+  j->plain = o->class_weights == NULL && t->row_weights == NULL && !o->ignore.active;
+  if (j->plain) {
+    sum->kept = j->z.rows;
+    sum->weight = (double)j->z.rows;
+    return;
+  }
+  j->weights = weights;
+  for (int32_t i = 0; i < j->z.rows; i++) {
+    bool ignored = ls_target_ignored(t, o->ignore, i);
+    weights[i] = ignored ? 0.0 : ls_target_row_weight(t, o->class_weights, i);
+    if (ignored)
+      sum->ignored++;
+    else
+      sum->kept++;
+    sum->weight += o->pytorch_weighting && t->terms != 1 && !ignored ? 1.0 : weights[i];
+  }
 }
 
 ls_status ls_cross_entropy(ls_cmat z, const ls_target *t, const ls_cross_entropy_options *o, void *scratch,
                            ls_cross_entropy_result *result, const ls_mat *grad, float *rows, ls_err *err) {
-  cross_entropy_job j = {.kernels = ls_kernels_now(), .z = z, .target = t, .options = o, .grad = grad, .width = buffer_width(z.cols)};
+  cross_entropy_job j = {.kernels = ls_kernels_now(), .z = z, .target = t, .options = o, .grad = grad, .rows = rows, .width = buffer_width(z.cols)};
   ls_cross_entropy_result sum = {0};
   ls_status status = check(z, t, o, grad, err);
   j.buffers = (float *)(((uintptr_t)scratch + 63) / 64 * 64);
-  j.results = (row_result *)(j.buffers + (size_t)ls_pool_threads() * j.width);
+  j.results = (block_result *)(j.buffers + (size_t)ls_pool_threads() * j.width);
   j.past_cache = (size_t)z.rows * (size_t)z.cols * sizeof(float) > PAST_CACHE;
-  void *rest = j.results + z.rows;
-  if (status == LS_OK) status = ls_target_resolve(t, z.cols, o->ignore, rest, &j.resolved, err);
+  double *weights = (double *)(j.results + z.rows);
+  if (status == LS_OK) status = ls_target_resolve_unread(t, z.cols, o->ignore, weights + z.rows, &j.resolved, err);
+  if (status == LS_OK && t->terms == 0 && (j.resolved.v != NULL || needs_care(&j))) status = ls_target_check_dense(t, o->ignore, err);
   if (status != LS_OK) return status;
 
-  for (int32_t i = 0; i < z.rows; i++) {
-    bool ignored = ls_target_ignored(t, o->ignore, i);
-    j.results[i].weight = ignored ? 0.0 : ls_target_row_weight(t, o->class_weights, i);
-    if (ignored)
-      sum.ignored++;
-    else
-      sum.kept++;
-    sum.weight += o->pytorch_weighting && t->terms != 1 && !ignored ? 1.0 : j.results[i].weight;
-  }
+  weigh_rows(&j, weights, &sum);
   j.denominator = o->reduction == LS_LOSS_MEAN ? sum.weight : o->reduction == LS_LOSS_ROWS ? sum.kept : 1.0;
+  j.plain = j.plain && j.denominator > 0.0;
   int32_t height = block_height(&j);
-  ls_parallel(LS_SITE_CROSS_ENTROPY, ((size_t)z.rows + (size_t)height - 1) / (size_t)height, cross_entropy_block, &j);
+  size_t blocks = ((size_t)z.rows + (size_t)height - 1) / (size_t)height;
+  ls_parallel(LS_SITE_CROSS_ENTROPY, blocks, cross_entropy_block, &j);
 
-  for (int32_t i = 0; i < z.rows; i++) {
-    const row_result *r = &j.results[i];
-    double weight = o->pytorch_weighting ? 1.0 : r->weight;
-    if (!isfinite(r->loss)) {
-      status = ls_target_row_diagnose(z, t, &j.resolved, i, err);
-      return status != LS_OK ? status : ls_fail(err, LS_EVALUE, "row %d has no finite loss", i + 1);
+  for (size_t i = 0; i < blocks; i++) {
+    int32_t bad = j.results[i].bad;
+    if (bad >= 0) {
+      status = ls_target_row_diagnose(z, t, &j.resolved, bad, err);
+      return status != LS_OK ? status : ls_fail(err, LS_EVALUE, "row %d has no finite loss", bad + 1);
     }
-    sum.value += weight * r->loss;
-    sum.soft += weight * r->soft;
-    if (rows != NULL) rows[i] = (float)(weight * r->loss);
+    sum.value += j.results[i].loss;
+    sum.soft += j.results[i].soft;
   }
   if (j.denominator > 0.0) {
     sum.value /= j.denominator;

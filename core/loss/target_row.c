@@ -94,6 +94,8 @@ double ls_target_row_at(const ls_target *t, const ls_resolved *r, const ls_targe
 
 ls_status ls_target_row_diagnose(ls_cmat z, const ls_target *t, const ls_resolved *r, int32_t row, ls_err *err) {
   const float *logits = z.data + row * z.stride;
+  ls_status dense = t->terms == 0 ? ls_target_check_dense_row(t, row, err) : LS_OK;
+  if (dense != LS_OK) return dense;
   for (int32_t k = 0; k < z.cols; k++)
     if (isnan(logits[k]) || logits[k] == INFINITY)
       return ls_fail(err, LS_EVALUE, "logits[%d] is %s for class %d", row + 1, isnan(logits[k]) ? "NaN" : "+inf", k);

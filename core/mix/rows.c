@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { PART = 32, COLUMNS = 8192 };
+enum { PART = 32, COLUMNS = 4096 };
 
 enum { NEXT, CLOSING, OPENING, COPIES }; /* wanted by the part's last row; by the end of an earlier cycle; by the end of one begun here */
 
@@ -73,16 +73,18 @@ static int runs_of(const ls_box *b, int32_t width, run runs[2]) {
   return b->width > first ? 2 : 1;
 }
 
-static void copy_box(const mix_job *j, const ls_box *b, const float *source, float *target, int32_t from, int32_t to) {
+/* next: where the box of the next row will be read. */
+static void copy_box(const mix_job *j, const ls_box *b, const float *source, const float *next, float *target, int32_t from, int32_t to) {
   run runs[2];
   if (b->height == 0 || b->width == 0) return;
   int count = runs_of(b, j->width, runs);
+  int32_t above = lowest(b->height, j->height - b->y); /* lines before the box wraps */
   for (int32_t c = from; c < to; c++)
-    for (int32_t line = 0; line < b->height; line++) {
-      int32_t y = b->y + line < j->height ? b->y + line : b->y + line - j->height;
-      ptrdiff_t place = ((ptrdiff_t)c * j->height + y) * j->width;
-      for (int r = 0; r < count; r++)
-        memcpy(target + place + runs[r].column, source + place + runs[r].column, (size_t)runs[r].length * sizeof(float));
+    for (int r = 0; r < count; r++) {
+      ptrdiff_t plane = (ptrdiff_t)c * j->height * j->width + runs[r].column, first = plane + (ptrdiff_t)b->y * j->width;
+      size_t length = (size_t)runs[r].length, stride = (size_t)j->width;
+      j->kernels->mix->copy_lines((size_t)above, length, stride, source + first, next + first, target + first);
+      j->kernels->mix->copy_lines((size_t)(b->height - above), length, stride, source + plane, next + plane, target + plane);
     }
 }
 
@@ -92,21 +94,21 @@ static void keep(const mix_job *j, int32_t row, int32_t wanting, int32_t from, i
   if (j->box == NULL)
     memcpy(copy + from, source + from, (size_t)(to - from) * sizeof(float));
   else
-    copy_box(j, &j->box[wanting], source, copy, from, to);
+    copy_box(j, &j->box[wanting], source, source, copy, from, to);
 }
 
-static void mix_one(const mix_job *j, int32_t row, const float *other, int32_t from, int32_t to) {
+static void mix_one(const mix_job *j, int32_t row, const float *other, const float *next, int32_t from, int32_t to) {
   const float *x = j->x.data + row * j->x.stride;
   float *out = j->out.data + row * j->out.stride;
   if (j->box == NULL) {
-    j->kernels->blend((size_t)(to - from), j->a[row], x + from, j->b[row], other + from, out + from);
+    j->kernels->mix->blend((size_t)(to - from), j->a[row], x + from, j->b[row], other + from, next + from, out + from);
     return;
   }
   if (out != x) {
     size_t plane = (size_t)j->height * (size_t)j->width;
     memcpy(out + (size_t)from * plane, x + (size_t)from * plane, (size_t)(to - from) * plane * sizeof(float));
   }
-  copy_box(j, &j->box[row], other, out, from, to);
+  copy_box(j, &j->box[row], other, next, out, from, to);
 }
 
 /* Copies of what part `block` will want from other parts. */
@@ -145,7 +147,8 @@ static void mix_block(void *argument, size_t block) {
       else if (!closes && k + 1 == end)
         other = copy_of(j, part, NEXT);
     }
-    mix_one(j, row, other, from, to);
+    /* what the next row of the part will want, unless it is a copy */
+    mix_one(j, row, other, j->x.data + (k + 1 < end ? j->partner[j->order[k + 1]] : row) * j->x.stride, from, to);
   }
 }
 

@@ -1,6 +1,8 @@
 /* Targets: checks, and the softenings in closed form. SPDX-License-Identifier: MIT */
 #include <lsengine/target.h>
 
+#include "core/kernels/kernels.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -71,6 +73,7 @@ static ls_status check_terms(const ls_term *term, int32_t terms, int32_t row, in
 }
 
 static ls_status check_labels(const ls_target *t, int32_t classes, ls_ignore ignore, ls_err *err) {
+  if (t->terms > 0 && t->origins == 0 && ls_kernels_now()->few->fit(t, classes)) return LS_OK;
   for (int32_t row = 0; row < t->rows; row++) {
     double sum = ls_target_spread(t, row), of_origins = 0.0;
     if (ls_target_ignored(t, ignore, row)) continue;
@@ -84,21 +87,22 @@ static ls_status check_labels(const ls_target *t, int32_t classes, ls_ignore ign
   return LS_OK;
 }
 
-static ls_status check_dense(const ls_target *t, int32_t classes, ls_ignore ignore, ls_err *err) {
-  if (t->dense.rows != t->rows || t->dense.cols != classes)
-    return ls_fail(err, LS_ESHAPE, "targets are %dx%d but logits are %dx%d", t->dense.rows, t->dense.cols, t->rows, classes);
-  for (int32_t row = 0; row < t->rows; row++) {
-    const float *q = t->dense.data + row * t->dense.stride;
-    double sum = 0.0;
-    if (ls_target_ignored(t, ignore, row)) continue;
-    for (int32_t k = 0; k < classes; k++) {
-      if (!(q[k] >= 0.0f)) return ls_fail(err, LS_ERANGE, "row %d of the target has %g for class %d, allowed is 0 to 1", row + 1, (double)q[k], k);
-      sum += (double)q[k];
-    }
-    if (!(fabs(sum - 1.0) <= LS_TARGET_TOLERANCE))
-      return ls_fail(err, LS_ERANGE, "row %d of the target sums to %g, must be 1 within 1e-4", row + 1, sum);
+ls_status ls_target_check_dense_row(const ls_target *t, int32_t row, ls_err *err) {
+  const float *q = t->dense.data + row * t->dense.stride;
+  double sum = 0.0;
+  for (int32_t k = 0; k < t->dense.cols; k++) {
+    if (!(q[k] >= 0.0f)) return ls_fail(err, LS_ERANGE, "row %d of the target has %g for class %d, allowed is 0 to 1", row + 1, (double)q[k], k);
+    sum += (double)q[k];
   }
-  return LS_OK;
+  if (fabs(sum - 1.0) <= LS_TARGET_TOLERANCE) return LS_OK;
+  return ls_fail(err, LS_ERANGE, "row %d of the target sums to %g, must be 1 within 1e-4", row + 1, sum);
+}
+
+ls_status ls_target_check_dense(const ls_target *t, ls_ignore ignore, ls_err *err) {
+  ls_status status = LS_OK;
+  for (int32_t row = 0; row < t->rows && status == LS_OK; row++)
+    if (!ls_target_ignored(t, ignore, row)) status = ls_target_check_dense_row(t, row, err);
+  return status;
 }
 
 static bool has(const ls_target *t, ls_softening_kind kind) {
@@ -135,10 +139,16 @@ static void scale(double *x, size_t n, double by) {
   for (size_t i = 0; x != NULL && i < n; i++) x[i] *= by;
 }
 
-ls_status ls_target_resolve(const ls_target *t, int32_t classes, ls_ignore ignore, void *scratch, ls_resolved *out,
-                            ls_err *err) {
+ls_status ls_target_resolve(const ls_target *t, int32_t classes, ls_ignore ignore, void *scratch, ls_resolved *out, ls_err *err) {
+  ls_status status = ls_target_resolve_unread(t, classes, ignore, scratch, out, err);
+  return status == LS_OK && t->terms == 0 ? ls_target_check_dense(t, ignore, err) : status;
+}
+
+ls_status ls_target_resolve_unread(const ls_target *t, int32_t classes, ls_ignore ignore, void *scratch, ls_resolved *out, ls_err *err) {
   size_t n = (size_t)classes;
-  ls_status status = t->terms == 0 ? check_dense(t, classes, ignore, err) : LS_OK;
+  ls_status status = LS_OK;
+  if (t->terms == 0 && (t->dense.rows != t->rows || t->dense.cols != classes))
+    return ls_fail(err, LS_ESHAPE, "targets are %dx%d but logits are %dx%d", t->dense.rows, t->dense.cols, t->rows, classes);
   if (status == LS_OK && (t->terms > 0 || t->origins > 0)) status = check_labels(t, classes, ignore, err);
   for (int32_t i = 0; i < t->rows && t->row_weights != NULL && status == LS_OK; i++)
     if (!(t->row_weights[i] >= 0.0f) || isinf(t->row_weights[i]))

@@ -4,6 +4,7 @@ local geometry = require "lsengine.geometry"
 local cgeometry = require "lsengine.c.geometry"
 local clabels  = require "lsengine.c.labels"
 local public   = require "lsengine.public"
+local provenance = require "lsengine.provenance"
 
 local metric = { type = "string", default = "cosine", choices = { "cosine", "euclidean" }, doc = "cosine: rows at unit length, distance 1 - cos; euclidean: rows as they are" }
 local sample = { type = "integer", default = 2000, min = 2, max = 2^31 - 1, doc = "rows that the silhouette is taken of, drawn without replacement where there are more; their number makes it exact" }
@@ -69,6 +70,7 @@ O(N·D·clusters·iterations + sample²·D).]],
   },
 }, function(x, y, o)
   y = clabels.from(y)
+  provenance.check_embedding(x)
   local stream = geometry.stream(o.rng, "clustering")
   local g = cgeometry.scatter(x, y)
   if g.classes < 2 then public.raise("clustering", "labels hold one class, at least 2 are required") end

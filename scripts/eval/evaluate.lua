@@ -5,7 +5,7 @@ local classification = require "lsengine.c.classification"
 local regression = require "lsengine.c.eval".regression
 local selective = require "lsengine.c.selective"
 local raw      = require "lsengine.c.tensor"
-local autograd = require "lsengine.autograd"
+local outputs  = require "lsengine.predict".outputs
 local pitfalls = require "lsengine.pitfalls"
 local public   = require "lsengine.public"
 local provenance = require "lsengine.provenance"
@@ -13,19 +13,7 @@ local tuning   = require "lsengine.tuning"
 require "lsengine.nn"
 require "lsengine.data"
 
-local BATCH = 1000
-
--- Logits of all rows, in evaluation mode, unrecorded.
-local function predict(model, dataset)
-  local _ <close> = autograd.pause()
-  local was_training = rawget(model, "training")
-  model:eval()
-  local parts = {}
-  for x in dataset:batches(BATCH) do parts[#parts + 1] = model(x) end
-  if was_training then model:train() end
-  if #parts == 0 then public.raise("evaluate", "the data set has no rows") end
-  return #parts == 1 and parts[1] or raw.cat(parts, 1)
-end
+local function predict(model, dataset) return outputs("evaluate", model, dataset) end
 
 -- The measures that ls.eval's functions make, in one flat table.
 local function judge(logits, labels, temperature, o)

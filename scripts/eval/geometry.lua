@@ -4,6 +4,7 @@ local raw    = require "lsengine.c.tensor"
 local random = require "lsengine.c.random"
 local clabels = require "lsengine.c.labels"
 local public = require "lsengine.public"
+local provenance = require "lsengine.provenance"
 require "lsengine.labels"
 require "lsengine.random"
 
@@ -49,6 +50,7 @@ nothing spreads). O(N·D² + D³ + sample²·D).]],
   },
 }, function(x, y, o)
   y = clabels.from(y)
+  provenance.check_embedding(x)
   local result = c.scatter(x, y)
   local sampled = geometry.sample(x, nil, o.sample, geometry.stream(o.rng, "geometry"))
   result.classes = math.tointeger(result.classes)

@@ -5,6 +5,7 @@ local files   = require "lsengine.c.files"
 local raw     = require "lsengine.c.tensor"
 local options = require "lsengine.options"
 local public  = require "lsengine.public"
+local provenance = require "lsengine.provenance"
 require "lsengine.labels"
 require "lsengine.tensor"
 
@@ -57,15 +58,16 @@ local metric = { type = "string", default = "l2", choices = { "l2", "inner_produ
 knn.index = public("ls.knn.index", {
   doc = [[An index for exact searches: no approximation, right for the stored numbers whatever their offset or size. Distances are compared in double, features added
 in their order; ties go to the lower row; nothing depends on how queries are put together, on threads or on the processor. Candidates come from products
-in float32 with a bound of their error, so that the double values are needed for a few rows only.
+in bfloat16 (on processors with AMX) or float32 with a bound of their error, so that the double values are needed for a few rows only.
 
 l2: the Euclidean distance, not its square. inner_product: the product, the largest first. cosine: 1 - cos from 0 to 2, the smallest first.
 
-The index keeps `x` and 4 bytes a row (cosine: 12); a search takes at most 256 MB more. `x` must not be written to afterwards. Fields: rows, features, metric.]],
+The index keeps `x` and 12 bytes a row (cosine: 20); a search takes at most 256 MB more. `x` must not be written to afterwards. Fields: rows, features, metric.]],
   returns = "an index", errors = "no row, a number that is NaN or infinite, with cosine a row of zeros: the row is named",
   example = 'local index = ls.knn.index(x, { metric = "cosine" })\nlocal distances, neighbours = index:search(x, 3, { exclude_self = true })',
   { "x", type = "tensor", doc = "rows × features" }, options = { metric = metric },
 }, function(x, o)
+  provenance.check_embedding(x)
   local handle = c.index(x, o.metric)
   local rows, features = c.size(handle)
   return setmetatable({ handle = handle, rows = rows, features = features, metric = o.metric }, Index)
@@ -85,18 +87,18 @@ end
 Index.search = public("index:search", {
   doc = [[The k nearest rows of each query, nearest first. `neighbours[i][j]` is the position, from 1, of query i's j-th neighbour; `neighbours:gather(labels)` gives
 their labels. O(queries·rows·features).]],
-  returns = "distances (tensor, queries × k), neighbours; and a table of what was done: candidates, exact (queries searched in double throughout), overflowed (of them: too many candidates)",
+  returns = "distances (tensor, queries × k), neighbours; and a table of what was done: candidates, exact (queries searched in double throughout), overflowed (of them: too many candidates), retried (left undecided by AMX's bfloat16)",
   errors = "another number of features, k above the number of rows (less one with exclude_self), NaN or infinite numbers",
   example = "local distances, neighbours = ls.knn.index(x):search(x, 2)\nprint(neighbours[1][1], distances[1][1])",
   { "queries", type = "tensor", doc = "queries × features" }, { "k", type = "integer", min = 1, max = 2^31 - 1, doc = "neighbours for each" },
   options = { exclude_self = exclude_self },
 }, function(self, queries, k, o)
-  local distances, flat, candidates, exact, overflowed = c.search(self.handle, queries, k, own_rows("search", self, queries, o.exclude_self))
-  return distances, rows_of(flat, k), { candidates = candidates, exact = exact, overflowed = overflowed }
+  local distances, flat, candidates, exact, overflowed, retried = c.search(self.handle, queries, k, own_rows("search", self, queries, o.exclude_self))
+  return distances, rows_of(flat, k), { candidates = candidates, exact = exact, overflowed = overflowed, retried = retried }
 end)
 
 Index.range_search = public("index:range_search", {
-  doc = "All rows within a radius of each query, nearest first: distance ≤ radius; of inner products, product ≥ radius. In double throughout, O(queries·rows·features).",
+  doc = "All rows within a radius of each query, nearest first: distance ≤ radius; of inner products, product ≥ radius. Decided in double, O(queries·rows·features).",
   returns = "a list with, for each query, { distances = tensor, neighbours = label vector of positions from 1 }", errors = "as for search; a radius that is NaN",
   example = "for i, found in ipairs(ls.knn.index(x):range_search(x, 1.5)) do print(i, #found.neighbours) end",
   { "queries", type = "tensor", doc = "queries × features" }, { "radius", type = "number", doc = "the rows at it are within" },

@@ -5,6 +5,7 @@ local random  = require "lsengine.c.random"
 local raw     = require "lsengine.c.tensor"
 local options = require "lsengine.options"
 local public  = require "lsengine.public"
+local provenance = require "lsengine.provenance"
 require "lsengine.labels"
 require "lsengine.random"
 
@@ -81,6 +82,7 @@ print(r.accuracy, r.l2, r.converged)]],
   local list = strengths(o.l2 or grid)
   if #list > 1 and validation == nil then public.raise("probe", ("l2 has %d strengths but there is no validation to choose by"):format(#list)) end
   y, test_y = clabels.from(y), clabels.from(test_y)
+  provenance.check_embedding(test_x)
 
   local function fit(features, labels, v_features, v_labels, l2)
     local r, tried, logits, weight, bias, classes = c.probe(features, labels, test_x, test_y, v_features, v_labels, l2, o.standardise, o.tolerance, o.iterations, o.choose_by == "accuracy")

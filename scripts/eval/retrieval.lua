@@ -4,6 +4,8 @@ local cknn    = require "lsengine.c.knn"
 local clabels = require "lsengine.c.labels"
 local raw     = require "lsengine.c.tensor"
 local public  = require "lsengine.public"
+local provenance = require "lsengine.provenance"
+local outputs = require "lsengine.predict".outputs
 require "lsengine.nn"
 require "lsengine.data"
 require "lsengine.knn"
@@ -21,7 +23,9 @@ local shared = {
     doc = "queries without a relevant row: left out of the means (as pytorch-metric-learning does), or counted with 0 (torchmetrics' \"neg\")" },
   ap_divisor = { type = "string", default = "least", choices = { "least", "relevant", "hits" },
     doc = "of ap[k]: min(R, k); R (pytorch-metric-learning's way with a k below R); the hits among the first k (torchmetrics)" },
-  classifier_k = { type = "integer", default = 5, min = 1, max = 2^31 - 1, doc = "neighbours of the kNN classifier; as many as the gallery has, if these are fewer" },
+  near_duplicate = { type = "number", default = 0, min = 0, doc = "distance up to which another row is a duplicate of the query, and counts as its twin; 0 counts equal rows only, which is all that inner_product knows" },
+  whole = { type = "boolean", default = true, doc = "also map, mrr and ndcg_full, of the whole ranking. Without them only the first max(R, k) places are looked at, also for ties, in a fraction of the time" },
+  classifier_k = { type = "integer", default = 5, min = 0, max = 2^31 - 1, doc = "neighbours of the kNN classifier; as many as the gallery has, if these are fewer; 0: no classifier" },
 }
 local function with(own)
   for name, spec in pairs(shared) do own[name] = own[name] or spec end
@@ -39,7 +43,7 @@ end
 -- Share of queries whose class has most of their neighbours' votes, ties to the lower class; over the labels' own order, whatever they are.
 local function classifier_accuracy(embeddings, labels, gallery, gallery_labels, own, o)
   local rows = raw.size(gallery, 1) - (own and 1 or 0)
-  if rows < 1 then return nil end
+  if rows < 1 or o.classifier_k < 1 then return nil end
   local k = math.min(o.classifier_k, rows)
   local _, flat = cknn.search(cknn.index(gallery, o.metric), embeddings, k, own and clabels.range(1, raw.size(gallery, 1)) or nil)
   local near, right, at, n = clabels.totable(clabels.gather(gallery_labels, flat)), 0, 0, raw.size(embeddings, 1)
@@ -60,6 +64,7 @@ end
 
 local function judge(embeddings, labels, gallery, gallery_labels, o)
   if type(labels) == "table" then labels = clabels.from(labels) end
+  provenance.check_embedding(embeddings)
   local own = gallery == nil
   if own then gallery, gallery_labels = embeddings, labels end
   if type(gallery_labels) == "table" then gallery_labels = clabels.from(gallery_labels) end
@@ -69,7 +74,8 @@ local function judge(embeddings, labels, gallery, gallery_labels, o)
     local rows = #gallery_labels - (own and 1 or 0)
     while #at > 1 and at[#at] > rows do at[#at] = nil end
   end
-  local result, macro, classes, without, tied, twins = c.retrieval(embeddings, labels, gallery, gallery_labels, o.metric, at, own, o.no_match == "zero")
+  local result, macro, classes, without, tied, twins, by_values =
+    c.retrieval(embeddings, labels, gallery, gallery_labels, o.metric, at, own, o.no_match == "zero", o.near_duplicate, o.whole)
   choose(result, o.ap_divisor)
   result.macro = choose(macro, o.ap_divisor)
   result.classes = {}
@@ -80,7 +86,7 @@ local function judge(embeddings, labels, gallery, gallery_labels, o)
   end
   local n = #labels
   result.queries, result.gallery, result.without_match = n, #gallery_labels, without
-  result.tie_rate, result.twins = tied / n, twins
+  result.tie_rate, result.twins, result.by_values = tied / n, twins, by_values
   result.self_matches = own and n or 0
   result.knn_accuracy, result.metric, result.no_match, result.ap_divisor = classifier_accuracy(embeddings, labels, gallery, gallery_labels, own, o), o.metric, o.no_match, o.ap_divisor
   return result
@@ -93,11 +99,11 @@ number. A gallery row is relevant where its label is the query's; R is their num
 Measures, each a mean over the queries: ]] .. measures .. [[.
 
 Also: macro, the same measures as means of the classes' means; classes[label], those of each class, with its number of queries; knn_accuracy, of the kNN classifier with
-classifier_k equal votes; and the counts queries, gallery, without_match (queries with R = 0), self_matches (rows left out of their own ranking), twins (queries with another row at
-distance 0: duplicates, which raise every measure), tie_rate (share of queries where a relevant row ties with another one). Rows that tie have no order: every measure is its
+classifier_k equal votes; and the counts queries, gallery, without_match (queries with R = 0), self_matches (rows left out of their own ranking), twins (queries with another row
+within near_duplicate: duplicates, which raise every measure), by_values (queries for which all rows had to be compared in double), tie_rate (share of queries where a relevant row ties with another one). Rows that tie have no order: every measure is its
 expected value over their orders.
 
-Values are compared in double. O(queries·gallery·features).]],
+Ranks are those of values in double: tiles order the rows, values decide where these are in doubt. O(queries·gallery·features).]],
   returns = "a table", errors = "numbers of rows and labels that differ, gallery without gallery_labels or the reverse, a k above the gallery's rows, NaN or infinite numbers, with cosine a row of zeros",
   example = 'local r = ls.eval.retrieval(x, ls.labels{ 0, 1, 0, 1 }, { metric = "l2", at = { 1, 2 } })\nprint(r.recall[1], r.map_at_r, r.macro.map_at_r, r.classes[0].queries)',
   { "embeddings", type = "tensor", doc = "rows × features: the queries" }, { "labels", type = "labels", doc = "one for each row; any integers" },
@@ -114,14 +120,7 @@ end)
 
 -- Embeddings of a data set's rows by either layer.
 local function embed(model, data, layer)
-  if layer == "features" then return model:features(data.x) end
-  local autograd = require "lsengine.autograd"
-  local _ <close> = autograd.pause()
-  local was_training, parts = rawget(model, "training"), {}
-  model:eval()
-  for x in data:batches(1000) do parts[#parts + 1] = model(x) end
-  if was_training then model:train() end
-  return #parts == 1 and parts[1] or raw.cat(parts, 1)
+  return layer == "features" and model:features(data.x) or outputs("retrieval_protocols", model, data)
 end
 
 retrieval.protocols = public("ls.eval.retrieval_protocols", {

@@ -116,9 +116,10 @@ end
 -- ---- making ----
 
 local experiment = public("ls.experiment", {
-  doc = [[An experiment: every arm is tried with the same seeds, so that arms are compared pair by pair. trial(arm, rng, seed) is one training
+  doc = [[An experiment: every arm is tried with the same seeds, so that arms are compared pair by pair. trial(arm, rng, seed, once) is one training
 run: it gets the arm (its options by name, arm.name), a random stream made of the seed alone, and the seed, and returns one flat table of
-numbers. :run() runs all trials, prints a table and a verdict for each claim, and of a grid the main effects and the interactions of each two factors, against their first levels. `--seeds`, `--seed` on the command line override. Results are
+numbers. Arms that judge the same model in several ways train it once: once(key, f) gives what f() gives, which is called for a seed's first use of the key (a string or a
+number) and must depend on the seed and the key alone. :run() runs all trials, prints a table and a verdict for each claim, and of a grid the main effects and the interactions of each two factors, against their first levels. `--seeds`, `--seed` on the command line override. Results are
 appended to a file of JSON lines as each trial is finished.]],
   returns = "experiment",
   errors = "an arm that a claim names and the experiment has not; in :run(), a trial that returns anything but a flat table of finite numbers",
@@ -232,11 +233,22 @@ local function check_null(compared, results)
   end
 end
 
+-- once(key, f) of one seed: f's values, computed when they are first asked for.
+local function keeper()
+  local kept = {}
+  return public.anonymous(function(key, f)
+    if type(key) ~= "string" and type(key) ~= "number" or key ~= key then raise("once", ("key is %s, a string or a number is required"):format(system.describe(key))) end
+    options.check("once", "f", { type = "callable" }, f)
+    if not kept[key] then kept[key] = table.pack(f()) end
+    return table.unpack(kept[key], 1, kept[key].n)
+  end)
+end
+
 -- One trial: its result, what its losses were measured against, how many models it searched among.
-local function attempt(self, arm, seed)
+local function attempt(self, arm, seed, once)
   local numbers <close> = provenance.trial()
   local models <close> = tuning.trial()
-  local result = check_result(self, self.trial(arm, rng(seed), seed), arm)
+  local result = check_result(self, self.trial(arm, rng(seed), seed, once), arm)
   return result, provenance.of_result(arm.name, result), tuning.searched(result)
 end
 
@@ -273,10 +285,11 @@ Experiment.run = public("experiment:run", {
   local found, counts, compared = {}, {}, compared_by(self)
   for a = 1, #self.arms do results[a], found[a] = {}, {} end
   for s = 1, self.seeds do
+    local once = keeper()
     for a, arm in ipairs(self.arms) do
       local number, seed, raised, started = (s - 1) * #self.arms + a, self.seed + s - 1, pitfalls.count(), system.clock()
       display:show(number, arm.name, seed)
-      local result, measured, searched = attempt(self, arm, seed)
+      local result, measured, searched = attempt(self, arm, seed, once)
       if number == 1 then check_claims(self, result) end
       results[a][s] = result
       for metric, info in pairs(measured) do found[a][metric] = info end

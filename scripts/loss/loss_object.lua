@@ -2,7 +2,7 @@
 --
 -- A kind of loss is a metatable, with its functions aside, where scripts do not reach:
 --   value(self, logits, target, options) → tensor
---   begin(self, model, weights)    a training begins: what was seen in another one is forgotten. Those that live with a training have also
+--   begin(self, model, weights)    a training begins: what was seen in another one is forgotten. Those that live with a training may have
 --   prepare(self, x)               before the model's forward pass of a batch
 --   after_step(self)               after each step of the optimizer
 --   state(self), set_state(self, state)   for checkpoints

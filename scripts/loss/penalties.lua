@@ -19,7 +19,8 @@ local penalties = { entries = c.list() }
 
 local functions = {}
 local Loss = objects.kind({}, functions)
-local Cals = objects.kind(setmetatable({}, { __index = Loss }), functions) -- with a state
+local with_state = setmetatable({}, { __index = functions })
+local Cals = objects.kind(setmetatable({}, { __index = Loss }), with_state)
 options.type("cals", function(v) return getmetatable(v) == Cals end, "a loss of ls.loss.cals{…}")
 
 local function number(x) return ("%.6g"):format(x) end
@@ -109,7 +110,7 @@ much, it shrinks. The first update is only remembered.]],
 end)
 
 Cals.state = public("cals:state", {
-  doc = "The multipliers and the penalties of the last update, to be kept beside a checkpoint.", returns = "table { lambda =, previous = } of lists; empty before the first update",
+  doc = "The multipliers and the penalties of the last update, which checkpoints of ls.train hold; to be kept by a loop of one's own.", returns = "table { lambda =, previous = } of lists; empty before the first update",
   example = "local loss = ls.loss.cals{}\nlocal other = ls.loss.cals{}\nother:set_state(loss:state())",
 }, function(self)
   local function list(t) return t and raw.totable(t) end
@@ -133,6 +134,13 @@ Cals.set_state = public("cals:set_state", {
   if previous and not lambda then raise("set_state", "previous is given, but lambda is missing") end
   self.lambda, self.previous = lambda, previous
 end)
+
+-- For checkpoints of ls.train.
+function with_state.state(self) return { lambda = self.lambda, previous = self.previous } end
+function with_state.set_state(self, state)
+  if type(state) ~= "table" then error("the multipliers of cals", 0) end
+  Cals.set_state(self, state)
+end
 
 -- ---- made from the catalogue ----
 

@@ -38,25 +38,54 @@ local function pair(who, name, value, least)
   return result
 end
 
+-- The gradient before ReLU: g where the node's result is above 0; in place where g is nobody else's.
+local function masked(n, g) return n.owned and raw.relu_back_(g, n.out) or raw.relu_back(g, n.out) end
+
+-- gᵀ·x, in the memory of the last step's gradient where the weights still hold it.
+local function weight_gradient(w, g, x)
+  local memory = c.spare(w)
+  return memory and raw.matmul_into(memory, g, x, true, false) or raw.matmul(g, x, true, false)
+end
+
 local linear = autograd.op("linear", function(x, w, b)
   local y = raw.matmul(x, w, false, true)
   return b and raw.add_(y, b) or y
 end, function(n, g)
   local x, w, b = n[1], n[2], n[3]
-  return c.is_tracked(x) and raw.matmul(g, w) or nil, c.is_tracked(w) and raw.matmul(g, x, true, false) or nil,
+  return c.is_tracked(x) and raw.matmul(g, w) or nil, c.is_tracked(w) and weight_gradient(w, g, x) or nil,
     b and c.is_tracked(b) and raw.sum(g, 1) or nil
 end)
 tensor.operations.linear = linear
 
+-- relu(x·Wᵀ + b), to the bits of the two operations, without what lies between them: ReLU's gradient asks only where its result is above 0.
+local linear_relu = autograd.op("linear_relu", function(x, w, b)
+  return raw.add_relu_(raw.matmul(x, w, false, true), b or 0)
+end, function(n, g)
+  local x, w, b = n[1], n[2], n[3]
+  g = masked(n, g)
+  return c.is_tracked(x) and raw.matmul(g, w) or nil, c.is_tracked(w) and weight_gradient(w, g, x) or nil,
+    b and c.is_tracked(b) and raw.sum(g, 1) or nil
+end)
+tensor.operations.linear_relu = linear_relu
+
 local Linear = new_class "linear"
 
-function Linear:forward(x)
+local function check_input(self, x)
   check_made(self, "linear")
   if raw.rank(x) ~= 2 or raw.size(x, 2) ~= self.inputs then
     raise("linear", ("the input has shape %s, rows of %d features are required"):format(raw.shape_text(x), self.inputs))
   end
   module.linear_saw(x)
+end
+
+function Linear:forward(x)
+  check_input(self, x)
   return linear(x, self.weight, rawget(self, "bias"))
+end
+
+function Linear:forward_relu(x)
+  check_input(self, x)
+  return linear_relu(x, self.weight, rawget(self, "bias"))
 end
 
 local function make_linear(self, rng)
@@ -86,8 +115,9 @@ local function activation(name, doc)
   nn[name] = public("ls.nn." .. name, { doc = doc .. " As a layer.", returns = "a layer" }, function()
     return setmetatable({}, Class)
   end)
+  return Class
 end
-activation("relu", "max(0, x).")
+local ReLU = activation("relu", "max(0, x).")
 activation("gelu", "x·Φ(x).")
 activation("tanh", "Hyperbolic tangent.")
 activation("sigmoid", "1 / (1 + e^-x).")
@@ -119,20 +149,26 @@ end)
 
 -- ---- convolution ----
 
-local conv2d = autograd.op("conv2d", function(x, w, b, ...) return clayers.conv2d(x, w, b, ...) end, function(n, g)
+local function conv2d_back(n, g)
   local x, w, b = n[1], n[2], n[3]
   local dx, dw, db = clayers.conv2d_back(x, w, g, n[4], n[5], n[6], n[7], n[8], n[9], n[10], needs(x), needs(w) or b ~= nil and needs(b))
   return dx, needs(w) and dw or nil, b and needs(b) and db or nil
-end)
+end
+local conv2d = autograd.op("conv2d", function(x, w, b, ...) return clayers.conv2d(x, w, b, ...) end, conv2d_back)
 tensor.operations.conv2d = conv2d
+local conv2d_relu = autograd.op("conv2d_relu", function(x, w, b, ...) return raw.add_relu_(clayers.conv2d(x, w, b, ...), 0) end,
+  function(n, g) return conv2d_back(n, masked(n, g)) end)
+tensor.operations.conv2d_relu = conv2d_relu
 
 local Conv2d = new_class "conv2d"
 
-function Conv2d:forward(x)
+local function convolved(operation, self, x)
   check_made(self, "conv2d")
   local s, p, d = self.stride, self.padding, self.dilation
-  return conv2d(x, self.weight, rawget(self, "bias"), s[1], s[2], p[1], p[2], d[1], d[2], self.groups)
+  return operation(x, self.weight, rawget(self, "bias"), s[1], s[2], p[1], p[2], d[1], d[2], self.groups)
 end
+function Conv2d:forward(x) return convolved(conv2d, self, x) end
+function Conv2d:forward_relu(x) return convolved(conv2d_relu, self, x) end
 
 local function make_conv2d(self, rng)
   local w, b = cnn.initialise("conv2d", self.init, rng, self.outputs, self.inputs // self.groups, self.kernel[1], self.kernel[2])
@@ -310,16 +346,28 @@ end)
 -- ---- composition ----
 
 local Sequential = new_class "sequential"
-function Sequential:forward(x)
-  for i = 1, #self do x = self[i](x) end
+
+-- Layers from the first to the `last`-th; a layer and the ReLU after it run as one operation where neither has been made another's.
+local function run_layers(self, x, last)
+  local i = 1
+  while i <= last do
+    local layer, after = self[i], i < last and self[i + 1]
+    local class = after and getmetatable(after) == ReLU and getmetatable(layer)
+    if (class == Linear or class == Conv2d) and not rawget(layer, "forward") and not rawget(after, "forward") then
+      x = module.ran(after, module.ran(layer, layer:forward_relu(x)))
+      i = i + 2
+    else
+      x = layer(x)
+      i = i + 1
+    end
+  end
   return x
 end
 
+function Sequential:forward(x) return run_layers(self, x, #self) end
+
 -- Output of the layer before the last: what the last layer sees.
-function Sequential:forward_features(x)
-  for i = 1, #self - 1 do x = self[i](x) end
-  return x
-end
+function Sequential:forward_features(x) return run_layers(self, x, #self - 1) end
 
 -- The parts that run one after the other; for mixing between them.
 function Sequential:stages()

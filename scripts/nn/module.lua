@@ -62,11 +62,13 @@ local function output_text(y)
   return raw.is_tensor(y) and (raw.rank(y) > 1 and raw.shape_text(y):gsub("^%d+x", ""):gsub("x", "×") or "") or ""
 end
 
-local call = require "lsengine.c.system".public(function(self, ...)
-  local y = self:forward(...)
+-- Keeps for print(model) what a module's result looks like.
+local function ran(self, y)
   if not rawget(self, "_output") then rawset(self, "_output", output_text(y)) end
   return y
-end)
+end
+
+local call = require "lsengine.c.system".public(function(self, ...) return ran(self, self:forward(...)) end)
 
 local function new_class(name)
   local new = class(name)
@@ -342,5 +344,6 @@ end)
 -- Told by every linear layer that runs.
 function module.linear_saw(x) if seen_by_linear then seen_by_linear.input = x end end
 
+module.ran = ran
 module.is_module, module.new_class, module.initialise, module.Module = is_module, new_class, initialise, Module
 return module

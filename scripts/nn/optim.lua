@@ -67,7 +67,7 @@ Optimizer.step = public("optimizer:step", {
 end)
 
 Optimizer.zero_grad = public("optimizer:zero_grad", { self = "built optimizer", doc = "Forgets the gathered gradients of all parameters.", returns = "nothing" }, function(self)
-  for _, p in ipairs(self.parameters) do grad.set_grad(p, nil) end
+  for _, p in ipairs(self.parameters) do grad.forget_grad(p) end
 end)
 
 local lr = { type = "number", required = true, min = 0, below = math.huge, doc = "learning rate" }

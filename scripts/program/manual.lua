@@ -13,8 +13,8 @@ local pages = {
   { "experiments", "Experiments and claims", { "ls.experiment", "experiment:", "ls.claim", "ls.options", "ls.allow" }, [[
 An experiment runs every arm with the same seeds and compares arms pair by pair. How a verdict is reached is told in
 [statistics](../statistics.md).]], { "experiment", "claims", "script_options", "pitfalls" } },
-  { "training", "Training and judging", { "ls.train", "ls.evaluate", "history:" }, [[
-Both check the model, the data and every option before they begin.]], { "train", "evaluate", "history" } },
+  { "training", "Training and judging", { "ls.train", "ls.evaluate", "ls.predict", "history:" }, [[
+Both check the model, the data and every option before they begin.]], { "train", "evaluate", "predict", "history" } },
   { "judging", "Judging predictions", { "calibrator:" }, [[
 Predictions of any framework, saved as `.npy` or `.npz`, or of a model of this one: logits (N×K, -inf for masked classes) or probabilities, and
 labels 0 … K-1. Every choice on which packages disagree is named in the result, and another package's choice can be asked for by name. How the printed intervals
@@ -197,7 +197,7 @@ local function catalogue_page()
   local out = { [[# Catalogue
 
 The schemes, losses and mixes of the literature that are here, from their entries in the code; `lsengine schemes NAME` tells more of each, and draws targets. z are the logits, p = softmax(z),
-q the target's row, y its label, K the classes.]] }
+q the target's row, y its label, K the classes. What each was held against is told in [peers](../peers-catalogue.md).]] }
   local page_of = { targets = "targets", mixes = "mixing", losses = "penalties" }
   local function cell(text) return (text:gsub("|", "\\|"):gsub("%s*\n%s*", " ")) end
   for _, group in ipairs(require "lsengine.catalogue".groups()) do

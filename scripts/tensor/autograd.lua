@@ -6,6 +6,7 @@ local c       = require "lsengine.c.autograd"
 local tensor  = require "lsengine.c.tensor"
 local options = require "lsengine.options"
 local public  = require "lsengine.public"
+local tidy    = require "lsengine.tidy"
 local raise   = public.raise
 local node_of, is_leaf, take, same_shape = c.node, c.is_leaf, c.take, c.same_shape
 local add_in_place, add, clone = tensor.add_, tensor.add, tensor.clone
@@ -102,6 +103,8 @@ local function propagate(node)
   end
 end
 
+local LARGE = 65536 -- elements of a result whose memory is worth a thought
+
 local function free(node)
   for i = 1, node.n do node[i] = nil end
   node.n, node.out, node.saved, node.grad, node.freed = 0, nil, nil, nil, true
@@ -127,10 +130,20 @@ function autograd.backward(root, gradient, retain)
   local list = sorted(node)
   for i = 1, #list do list[i].grad = nil end
   node.grad, node.owned = gradient, false
+  local freed = 0 -- kilobytes
   for i = #list, 1, -1 do
     local n = list[i]
     if n.grad then propagate(n) end
-    if retain then n.grad = nil else free(n) end
+    if retain then
+      n.grad = nil
+    else
+      local size = tensor.count(n.out)
+      free(n)
+      if size >= LARGE then
+        freed = freed + size / 128 -- 4 bytes each, and as many of its gradient
+        if tidy(freed) then freed = 0 end
+      end
+    end
   end
 end
 

@@ -25,6 +25,7 @@ local provenance = require "lsengine.provenance"
 local stopping = require "lsengine.stopping"
 local weights  = require "lsengine.weights"
 local targets  = require "lsengine.target"
+local tidy     = require "lsengine.tidy"
 require "lsengine.nn"
 require "lsengine.data"
 local raise, clock = public.raise, system.clock
@@ -59,7 +60,6 @@ local option_names = {}
 for name in pairs(specs) do option_names[#option_names + 1] = name end
 table.sort(option_names)
 
-local BUSY = 32 * 1024 -- kilobytes of heap from which the collector is stepped with each batch: lagging, it leaves the cache
 local DIVERGED = "training has diverged: a lower learning rate, or clip_norm, may help"
 
 -- ---- loss ----
@@ -186,8 +186,8 @@ function Run:begin(object)
     self.scheme:begin_training{ epochs = o.epochs, examples = #self.dataset.y }
   end
   local functions = object and objects.functions(o.loss)
+  if functions and functions.state then self.living = functions end
   if functions and functions.begin then
-    self.living = functions
     if o.mix and o.mix.kind == "manifold" and functions.prepare then raise("train", ("%s asks its teacher about inputs, which manifold mixup does not mix: another mix, or none"):format(o.loss.kind)) end
     functions.begin(o.loss, self.model, self.weights)
   end
@@ -256,7 +256,7 @@ function Run:advance(next_batch)
     local x, y, positions = next_batch()
     local number, w = self:gather(x, y, positions, members > 1)
     sum, weight = sum + number * w, weight + w
-    if collectgarbage "count" > BUSY then collectgarbage "step" end
+    if members > 1 then tidy() end
   end
   if members > 1 and weight > 0 then
     for _, p in ipairs(optimizer.parameters) do
@@ -267,11 +267,13 @@ function Run:advance(next_batch)
   if o.clip_norm then optim.clip_norm(optimizer.parameters, o.clip_norm) end
   if o.schedule then optimizer.lr = self.base_rate * o.schedule:factor(self.step / self.steps, self.total / self.steps) end
   optimizer:step()
-  if self.living then self.living.after_step(o.loss) end
+  if self.living and self.living.after_step then self.living.after_step(o.loss) end
   self.step, self.within = self.step + 1, self.within + members
   self.sum, self.weight = self.sum + sum, self.weight + weight
   if self.average and self.step > o.average.start * self.steps then self.average:update() end
   if o.on_batch then o.on_batch(self.step, { loss = weight > 0 and sum / weight or 0.0, learning_rate = optimizer.lr }) end
+  optimizer:zero_grad()
+  tidy()
 end
 
 -- Judges the validation rows, with the averaged weights where there are any.
@@ -383,7 +385,7 @@ print(history, history.best_epoch)]],
     if run.checkpoint then run.checkpoint:save(true) end
   end
   run:remember()
-  run.optimizer:zero_grad()
+  for _, p in ipairs(run.optimizer.parameters) do grad.set_grad(p, nil) end
   run.optimizer.lr = run.base_rate
   model:eval()
   return run.history

@@ -1,6 +1,7 @@
-/* Exact nearest neighbours of normal rows: knn THREADS BASE QUERIES FEATURES K METRIC REPEATS: prints the smallest and the median time of a search in
- * ms, preparation of the base included, as a flat index needs none. SPDX-License-Identifier: MIT */
-#define _POSIX_C_SOURCE 200809L
+/* Exact nearest neighbours of normal rows by each instruction set: knn BASE QUERIES FEATURES K METRIC THREADS ROUNDS [SETS]. Preparation of the base is part of
+ * the time, as a flat index needs none. SETS: names with commas, or all that the processor has. SPDX-License-Identifier: MIT */
+#include "measure.h"
+
 #include <lsengine/cpu.h>
 #include <lsengine/knn.h>
 #include <lsengine/pool.h>
@@ -8,50 +9,52 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+#include <string.h>
 
-static ls_err err;
+static float *base, *queries, *distances;
+static int64_t *rows;
+static int32_t n, m, d, k;
+static ls_metric metric;
+static void *memory, *scratch;
 
-static void check(ls_status status) {
-  if (status == LS_OK) return;
-  fprintf(stderr, "%s\n", err.message);
-  exit(1);
-}
-
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
-
-static int by_value(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
+static void search(void *set) {
+  ls_knn index;
+  bench_check(ls_cpu_start(ls_isa_name(*(ls_isa *)set), &bench_err));
+  bench_check(ls_knn_prepare((ls_cmat){base, n, d, d}, metric, memory, &index, &bench_err));
+  bench_check(ls_knn_search(&index, (ls_cmat){queries, m, d, d}, k, NULL, scratch, (ls_mat){distances, m, k, k}, rows, NULL, &bench_err));
 }
 
 int main(int argc, char **argv) {
-  if (argc != 8) return 2;
-  int32_t n = atoi(argv[2]), m = atoi(argv[3]), d = atoi(argv[4]), k = atoi(argv[5]), repeats = atoi(argv[7]);
-  ls_metric metric = argv[6][0] == 'i' ? LS_METRIC_INNER_PRODUCT : argv[6][0] == 'c' ? LS_METRIC_COSINE : LS_METRIC_L2;
-  check(ls_cpu_start(getenv("LSENGINE_ISA"), &err));
-  check(ls_pool_start(atoi(argv[1]), &err));
+  ls_isa sets[4];
+  bench_item items[4];
+  int count = 0;
   ls_rng r;
+  ls_knn index;
+  size_t bytes = 0;
+  if (argc < 8) return 2;
+  n = atoi(argv[1]), m = atoi(argv[2]), d = atoi(argv[3]), k = atoi(argv[4]);
+  metric = argv[5][0] == 'i' ? LS_METRIC_INNER_PRODUCT : argv[5][0] == 'c' ? LS_METRIC_COSINE : LS_METRIC_L2;
+  base = bench_floats((size_t)n * (size_t)d), queries = bench_floats((size_t)m * (size_t)d), distances = bench_floats((size_t)m * (size_t)k);
+  rows = (int64_t *)(void *)bench_floats(2 * (size_t)m * (size_t)k);
+  memory = bench_floats(ls_knn_bytes(n, d, metric) / sizeof(float) + 1);
+  bench_check(ls_pool_start(atoi(argv[6]), &bench_err));
   ls_rng_seed(&r, 1);
-  float *x = malloc(sizeof *x * (size_t)n * d), *q = malloc(sizeof *q * (size_t)m * d), *distances = malloc(sizeof *distances * (size_t)m * k);
-  int64_t *rows = malloc(sizeof *rows * (size_t)m * k);
-  double *times = malloc(sizeof *times * repeats);
-  void *memory = malloc(ls_knn_bytes(n, d, metric)), *scratch = NULL;
-  ls_rng_fill_normal(&r, (size_t)n * d, x, 0, 1);
-  ls_rng_fill_normal(&r, (size_t)m * d, q, 0, 1);
-  for (int i = 0; i < repeats; i++) {
-    double began = now();
-    ls_knn index;
-    check(ls_knn_prepare((ls_cmat){x, n, d, d}, metric, memory, &index, &err));
-    if (scratch == NULL) scratch = malloc(ls_knn_search_scratch(&index, m, k));
-    check(ls_knn_search(&index, (ls_cmat){q, m, d, d}, k, NULL, scratch, (ls_mat){distances, m, k, k}, rows, NULL, &err));
-    times[i] = now() - began;
+  ls_rng_fill_normal(&r, (size_t)n * (size_t)d, base, 0, 1);
+  ls_rng_fill_normal(&r, (size_t)m * (size_t)d, queries, 0, 1);
+  for (int isa = LS_ISA_AMX; isa > LS_ISA_REF; isa--) {
+    if (!ls_cpu_has((ls_isa)isa) || (argc > 8 && strstr(argv[8], ls_isa_name((ls_isa)isa)) == NULL)) continue;
+    sets[count] = (ls_isa)isa;
+    items[count] = (bench_item){ls_isa_name((ls_isa)isa), search, &sets[count]};
+    bench_check(ls_cpu_start(ls_isa_name((ls_isa)isa), &bench_err));
+    bench_check(ls_knn_prepare((ls_cmat){base, n, d, d}, metric, memory, &index, &bench_err));
+    size_t wanted = ls_knn_search_scratch(&index, m, k);
+    bytes = wanted > bytes ? wanted : bytes;
+    count++;
   }
-  qsort(times, repeats, sizeof *times, by_value);
-  printf("%.3f %.3f\n", times[0], times[repeats / 2]);
+  scratch = malloc(bytes);
+  if (scratch == NULL) return 1;
+  bench_run(count, items, atoi(argv[7]));
+  printf("=\tbase, queries and answers, MB\t%.0f\n", ((double)(n + m) * d * 4 + (double)m * k * 12) / 1048576);
+  bench_peak();
   return 0;
 }

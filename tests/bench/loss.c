@@ -95,6 +95,7 @@ int main(int argc, char **argv) {
     items[count++] = (bench_item){"dense rows", loss, &dense};
   }
   bench_run(count, items, atoi(argv[4]));
+  bench_peak();
   ls_pool_stop();
   return 0;
 }

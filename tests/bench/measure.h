@@ -14,8 +14,11 @@ typedef struct bench_item {
   void *argument;
 } bench_item;
 
-/* Runs each item once unmeasured, then `rounds` times in turn. */
-void bench_run(int count, const bench_item *items, int rounds);
+/* Runs each item once unmeasured, then `rounds` times in turn. Returns the medians, good until the next call. */
+double *bench_run(int count, const bench_item *items, int rounds);
+
+/* Prints the most memory that this process has held (VmHWM), where the system tells. */
+void bench_peak(void);
 
 /* Ends the program with the message where the status is not LS_OK. */
 void bench_check(ls_status status);

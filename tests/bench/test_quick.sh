@@ -7,15 +7,30 @@ passed=0 failed=0
 verdict() { # NAME STATUS
   if [ "$2" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "failed: $1"; fi
 }
-json=$("$here/kernels" "$1" --quick --json)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+json=$("$here/bench" "$1" --quick --json --picture="$work/bars.svg")
 verdict "the short form ends well" $?
-complete() { awk '/"work"/ { n++; if ($0 !~ /"seconds": [0-9.e-]+, "quartiles": \[[0-9.e-]+, [0-9.e-]+\], "of_copy": [0-9.]+, "times_peer"/ || $0 ~ /"seconds": 0,/) bad = 1 } END { exit n != 22 || bad }'; }
-echo "$json" | complete
-verdict "eleven items at each of two shapes, each with its time" $?
-if echo "$json" | grep -v '"one-hot"' | complete; then noticed=1; else noticed=0; fi
-verdict "a missing item is noticed" $noticed
-text=$("$here/kernels" "$1" --quick --jsn 2>&1)
+timed() { tr '{' '\n' | grep -c '"item":"[^"]*","low":[0-9.e-]*[1-9][0-9.e-]*,"seconds":[0-9.e-]*[1-9][0-9.e-]*,'; }
+complete() { # SUBJECT COUNT: so many items with a time above 0
+  [ "$(echo "$json" | sed 's/"facts"/\n/g' | grep -F "\"name\":\"$1\"" | timed)" = "$2" ]
+}
+for shape in 64x10 32x1000; do
+  complete "cross-entropy $shape" 22
+  verdict "eleven items at one and two threads for $shape, each with its time" $?
+done
+json=$(echo "$json" | sed 's/"seconds":[0-9.e-]*/"seconds":0/')
+! complete "limits of the machine" 7
+verdict "an item without its time is noticed" $?
+if command -v gnuplot >/dev/null 2>&1; then
+  grep -q "cross-entropy 64x10, smoothed against copy" "$work/bars.svg" 2>/dev/null
+  verdict "the picture names its bars" $?
+fi
+text=$("$here/bench" "$1" --quick --jsn 2>&1)
 [ $? = 2 ] && [ "${text#*unknown option}" != "$text" ]
 verdict "an unknown option is refused" $?
+text=$("$here/bench" "$1" --only=nothing 2>&1)
+[ $? != 0 ] && [ "${text#*no subject}" != "$text" ]
+verdict "a subject that is not there is refused" $?
 echo "tally: $passed passed, $failed failed, 0 skipped"
 [ $failed = 0 ]

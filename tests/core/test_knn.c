@@ -64,10 +64,22 @@ static ls_knn_effort search(const ls_knn *index, int first, int m, int k, const 
   return effort;
 }
 
-/* All positions of m queries, on every instruction set; the same bytes in batches and with threads. Returns the effort of the best set. */
+static void same_bytes(int m, int k) {
+  assert_memory_equal(distances, first_distances, sizeof(float) * (size_t)m * (size_t)k);
+  assert_memory_equal(rows, first_rows, sizeof(int64_t) * (size_t)m * (size_t)k);
+}
+
+static void in_batches(const ls_knn *index, int m, int k, const int64_t *without) {
+  for (int batch = 1; batch <= 7; batch += 6)
+    for (int i = 0; i < 70 && i + batch <= m; i += batch)
+      search(index, i, batch, k, without != NULL ? without + i : NULL, distances + i * k, rows + i * k);
+  same_bytes(m, k);
+}
+
+/* All positions of m queries at once, on every instruction set; the same bytes in batches and with threads. Returns the effort of the best set. */
 static ls_knn_effort holds(const char *what, ls_metric metric, int n, int m, int d, int k, const int64_t *without) {
   ls_knn_effort effort = {0};
-  for (int isa = LS_ISA_REF; isa <= LS_ISA_AVX512; isa++) {
+  for (int isa = LS_ISA_REF; isa <= LS_ISA_AMX; isa++) {
     if (!ls_cpu_has((ls_isa)isa)) continue;
     assert_ok(ls_cpu_start(ls_isa_name((ls_isa)isa), err));
     ls_knn index = prepared(metric, n, d);
@@ -92,24 +104,17 @@ static ls_knn_effort holds(const char *what, ls_metric metric, int n, int m, int
         }
       }
     }
-    assert_memory_equal(distances, first_distances, sizeof(float) * (size_t)m * (size_t)k);
-    assert_memory_equal(rows, first_rows, sizeof(int64_t) * (size_t)m * (size_t)k);
+    same_bytes(m, k);
+    in_batches(&index, m, k, without);
+    for (int threads = 2; threads <= 5; threads += 3) {
+      assert_ok(ls_pool_start(threads, err));
+      memset(rows, 0, sizeof(int64_t) * (size_t)m * (size_t)k);
+      index = prepared(metric, n, d);
+      search(&index, 0, m, k, without, distances, rows);
+      same_bytes(m, k);
+      ls_pool_stop();
+    }
   }
-  ls_knn index = prepared(metric, n, d);
-  for (int batch = 1; batch <= 7; batch += 6)
-    for (int i = 0; i < 70 && i + batch <= m; i += batch)
-      search(&index, i, batch, k, without != NULL ? without + i : NULL, distances + i * k, rows + i * k);
-  assert_memory_equal(distances, first_distances, sizeof(float) * (size_t)m * (size_t)k);
-  assert_memory_equal(rows, first_rows, sizeof(int64_t) * (size_t)m * (size_t)k);
-  for (int threads = 2; threads <= 5; threads += 3) {
-    assert_ok(ls_pool_start(threads, err));
-    memset(rows, 0, sizeof rows);
-    index = prepared(metric, n, d);
-    search(&index, 0, m, k, without, distances, rows);
-    assert_memory_equal(distances, first_distances, sizeof(float) * (size_t)m * (size_t)k);
-    assert_memory_equal(rows, first_rows, sizeof(int64_t) * (size_t)m * (size_t)k);
-  }
-  ls_pool_stop();
   return effort;
 }
 
@@ -164,6 +169,21 @@ static void duplicates_come_by_row_and_overflow_to_the_exact_path(void **state) 
     ls_knn_effort e = holds("600 of each", (ls_metric)metric, N, M, D, K, NULL);
     assert_int_equal(e.exact, M);
     assert_int_equal(e.overflowed, M);
+  }
+}
+
+/* Groups of a hundred rows that bfloat16 cannot tell apart, and float32 can. */
+static void what_bfloat16_cannot_decide_goes_to_float32(void **state) {
+  (void)state;
+  normal(12, 0, 1);
+  for (int i = 0; i < N; i++)
+    for (int j = 0; j < D; j++) base[i * D + j] = base[i % 6 * D + j] + 3e-3f * base[i * D + j] * (i >= 6);
+  for (int i = 0; i < M; i++)
+    for (int j = 0; j < D; j++) queries[i * D + j] = base[i % N * D + j] + 3e-2f * queries[i * D + j];
+  for (int metric = 0; metric < 3; metric++) {
+    ls_knn_effort e = holds("clusters", (ls_metric)metric, N, M, D, K, NULL);
+    if (ls_cpu_has(LS_ISA_AMX)) assert_int_equal(e.retried, M);
+    if (metric == LS_METRIC_L2) assert_true(e.exact < M / 2);
   }
 }
 
@@ -255,11 +275,13 @@ static void ranges_hold_what_the_radius_says(void **state) {
     ls_knn index = prepared((ls_metric)metric, N, D);
     double radius = metric == 0 ? 4.5 : metric == 1 ? 9 : 0.5;
     int64_t total = 0;
-    assert_ok(ls_knn_range_count(&index, (ls_cmat){queries, 100, D, D}, radius, NULL, counts, err));
+    char *scratch = malloc(ls_knn_range_filter_scratch(&index, 100) + 1);
+    assert_ok(ls_knn_range_count(&index, (ls_cmat){queries, 100, D, D}, radius, NULL, scratch, counts, err));
     for (int i = 0; i < 100; i++) start[i] = total, total += counts[i];
     assert_true(total > 200);
-    char *scratch = malloc(ls_knn_range_scratch(total));
-    assert_ok(ls_knn_range(&index, (ls_cmat){queries, 100, D, D}, radius, NULL, start, scratch, distances, rows, err));
+    free(scratch);
+    scratch = malloc(ls_knn_range_scratch(&index, 100, total));
+    assert_ok(ls_knn_range(&index, (ls_cmat){queries, 100, D, D}, radius, NULL, start, total, scratch, distances, rows, err));
     free(scratch);
     for (int i = 0; i < 100; i++) {
       int count = 0;
@@ -271,7 +293,7 @@ static void ranges_hold_what_the_radius_says(void **state) {
       assert_int_equal(count, counts[i]);
       for (int p = 0; p < count; p++) assert_int_equal(rows[start[i] + p], want[p].row);
     }
-    assert_fails(ls_knn_range_count(&index, (ls_cmat){queries, 1, D, D}, NAN, NULL, counts, err), LS_ERANGE, "radius is NaN");
+    assert_fails(ls_knn_range_count(&index, (ls_cmat){queries, 1, D, D}, NAN, NULL, NULL, counts, err), LS_ERANGE, "radius is NaN");
   }
 }
 
@@ -281,6 +303,7 @@ int main(void) {
       cmocka_unit_test(features_beyond_a_part_of_the_tile),
       cmocka_unit_test(offsets_cost_nothing),
       cmocka_unit_test(duplicates_come_by_row_and_overflow_to_the_exact_path),
+      cmocka_unit_test(what_bfloat16_cannot_decide_goes_to_float32),
       cmocka_unit_test(heavy_tails),
       cmocka_unit_test(tiny_differences),
       cmocka_unit_test(huge_and_tiny_norms),

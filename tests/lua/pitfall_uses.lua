@@ -24,16 +24,16 @@ local function small(name)
   local rows = {}
   for key, value in pairs(set) do rows[key] = value end
   for _, part in ipairs{ "train", "test" } do
-    if set[part] then rows[part] = set[part]:subset(ls.rng(1):permutation(math.min(#set[part].y, 1000))) end
+    if set[part] then rows[part] = set[part]:subset(ls.rng(1):permutation(#set[part]):narrow(1, math.min(#set[part], 1000))) end
   end
   return setmetatable(rows, getmetatable(set))
 end
 
 -- A script of a file, with the options of a command line.
-local function script(path, set)
+local function script(path, set, seeds)
   return function()
     local train, kept = ls.train, { seeds = program.settings.seeds, set = program.settings.set }
-    ls.data.load, program.settings.seeds, program.settings.set = small, nil, set or {}
+    ls.data.load, program.settings.seeds, program.settings.set = small, seeds, set or {}
     rawset(ls, "train", function(model, data, o) -- few epochs are enough to raise what is to be raised
       if o.epochs and o.epochs > 3 then o.epochs = 3 end
       return train(model, data, o)
@@ -56,6 +56,8 @@ local function list()
 
   use("experiments", "experiments/01-calibration.lua", none, script("experiments/01-calibration.lua", { epochs = "3" }))
   use("experiments", "experiments/02-stacking.lua", none, script("experiments/02-stacking.lua", { epochs = "1" })) -- stacks, and allows it
+  use("experiments", "experiments/03-retrieval.lua", none, script("experiments/03-retrieval.lua", { epochs = "1", rows = "300" }, 6))
+  use("experiments", "experiments/04-selective.lua", none, script("experiments/04-selective.lua", { epochs = "1" }, 6)) -- epsilon 0.4, and allows it
   for _, section in ipairs{ 0, 1, 2, 4, 6, 7 } do -- 2 smooths what mixup has mixed, and the manual says that it is told; 6 allows it
     use("manual's contract", ("API by example, section %d"):format(section), section == 2 and { "stacked-softening" } or none, script(("tests/lua/api/%d.lua"):format(section)))
   end

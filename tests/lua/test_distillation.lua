@@ -94,6 +94,24 @@ function T.self_distillation_remembers_each_row()
   t.fails(function() return scheme(labels):rows(3) end, "which these are must be said", true)
 end
 
+function T.the_average_teacher_is_the_formula() -- tests/golden/softening.py
+  local d = ls.tensor.load "tests/golden/softening.npz"
+  local model = ls.nn.mlp({ 5, 3 }, { rng = ls.rng(1), init = "zeros" })
+  local loss, optimizer = ls.loss.mean_teacher{ decay = 0.7, weight = 0.6, temperature = 2, ramp_steps = 4 }, ls.optim.sgd(model:parameters(), { lr = 0.5 })
+  loss:begin(model)
+  for step = 1, 6 do
+    local x = d.teacher_x:narrow(1, 10 * step - 9, 10)
+    loss:prepare(x)
+    optimizer:zero_grad()
+    local value = loss(model(x), d.teacher_y:narrow(10 * step - 9, 10))
+    t.close(value:item(), d.teacher_losses[step], 2e-6, step)
+    value:backward()
+    optimizer:step()
+    loss:after_step()
+  end
+  t.is_true(gap(model[1].weight:detach(), d.teacher_weight) < 2e-6 and gap(model[1].bias:detach(), d.teacher_bias) < 2e-6)
+end
+
 function T.the_average_teacher_by_hand_is_that_of_training()
   local rows = data()
   local function options() return { epochs = 1, batch = 100, rng = ls.rng(3), optimizer = ls.optim.sgd{ lr = 0.1 } } end
@@ -125,6 +143,10 @@ function T.what_lives_with_a_training_is_in_its_checkpoints()
     self_distillation = function() return { target = ls.target.self_distillation{} } end,
     mean_teacher = function() return { loss = ls.loss.mean_teacher{ decay = 0.9, ramp_steps = 6 } } end,
     structural = function() return { target = ls.target.structural{ epsilon = ls.tensor.rand(#rows, { rng = ls.rng(4) }), rows = true, mean = 0.1 } } end,
+    cals = function() -- updated by a callback, each epoch
+      local loss, z = ls.loss.cals{ margin = 1, factor = 1.5, tolerance = 1.01 }, ls.tensor.randn(50, 10, { rng = ls.rng(9) })
+      return { loss = loss, on_epoch = function(epoch) loss:update(loss:penalties(z * epoch)) end }
+    end,
     own = function()
       return { target = ls.target.define{ name = "follow", properties = { stateful = true, random = true },
         state = function(_, context) return { p = ls.tensor.full(1 / context.classes, context.classes), seen = 0 } end,

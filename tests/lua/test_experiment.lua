@@ -30,6 +30,40 @@ function T.arms_share_their_seeds()
   end
 end
 
+function T.what_arms_share_is_computed_once_for_a_seed()
+  local calls = {}
+  local outcome = run{ name = "once", seeds = 3, arms = { { "a", by = 0 }, { "b", by = 1 }, { "c", by = 2, other = true } }, trial = function(arm, rng, seed, once)
+    local x, y, none = once(arm.other and 7 or "model", function()
+      calls[#calls + 1] = seed
+      return rng:random(), nil
+    end)
+    t.equals(select("#", once(7, function() return x, nil end)), 2)
+    t.equals({ y, none }, {})
+    return { x = x + arm.by }
+  end }
+  t.equals(calls, { 1, 2, 3 }) -- of c the key 7 is known by then: a asked for it first
+  for s = 1, 3 do
+    local a = ls.rng(s):random()
+    t.close(outcome.results[1][s].x, a, 0)
+    t.close(outcome.results[2][s].x, a + 1, 0)
+    t.close(outcome.results[3][s].x, a + 2, 0)
+  end
+  local function with(...)
+    local given = table.pack(...)
+    return function()
+      local lines = {}
+      pcall(run, { name = "once", seeds = 1, arms = { { "a" } }, trial = function(_, _, _, once)
+        lines[1], lines[2] = pcall(function() return once(table.unpack(given, 1, given.n)) end)
+        return { x = 1 }
+      end })
+      if not lines[1] then error(lines[2], 0) end
+    end
+  end
+  t.fails(with({}, print), "once: key is a table, a string or a number is required", nil)
+  t.fails(with("x"), "once: f is", nil)
+  t.fails(with("x", function() error "mine" end), "mine", nil)
+end
+
 function T.a_grid_is_every_combination_in_the_order_of_names()
   local seen = {}
   run{ name = "grid", seeds = 1, grid = { mix = { "none", "mixup" }, epsilon = { 0, 0.1 } },

@@ -55,6 +55,25 @@ function T.the_three_measures_and_evaluate_agree()
   t.close(s.risk, 1 - m.accuracy, 1e-12)
 end
 
+function T.predict_gives_every_row_in_order_and_leaves_the_model_as_it_was()
+  local data = ls.data.load "satellite"
+  local model = ls.nn.sequential({ ls.nn.linear(36, 16), ls.nn.dropout(0.5), ls.nn.linear(16, 6) }, { rng = ls.rng(3) })
+  model:train()
+  local z = ls.predict(model, data.test) -- 2000 rows: two batches
+  t.equals(z:shape(), { 2000, 6 })
+  t.equals(rawget(model, "training"), true)
+  t.is_true((model(data.test.x) - z):abs():max():item() > 0.1) -- dropout acts again
+  model:eval()
+  for _, row in ipairs{ 1, 999, 1000, 1001, 2000 } do
+    local alone = ls.predict(model, data.test:subset{ row })
+    for k = 1, 6 do t.close(alone[1][k], z[row][k], 1e-5) end
+  end
+  t.equals(ls.eval.classification(z, data.test.y).accuracy, ls.evaluate(model, data.test).accuracy)
+  t.fails(function() z:sum():backward() end, "backward:", nil) -- unrecorded
+  t.fails(function() return ls.predict(model, data.test:subset{}) end, "predict: the data set has no rows", t.line())
+  t.fails(function() return ls.predict(data.test, model) end, "predict: model is a data set", t.line())
+end
+
 function T.a_loss_is_told_from_its_floor()
   local z, y = draw(50, 4)
   local target = ls.target.uniform(0.1)(y)

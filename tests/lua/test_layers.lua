@@ -219,4 +219,23 @@ function T.models_trained_in_pytorch_give_their_logits_here()
   end
 end
 
+function T.a_layer_and_its_relu_as_one_give_the_bits_of_the_two()
+  local function gradients(apart, change)
+    local rng = ls.rng(3)
+    local model = nn.sequential({ nn.conv2d(1, 4, 3), nn.relu(), nn.flatten(), nn.linear(4 * 36, 20), nn.relu(), nn.linear(20, 20, { bias = false }), nn.relu(), nn.linear(20, 5) }, { rng = rng })
+    if change then change(model) end
+    local x = ls.tensor.randn(7, 1, 8, 8, { rng = rng }):requires_grad()
+    local y = x
+    if apart then for i = 1, 8 do y = model[i](y) end else y = model(x) end
+    y:square():sum():backward()
+    local list = { y:hash(), x.grad:hash() }
+    for _, p in ipairs(model:parameters()) do list[#list + 1] = p.grad:hash() end
+    return table.concat(list, " ")
+  end
+  t.equals(gradients(false), gradients(true))
+  local function doubled(model) rawset(model[5], "forward", function(_, x) return x:relu() * 2 end) end -- a layer that was given another forward keeps it
+  t.equals(gradients(false, doubled), gradients(true, doubled))
+  t.is_true(gradients(false, doubled) ~= gradients(false))
+end
+
 t.run()

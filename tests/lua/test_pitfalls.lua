@@ -31,6 +31,17 @@ local function train(rng, options, rows, sizes)
   return model, ls.train(model, rows or data.train, o)
 end
 
+-- Pitfalls by name, of the last record of a file of results.
+local function recorded_in(file)
+  local last, names
+  for line in io.lines(file) do last = json.decode(line) end
+  os.remove(file)
+  t.equals(last.kind, "end")
+  names = {}
+  for _, p in ipairs(last.pitfalls) do names[p.name] = p end
+  return names
+end
+
 -- ---- each one's own script ----
 
 for name, page in pairs(pitfalls.known) do
@@ -39,6 +50,15 @@ for name, page in pairs(pitfalls.known) do
     program.settings.results = folder .. "/pitfalls-results"
     local f = assert(load(page.example, "=example of " .. name, "t"))
     local names, printed, raised = run(f)
+    -- written with the results: of its own experiment, or of one around it; a fatal one leaves none
+    if not page.fatal then
+      local file = printed:match "Every trial is in (%S+)"
+      if not file then
+        run(function() file = ls.experiment{ name = "around " .. name, seeds = 1, arms = { { "a" } }, trial = function() f() return { x = 0.5 } end }:run().file end)
+      end
+      local recorded = recorded_in(file)
+      t.is_true(recorded[name] ~= nil and recorded[name].message:find "%d" ~= nil and #recorded[name].where > 0, name .. " is not in the results")
+    end
     program.settings.results = kept
     t.equals(names, { name })
     t.is_true(printed:find "%d%.%d" ~= nil, printed)
@@ -239,6 +259,20 @@ function T.embeddings_of_unseen_classes_want_a_plain_arm()
   t.equals(run(judge(smooth, ls.data.load "satellite".test)), { "smoothed-embedding" }) -- seen and unseen together
   t.equals(run(function() provenance.check_embedding(train(ls.rng(1), { target = smooth }), ls.data.load "letter".test) end), { "smoothed-embedding" })
   t.equals(run(function() provenance.check_embedding(train(ls.rng(1), { target = smooth }), data.test) end), {})
+  -- by whichever function; a row of zeros has no direction
+  local judges = {
+    function(f, y) ls.eval.retrieval(f, y) end, function(f) ls.knn.index(f) end, function(f, y) ls.eval.probe(f, y, f, y, { l2 = 0.1 }) end,
+    function(f, y) ls.eval.geometry(f, y) end, function(f, y) ls.eval.clustering(f, y) end,
+  }
+  for i, f in ipairs(judges) do
+    local function by(target, rows) f(features_of(target, rows) + 0.01, rows.y) end
+    t.equals(run(by, smooth, few), { "smoothed-embedding" }, i)
+    t.equals(run(function() by(smooth, few) by(nil, few) end), {}, i)
+    t.equals(run(by, smooth, own), {}, i)
+  end
+  local function protocol(target) return function() ls.eval.retrieval_protocols((train(ls.rng(1), { target = target }, part, { 36, 8, 4 })), { unseen = few, metric = "l2" }) end end
+  t.equals(run(protocol(smooth)), { "smoothed-embedding" })
+  t.equals(run(protocol(nil)), {})
   -- normalised embeddings are embeddings
   t.equals(run(function() local f = features_of(smooth, few) provenance.check_embedding(f / f:square():sum(2, true):sqrt()) end), { "smoothed-embedding" })
 end

@@ -4,6 +4,7 @@ local catalogue = require "lsengine.catalogue"
 local schemes   = require "lsengine.schemes"
 local T = t.tests
 local golden = ls.tensor.load "tests/golden/schemes.npz"
+local derived = ls.tensor.load "tests/golden/softening.npz"
 
 local function labels_of(classes)
   local y = {}
@@ -170,6 +171,71 @@ function T.ordinal_schemes_are_dlordinals()
     found = found + 1
   end
   t.equals(found, 25)
+end
+
+-- Rows, loss, loss and gradient under class weights of every scheme of labels that no package has, and of uniform smoothing, which PyTorch and timm have: tests/golden/softening.py.
+function T.schemes_are_their_papers_formulas()
+  local d, y = derived, derived.labels
+  local function annealed(cosine, epoch)
+    local scheme = ls.target.annealed{ from = 0.3, to = 0.1, start = 2, epochs = 4, cosine = cosine }
+    scheme:set_epoch(epoch)
+    return scheme
+  end
+  local positions = {}
+  for i = 1, #y do positions[i] = i end
+  local schemes = {
+    uniform = ls.target.uniform(0.1), wrong_classes = ls.target.wrong_classes(0.3), prior = ls.target.prior(0.2, d.prior), matrix = ls.target.matrix(0.3, d.matrix),
+    similarity = ls.target.similarity{ similarity = d.similarity, epsilon = 0.2, temperature = 0.5 }, confusion = ls.target.confusion{ confusion = d.confusion, epsilon = 0.3 },
+    hierarchy = ls.target.hierarchy{ distance = ls.target.tree_distance{ { 0, 1 }, { 2, { 3, 4 } }, { 5, 6 } }, beta = 4 },
+    structural_by_class = ls.target.structural{ epsilon = d.by_class, mean = 0.15 },
+    structural_by_row = ls.target.structural{ epsilon = d.by_row, rows = true },
+  }
+  for _, epoch in ipairs{ 0, 3.5, 8 } do
+    for name, cosine in pairs{ line = false, cosine = true } do schemes[("annealed_%s_%g"):format(name, epoch)] = annealed(cosine, epoch) end
+  end
+  t.is_true(gap(ls.target.tree_distance{ { 0, 1 }, { 2, { 3, 4 } }, { 5, 6 } }, d.distance) == 0)
+  local found = 0
+  for name, scheme in pairs(schemes) do
+    local target = name == "structural_by_row" and scheme(y, { rows = ls.labels(positions) }) or scheme(y)
+    t.is_true(gap(target:rows(7), d[name .. "_rows"]) < 1e-6, name) -- float32 rows
+    t.close(ls.loss.cross_entropy(d.logits, target):item(), d[name .. "_loss"][1], 1e-5, name)
+    local z = d.logits:clone():requires_grad()
+    local loss = ls.loss.cross_entropy(z, target, { weight = d.weights })
+    loss:backward()
+    t.close(loss:item(), d[name .. "_weighted"][1], 1e-5, name)
+    t.is_true(gap(z.grad, d[name .. "_gradient"]) < 1e-6, name)
+    found = found + 1
+  end
+  t.equals(found, 15)
+end
+
+function T.self_distillation_is_its_papers()
+  local d, n = derived, #derived.labels
+  local scheme = ls.target.self_distillation{ alpha = 0.8 }
+  scheme:begin_training{ epochs = 3, examples = n }
+  for epoch = 0, 2 do
+    scheme:set_epoch(epoch)
+    local order = d.past_orders:narrow(epoch * n + 1, n)
+    for _, half in ipairs{ order:narrow(1, n // 2), order:narrow(n // 2 + 1, n - n // 2) } do
+      local rows, labels = half:map(function(i) return epoch * n + i end), d.labels:gather(half)
+      local target = scheme(labels, { rows = half })
+      t.is_true(gap(target:rows(7), d["past_rows_" .. epoch]:gather(half)) < 1e-6, epoch)
+      ls.loss.cross_entropy(d.past_logits:gather(rows):requires_grad(), target) -- what is trained is remembered
+    end
+    scheme:end_epoch()
+  end
+end
+
+function T.the_page_of_peers_has_every_entry()
+  local file <close> = assert(io.open "docs/peers-catalogue.md")
+  local named = {}
+  for row in file:read "a":gmatch "\n| ([^|]+) |" do
+    for name in row:gmatch "[%w_]+" do named[name] = true end
+  end
+  local mixes, losses = require "lsengine.mix_catalogue".entries, require "lsengine.penalties".entries
+  for _, list in ipairs{ schemes.entries, losses, mixes, { { name = "distillation" }, { name = "mean_teacher" } } } do
+    for _, entry in ipairs(list) do t.is_true(named[entry.name] ~= nil, entry.name .. " is not in docs/peers-catalogue.md") end
+  end
 end
 
 -- ---- what commutes, and what is refused ----

@@ -3,7 +3,9 @@
 local t  = require "harness"
 local ls = require "lsengine"
 
-local BATCH, bars = 128, { gelu = 1e-4, tanh = 1e-4, relu = 1e-5 } -- relative; ReLU's first 20 steps
+-- Relative. Of ReLU the first 12 steps: then one input is on the other side of 0, by the order of summation alone (as in PyTorch itself with another number
+-- of threads), and the runs part.
+local BATCH, bars, steps = 128, { gelu = 1e-4, tanh = 1e-4, relu = 1e-6 }, { gelu = 200, tanh = 200, relu = 12 }
 local installed, data = pcall(ls.data.load, "fashion-mnist")
 
 for line in io.lines "tests/golden/training/pytorch-losses.txt" do
@@ -17,6 +19,7 @@ for line in io.lines "tests/golden/training/pytorch-losses.txt" do
       local optimizer, smooth = ls.optim.sgd(model:parameters(), { lr = 0.1, momentum = 0.9 }), ls.target.uniform(tonumber(epsilon))
       local step, worst = 0, 0
       for want in rest:gmatch "%S+" do
+        if step == steps[activation] then break end
         local rows = order:narrow(step * BATCH + 1, BATCH)
         local loss = ls.loss.cross_entropy(model(data.train.x:gather(rows)), smooth(data.train.y:gather(rows)))
         worst = math.max(worst, math.abs(loss:item() / tonumber(want) - 1))
@@ -26,7 +29,7 @@ for line in io.lines "tests/golden/training/pytorch-losses.txt" do
         collectgarbage "step"
         step = step + 1
       end
-      t.is_true(step >= 20 and worst <= bars[activation], ("%d steps: worst relative difference %.2e"):format(step, worst))
+      t.is_true(step == steps[activation] and worst <= bars[activation], ("%d steps: worst relative difference %.2e"):format(step, worst))
       t.is_true(worst > 0) -- the numbers come from another program: equal to the last digit they would not be these
     end
   end

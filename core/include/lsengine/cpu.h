@@ -8,10 +8,12 @@
 extern "C" {
 #endif
 
-typedef enum ls_isa { LS_ISA_REF, LS_ISA_AVX2, LS_ISA_AVX512 } ls_isa;
+/* AMX is AVX-512 with tiles of bfloat16 for the searches that have them. */
+typedef enum ls_isa { LS_ISA_REF, LS_ISA_AVX2, LS_ISA_AVX512, LS_ISA_AMX } ls_isa;
 
-/* Chooses the kernels: the best set that this processor has and this build holds, or `cap` ("ref", "avx2", "avx512"; NULL:
- * no cap) where that is lower. LS_ERANGE for another name. Called once, at the start; without it the reference kernels run. */
+/* Chooses the kernels: the best set that this processor has and this build holds, or `cap` ("ref", "avx2", "avx512", "amx"; NULL: no cap) where that is
+ * lower; and, whatever the cap, OpenBLAS's kernel where its own choice makes no use of the processor. LS_ERANGE for another name. Called once, at the
+ * start; without it the reference kernels run. */
 ls_status ls_cpu_start(const char *cap, ls_err *err);
 
 /* The set in use, and its name. */

@@ -7,10 +7,11 @@
  * The order is (distance, row): ties go to the lower row. The answer is that of a search through all rows in double: it depends neither on
  * how queries are put together, nor on threads, nor on the processor's instruction set.
  *
- * How. Candidates come from products of float32 rows, centred so that an offset costs no digits, in tiles that stay in registers and are tested
- * against the query's threshold there. Every product carries a bound of its error (of rounding, by row and query), the threshold is the
+ * How. Candidates come from products of rows rounded to bfloat16 (AMX) or float32, centred so that an offset costs no digits, in tiles that are tested
+ * against the query's threshold as they are made. Every product carries a bound of its error (of rounding, by row and query), the threshold is the
  * k-th smallest upper bound, so no neighbour is lost; the candidates left are ordered by the double values. Where bounds tell too little apart
- * (masses of duplicates, offsets that centring cannot remove, magnitudes beyond float32) a query is searched in double throughout. */
+ * (masses of duplicates, offsets that centring cannot remove, magnitudes beyond float32) a query goes from bfloat16 to float32, and from there is
+ * searched in double throughout. */
 #ifndef LSENGINE_KNN_H
 #define LSENGINE_KNN_H
 
@@ -31,7 +32,8 @@ typedef struct ls_knn {
   bool fast;             /* false where float32 cannot hold what is needed */
   const double *centre;  /* d */
   const double *inverse; /* 1 / |x| of each row, for cosine, else NULL */
-  const float *norm;     /* of each scaled, centred row; not below the true one */
+  const int32_t *order;  /* rows by norm: the smallest first, of inner products the largest; its places are the positions */
+  const float *norm;     /* by position, of the scaled, centred row; not below the true one */
 } ls_knn;
 
 size_t ls_knn_bytes(int32_t rows, int32_t features, ls_metric metric);
@@ -43,6 +45,7 @@ ls_status ls_knn_prepare(ls_cmat base, ls_metric metric, void *memory, ls_knn *o
 /* What a search has done. */
 typedef struct ls_knn_effort {
   int64_t candidates; /* ordered in double */
+  int64_t retried;    /* queries that bfloat16 could not decide */
   int64_t exact;      /* queries that were searched in double throughout */
   int64_t overflowed; /* of these, those whose candidates were too many */
 } ls_knn_effort;
@@ -56,12 +59,13 @@ ls_status ls_knn_search(const ls_knn *index, ls_cmat queries, int32_t k, const i
                         ls_knn_effort *effort, ls_err *err);
 
 /* All rows within the radius: distance <= radius, of inner products product >= radius. First their number for each query, in counts (m). Then the
- * rows themselves, those of query i from position start[i] on (the sum of the counts before), nearest first, into distances and rows; scratch
- * for `found` rows in all. LS_ERANGE for a radius that is NaN; other errors as above. Both in double throughout, O(mnd). */
-ls_status ls_knn_range_count(const ls_knn *index, ls_cmat queries, double radius, const int64_t *self, int64_t *counts, ls_err *err);
-size_t ls_knn_range_scratch(int64_t found);
-ls_status ls_knn_range(const ls_knn *index, ls_cmat queries, double radius, const int64_t *self, const int64_t *start, void *scratch, float *distances,
-                       int64_t *rows, ls_err *err);
+ * rows themselves, those of query i from position start[i] on (the sum of the counts before; found in all), nearest first, into distances and rows.
+ * LS_ERANGE for a radius that is NaN; other errors as above. Candidates by products, decided in double, O(mnd). */
+size_t ls_knn_range_filter_scratch(const ls_knn *index, int32_t queries);
+ls_status ls_knn_range_count(const ls_knn *index, ls_cmat queries, double radius, const int64_t *self, void *scratch, int64_t *counts, ls_err *err);
+size_t ls_knn_range_scratch(const ls_knn *index, int32_t queries, int64_t found);
+ls_status ls_knn_range(const ls_knn *index, ls_cmat queries, double radius, const int64_t *self, const int64_t *start, int64_t found, void *scratch,
+                       float *distances, int64_t *rows, ls_err *err);
 
 typedef enum ls_vote_weights { LS_VOTE_UNIFORM, LS_VOTE_DISTANCE, LS_VOTE_TEMPERATURE } ls_vote_weights;
 

@@ -42,7 +42,8 @@ LS_API double ls_rng_normal(ls_rng *r);
  * nothing underflows). ls_rng_log_gamma gives its logarithm. shape > 0, finite. */
 LS_API ls_status ls_rng_gamma(ls_rng *r, double shape, double *value, ls_err *err);
 
-/* Beta(a, b) in [0, 1] from two gammas in logarithms: right for a, b far below 1. a, b > 0, finite. */
+/* Beta(a, b) in [0, 1]: where a and b are at most 1 by Jöhnk 1964, else from two gammas (Marsaglia & Tsang 2000); in logarithms: right for a, b far
+ * below 1. a, b > 0, finite. */
 LS_API ls_status ls_rng_beta(ls_rng *r, double a, double b, double *value, ls_err *err);
 
 /* 0 … n-1 with probability proportional to weights[i] >= 0. LS_ERANGE for a negative or non-finite weight, or a sum of 0. */
@@ -50,6 +51,11 @@ LS_API ls_status ls_rng_categorical(ls_rng *r, const double *weights, size_t n, 
 
 /* A permutation of 0 … n-1 (Fisher and Yates, from the end). */
 LS_API void ls_rng_permutation(ls_rng *r, size_t n, int64_t *out);
+
+/* n at once, as many calls of ls_rng_double, ls_rng_normal, ls_rng_beta would give, and faster. */
+LS_API void ls_rng_doubles(ls_rng *r, size_t n, double *out);
+LS_API void ls_rng_normals(ls_rng *r, size_t n, double *out);
+LS_API ls_status ls_rng_betas(ls_rng *r, double a, double b, size_t n, double *out, ls_err *err);
 
 /* n numbers: low + (high - low)·uniform; mean + deviation·normal; rounded to float. */
 void ls_rng_fill_uniform(ls_rng *r, size_t n, float *out, double low, double high);

@@ -36,16 +36,19 @@ enum {
 
 typedef struct ls_retrieval_query {
   int32_t relevant; /* R */
-  bool tied;        /* a relevant row and another one have equal values: the order is a matter of luck */
-  bool twin;        /* a row of the gallery, not the query itself, is at distance 0 (of inner products: equals the query) */
+  bool tied;        /* a relevant row and another one have equal values, within the places that are looked at: their order is a matter of luck */
+  bool twin;        /* a row of the gallery, not the query itself, is within `near` (of inner products: equals the query) */
 } ls_retrieval_query;
 
 size_t ls_retrieval_scratch(const ls_knn *gallery, int32_t queries);
 
 /* Measures of each query (m, LS_RETRIEVAL_WHOLE + at_count · LS_RETRIEVAL_AT); 0 throughout where R is 0. `self` as for ls_knn_search. LS_ERANGE for a k
- * outside 1 … n, and the errors of ls_knn_search. O(m n (d + log R)), in double. */
+ * outside 1 … n, for near below 0 or NaN, and the errors of ls_knn_search. near: squared for l2, the distance of cosines; of no use for inner products. whole false: MAP, MRR and NDCG of the whole ranking are 0, and
+ * only the first max(R, at) places are looked at, which takes a fraction of the time. by_values, or
+ * NULL: queries for which all rows were compared in double (few queries or rows, masses of ties, magnitudes beyond float32, a gallery beyond 128 MB of tiles).
+ * Results are those of a ranking in double, whatever the instruction set or the number of threads. O(m n d). */
 ls_status ls_retrieval(const ls_knn *gallery, const int64_t *gallery_labels, ls_cmat queries, const int64_t *labels, const int64_t *self, int32_t at_count,
-                       const int32_t *at, void *scratch, ls_retrieval_query *about, double *measures, ls_err *err);
+                       const int32_t *at, double near, bool whole, void *scratch, ls_retrieval_query *about, double *measures, int64_t *by_values, ls_err *err);
 
 /* The distinct labels, ascending, into classes (m); returns their number. O(m^1.5) at most. */
 int32_t ls_retrieval_classes(int32_t queries, const int64_t *labels, int64_t *classes);

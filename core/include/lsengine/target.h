@@ -73,6 +73,11 @@ size_t ls_target_scratch(const ls_target *t, int32_t classes);
 ls_status ls_target_resolve(const ls_target *t, int32_t classes, ls_ignore ignore, void *scratch, ls_resolved *out,
                             ls_err *err);
 
+/* The same without a look at the numbers of dense rows, for who reads them anyway; and that look: at all rows that are not ignored, at one row. */
+ls_status ls_target_resolve_unread(const ls_target *t, int32_t classes, ls_ignore ignore, void *scratch, ls_resolved *out, ls_err *err);
+ls_status ls_target_check_dense(const ls_target *t, ls_ignore ignore, ls_err *err);
+ls_status ls_target_check_dense_row(const ls_target *t, int32_t row, ls_err *err);
+
 /* True where a row is ignored: one of its labels is the ignored one. Dense rows without origins never are. */
 bool ls_target_ignored(const ls_target *t, ls_ignore ignore, int32_t row);
 

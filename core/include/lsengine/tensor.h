@@ -10,14 +10,15 @@ extern "C" {
 
 /* Operations element by element: name in C, name in Lua. Comparisons give 0 and 1. A NaN operand gives NaN, except in
  * comparisons (0; `ne` 1). GELU is x·Φ(x). The *_slope operations give the derivative from the input (gelu) or from
- * the output (tanh, sigmoid); abs's (sign) is 0 at 0. relu_back(g, x) is the gradient of relu at x: g where x > 0, else 0. */
+ * the output (tanh, sigmoid); abs's (sign) is 0 at 0. relu_back(g, x) is the gradient of relu at x: g where x > 0, else 0. add_relu(x, b) is relu(x + b). */
 #define LS_UNARY_OPS(OP)                                                                                                 \
   OP(COPY, copy) OP(NEG, neg) OP(ABS, abs) OP(SIGN, sign) OP(EXP, exp) OP(LOG, log) OP(SQRT, sqrt) OP(SQUARE, square)    \
   OP(RECIPROCAL, reciprocal) OP(RELU, relu) OP(GELU, gelu) OP(TANH, tanh) OP(SIGMOID, sigmoid) OP(SOFTPLUS, softplus)    \
   OP(GELU_SLOPE, gelu_slope) OP(TANH_SLOPE, tanh_slope) OP(SIGMOID_SLOPE, sigmoid_slope)
 #define LS_BINARY_OPS(OP)                                                                                                \
   OP(ADD, add) OP(SUB, sub) OP(MUL, mul) OP(DIV, div) OP(POW, pow) OP(MAXIMUM, maximum) OP(MINIMUM, minimum)             \
-  OP(GT, gt) OP(GE, ge) OP(LT, lt) OP(LE, le) OP(EQ, eq) OP(NE, ne) OP(RELU_BACK, relu_back)
+  OP(RELU_BACK, relu_back) OP(ADD_RELU, add_relu)                                                                          \
+  OP(GT, gt) OP(GE, ge) OP(LT, lt) OP(LE, le) OP(EQ, eq) OP(NE, ne)
 
 typedef enum ls_unary {
 #define LS_OP_ENUM(upper, lower) LS_UNARY_##upper,

@@ -4,7 +4,7 @@
 #include "core/target/schemes/schemes.h"
 
 static const ls_parameter parameters[] = {
-    {"alpha", "number", 0.8, 0, 1, false, false, "share of the past prediction at the end of the training; it grows from 0 in proportion to the epochs done"},
+    {"alpha", "number", 0.8, 0, 1, false, false, "share of the past prediction at the end of the training; it grows with each epoch, to be alpha in the last"},
     {"constant", "boolean", 0, 0, 1, false, false, "alpha from the second epoch on, instead of growing"},
 };
 enum { ALPHA, CONSTANT };
@@ -24,7 +24,7 @@ static ls_status check(const ls_scheme_call *c, ls_err *err) {
 }
 
 static ls_status dense(const ls_scheme_call *c, ls_mat out, ls_err *err) {
-  double grown = c->epochs > 0.0 ? fmin(1.0, floor(c->epoch) / c->epochs) : 1.0, alpha = c->numbers[ALPHA] * (c->numbers[CONSTANT] != 0.0 ? 1.0 : grown);
+  double grown = c->epochs > 0.0 ? fmin(1.0, (floor(c->epoch) + 1.0) / c->epochs) : 1.0, alpha = c->numbers[ALPHA] * (c->numbers[CONSTANT] != 0.0 ? 1.0 : grown);
   (void)err;
   for (int32_t i = 0; i < c->rows; i++) {
     const double *p = past(c, i);
@@ -59,7 +59,7 @@ const ls_scheme ls_scheme_self_distillation = {
     .entry = {.name = "self_distillation",
               .title = "Progressive self-distillation (PS-KD)",
               .paper = "Kim et al. 2021, Self-knowledge distillation with progressive refinement of targets, arXiv:2006.12000",
-              .formula = "q = (1 - a_t) 1[k = y] + a_t p_(t-1), p_(t-1) the row's own softmax(z) of the epoch before, a_t = alpha·t/T",
+              .formula = "q = (1 - a_t) 1[k = y] + a_t p_(t-1), p_(t-1) the row's own softmax(z) of the epoch before, a_t = alpha·t/T, t = 1 ... T the epoch",
               .property = "one-hot in the first epoch, and at alpha 0; costs N (K + 1) doubles for N training rows",
               .use = "where a teacher is wanted and there is none: the model of the epoch before is",
               .avoid = "augmentation so strong that last epoch's row is another image; millions of rows with thousands of classes",

@@ -5,7 +5,7 @@ threads, epochs, n, batch, *sizes = map(int, sys.argv[1:])
 torch.set_num_threads(threads); torch.manual_seed(1)
 layers = []
 for a, b in zip(sizes, sizes[1:]): layers += [torch.nn.Linear(a, b), torch.nn.ReLU()]
-net = torch.nn.Sequential(*layers[:-1]); opt = torch.optim.SGD(net.parameters(), lr=.1, momentum=.9)
+net = torch.nn.Sequential(*layers[:-1]); opt = torch.optim.SGD(net.parameters(), lr=.1, momentum=.9, fused=True)
 x, y, times = torch.randn(n, sizes[0]), torch.randint(sizes[-1], (n,)), []
 for _ in range(epochs):
     order = torch.randperm(n)

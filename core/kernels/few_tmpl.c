@@ -1,0 +1,316 @@
+/* Cross-entropy and gradient of rows of few classes, compiled once for each instruction set. SPDX-License-Identifier: MIT
+ *
+ * Rows of ten classes are bound by arithmetic and by what every row costs: LS_FEW_ROWS of them are taken through four phases, each a loop of
+ * vectors: exponentials of all logits as one run of numbers, sums of rows (four rows at a time, transposed while they are added), the losses with
+ * lanes of rows, the gradients row by row. All logits are within ±LS_SOFTMAX_NEAR, so that there is no maximum.
+ * A row's sum: t_l = x_l + x_(l+8) + … for l < 8, then ((t0+t2)+(t1+t3)) + ((t4+t6)+(t5+t7)), in float: the same bits on every set. */
+#include "core/kernels/kernels.h"
+#include "core/kernels/vectors_tmpl.h"
+
+#define ALWAYS inline __attribute__((always_inline))
+
+/* Interleaving within 128 bits, by one and by two numbers; x86 has one instruction for each. */
+#if defined(__AVX512F__)
+static ALWAYS vec low_ones(vec a, vec b) { return _mm512_unpacklo_ps(a, b); }
+static ALWAYS vec high_ones(vec a, vec b) { return _mm512_unpackhi_ps(a, b); }
+static ALWAYS vec low_twos(vec a, vec b) { return (vec)_mm512_unpacklo_pd((__m512d)a, (__m512d)b); }
+static ALWAYS vec high_twos(vec a, vec b) { return (vec)_mm512_unpackhi_pd((__m512d)a, (__m512d)b); }
+#elif defined(__AVX2__)
+static ALWAYS vec low_ones(vec a, vec b) { return _mm256_unpacklo_ps(a, b); }
+static ALWAYS vec high_ones(vec a, vec b) { return _mm256_unpackhi_ps(a, b); }
+static ALWAYS vec low_twos(vec a, vec b) { return (vec)_mm256_unpacklo_pd((__m256d)a, (__m256d)b); }
+static ALWAYS vec high_twos(vec a, vec b) { return (vec)_mm256_unpackhi_pd((__m256d)a, (__m256d)b); }
+#else
+static ALWAYS vec low_ones(vec a, vec b) { return __builtin_shuffle(a, b, (ivec){0, 4, 1, 5}); }
+static ALWAYS vec high_ones(vec a, vec b) { return __builtin_shuffle(a, b, (ivec){2, 6, 3, 7}); }
+static ALWAYS vec low_twos(vec a, vec b) { return __builtin_shuffle(a, b, (ivec){0, 1, 4, 5}); }
+static ALWAYS vec high_twos(vec a, vec b) { return __builtin_shuffle(a, b, (ivec){2, 3, 6, 7}); }
+#endif
+
+/* In each 128 bits: the sums of a's, b's, c's and d's four numbers, (x0 + x2) + (x1 + x3). */
+static ALWAYS vec sums_of_four(vec a, vec b, vec c, vec d) {
+  vec ab = low_ones(a, b) + high_ones(a, b), cd = low_ones(c, d) + high_ones(c, d);
+  return low_twos(ab, cd) + high_twos(ab, cd);
+}
+
+#if defined(__AVX512F__)
+/* A row of e folded to eight lanes in the lower half, of z in the upper one; `parts` times eight numbers, the last of them masked. */
+static ALWAYS vec eight_of(const float *e, const float *z, unsigned last, const int parts) {
+  vec t = all_lanes(0.0f);
+  for (int k = 0; k < parts; k++) {
+    unsigned mask = k + 1 == parts ? last : 0xff;
+    __m512 low = _mm512_maskz_loadu_ps((__mmask16)mask, e + 8 * k);
+    vec x = _mm512_mask_loadu_ps(low, (__mmask16)(mask << 8), z + 8 * k - 8);
+    t = k == 0 ? x : t + x;
+  }
+  return t;
+}
+
+static ALWAYS void sums_of_parts(int rows, int n, const float *e, const float *z, float *sum, float *shifted, const int parts) {
+  unsigned last = (1u << (n - 8 * (parts - 1))) - 1;
+  for (int i = 0; i < rows; i += 16) {
+    vec q[4];
+    for (int g = 0; g < 4; g++) {
+      vec t[4];
+      for (int r = 0; r < 4; r++) {
+        int row = i + 4 * g + r < rows ? i + 4 * g + r : rows - 1;
+        t[r] = eight_of(e + row * n, z + row * n, last, parts);
+      }
+      q[g] = sums_of_four(t[0], t[1], t[2], t[3]);
+    }
+    vec a = _mm512_shuffle_f32x4(q[0], q[1], 0x44), b = _mm512_shuffle_f32x4(q[2], q[3], 0x44); /* e: low, high of q0, of q1 */
+    vec c = _mm512_shuffle_f32x4(q[0], q[1], 0xee), d = _mm512_shuffle_f32x4(q[2], q[3], 0xee); /* z */
+    store(sum + i, (vec)_mm512_shuffle_f32x4(a, b, 0x88) + (vec)_mm512_shuffle_f32x4(a, b, 0xdd));
+    store(shifted + i, (vec)_mm512_shuffle_f32x4(c, d, 0x88) + (vec)_mm512_shuffle_f32x4(c, d, 0xdd));
+  }
+}
+
+static void sums_of_rows(int rows, int n, const float *e, const float *z, float *sum, float *shifted) {
+  if (n <= 8)
+    sums_of_parts(rows, n, e, z, sum, shifted, 1);
+  else if (n <= 16)
+    sums_of_parts(rows, n, e, z, sum, shifted, 2);
+  else if (n <= 24)
+    sums_of_parts(rows, n, e, z, sum, shifted, 3);
+  else
+    sums_of_parts(rows, n, e, z, sum, shifted, 4);
+}
+#else
+enum { HALVES = 8 / WIDTH }; /* vectors that eight numbers take */
+
+static ALWAYS void eight_of(const float *x, int n, vec t[HALVES]) {
+  for (int h = 0; h < HALVES; h++) {
+    t[h] = load_few(x + h * WIDTH, n - h * WIDTH);
+    for (int k = 8; k < n; k += 8) t[h] += load_few(x + k + h * WIDTH, n - k - h * WIDTH);
+  }
+}
+
+static ALWAYS void sums_of_rows_of(int rows, int n, const float *x, float *sum) {
+  for (int i = 0; i < rows; i += 4) {
+    vec t[4][HALVES], q[HALVES];
+    for (int r = 0; r < 4; r++) eight_of(x + (i + r < rows ? i + r : rows - 1) * n, n, t[r]);
+    for (int h = 0; h < HALVES; h++) q[h] = sums_of_four(t[0][h], t[1][h], t[2][h], t[3][h]);
+#if defined(__AVX2__)
+    _mm_storeu_ps(sum + i, _mm_add_ps(_mm256_castps256_ps128(q[0]), _mm256_extractf128_ps(q[0], 1)));
+#else
+    store(sum + i, q[0] + q[HALVES - 1]);
+#endif
+  }
+}
+
+static void sums_of_rows(int rows, int n, const float *e, const float *z, float *sum, float *shifted) {
+  sums_of_rows_of(rows, n, e, sum);
+  sums_of_rows_of(rows, n, z, shifted);
+}
+#endif
+
+/* Exponentials of all; returns the largest |z|. */
+static ALWAYS float exponentials(size_t count, const float *z, float *e, const float *grad) {
+  vec most = all_lanes(0.0f);
+  size_t at = 0;
+  for (; count - at >= WIDTH; at += WIDTH) {
+    vec x = load(z + at);
+    __builtin_prefetch(z + count + at);
+    __builtin_prefetch(grad + at, 1);
+    most = larger_size(x, most);
+    store(e + at, exp_near(x));
+  }
+  if (at < count) {
+    vec x = load_few(z + at, (int)(count - at));
+    most = larger_size(x, most);
+    store(e + at, exp_near(x));
+  }
+  float lanes[WIDTH], best = 0.0f;
+  store(lanes, most);
+  for (int l = 0; l < WIDTH; l++) best = lanes[l] > best ? lanes[l] : best;
+  return best;
+}
+
+/* Half a vector of floats, and as many doubles. */
+enum { HALF = WIDTH / 2 };
+typedef double dvec __attribute__((vector_size(HALF * 8)));
+typedef float half_vec __attribute__((vector_size(HALF * 4), aligned(4), may_alias));
+typedef double loose_dvec __attribute__((vector_size(HALF * 8), aligned(8), may_alias));
+
+static ALWAYS dvec doubles(const float *x) { return __builtin_convertvector(*(const half_vec *)x, dvec); }
+static ALWAYS dvec all_doubles(double x) { return (dvec){0} + x; }
+
+/* x = m·2^e, m in [sqrt(1/2), sqrt(2)): log m to 2e-8, and e. x is normal. */
+static ALWAYS void log_parts(const float *x, float *log_m, float *e) {
+  ivec u = (ivec)load(x), over = u - 0x3f3504f3, power = over >> 23;
+  vec f = (vec)(u - (power << 23)) - 1.0f;
+  vec p = fma_of(f, all_lanes(-0.0763422549f), all_lanes(0.127614677f));
+  p = fma_of(p, f, all_lanes(-0.131602332f));
+  p = fma_of(p, f, all_lanes(0.142017767f));
+  p = fma_of(p, f, all_lanes(-0.16623354f));
+  p = fma_of(p, f, all_lanes(0.200012267f));
+  p = fma_of(p, f, all_lanes(-0.250008225f));
+  p = fma_of(p, f, all_lanes(0.333333313f));
+  vec f2 = f * f;
+  store(log_m, fma_of(fma_of(p, f, all_lanes(-0.5f)), f2, f));
+  store(e, __builtin_convertvector(power, vec));
+}
+
+/* By rows, offset with the other sign; what lies behind the last row is anything finite. */
+typedef struct columns {
+  float sum[LS_FEW_ROWS], shifted[LS_FEW_ROWS], log_m[LS_FEW_ROWS], power[LS_FEW_ROWS], own[LS_FEW_ROWS], total[LS_FEW_ROWS], scale[LS_FEW_ROWS], offset[LS_FEW_ROWS];
+  float weight[LS_TARGET_TERMS][LS_FEW_ROWS], z[LS_TARGET_TERMS][LS_FEW_ROWS], taken[LS_TARGET_TERMS][LS_FEW_ROWS];
+  double by[LS_FEW_ROWS];
+  int32_t label[LS_TARGET_TERMS][LS_FEW_ROWS];
+} columns;
+
+/* The rows' labels, and their logits. */
+static ALWAYS void labels_of(const int64_t *restrict labels, const float *restrict z, int rows, int n, int32_t *restrict label, float *restrict of_label) {
+  int i = 0;
+#if defined(__AVX512F__)
+  __m512i place = _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32(n));
+  for (; rows - i >= 16; i += 16) {
+    __m256i low = _mm512_cvtepi64_epi32(_mm512_loadu_si512(labels + i)), high = _mm512_cvtepi64_epi32(_mm512_loadu_si512(labels + i + 8));
+    __m512i y = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+    _mm512_storeu_si512(label + i, y);
+    _mm512_storeu_ps(of_label + i, _mm512_i32gather_ps(_mm512_add_epi32(place, y), z + i * n, 4));
+  }
+#endif
+  for (; i < rows; i++) {
+    label[i] = (int32_t)labels[i];
+    of_label[i] = z[i * n + label[i]];
+  }
+}
+
+static ALWAYS void gather_columns(const ls_softmax_few *s, columns *c) {
+  int rows = s->rows, n = (int)s->n;
+  for (int t = 0; t < s->terms; t++) {
+    labels_of(s->labels[t], s->z, rows, n, c->label[t], c->z[t]);
+    for (int i = rows; i < LS_FEW_ROWS; i++) c->z[t][i] = 0.0f;
+    if (s->weights[t] == NULL) continue;
+    memcpy(c->weight[t], s->weights[t], (size_t)rows * sizeof(float));
+    for (int i = rows; i < LS_FEW_ROWS; i++) c->weight[t][i] = 0.0f;
+  }
+  if (s->own != NULL) {
+    memcpy(c->own, s->own, (size_t)rows * sizeof(float));
+    for (int i = rows; i < LS_FEW_ROWS; i++) c->own[i] = 0.0f;
+  }
+  for (int i = rows; i < LS_FEW_ROWS; i++) c->by[i] = 0.0;
+  for (int i = 0; i < rows; i++) c->by[i] = s->row_weights == NULL ? 1.0 : s->row_weights[i];
+}
+
+/* HALF rows from `at`: in double, as loss and log sum may be far larger than their difference. */
+static ALWAYS void losses(ls_softmax_few *s, columns *c, int at, dvec *loss_sum, dvec *soft_sum) {
+  double each = 1.0 / (double)s->n;
+  dvec mass = all_doubles(0.0), hard = mass, own = s->own == NULL ? mass : doubles(c->own + at);
+  for (int t = 0; t < s->terms; t++) {
+    dvec w = s->weights[t] == NULL ? all_doubles(s->weight[t]) : doubles(c->weight[t] + at);
+    mass += w;
+    hard -= w * doubles(c->z[t] + at);
+  }
+  dvec log_sum = doubles(c->power + at) * 0.69314718055994531 + doubles(c->log_m + at), by = *(const loose_dvec *)(c->by + at);
+  dvec labelled = mass * s->a, spread = mass * s->u;
+  if (s->own != NULL) spread += own * (s->u + s->a);
+  dvec soft = spread * (log_sum - doubles(c->shifted + at) * each), loss = hard * s->a + labelled * log_sum + soft;
+  *(loose_dvec *)(s->soft + at) = soft;
+  *(loose_dvec *)(s->loss + at) = loss;
+  *loss_sum += loss * by;
+  *soft_sum += soft * by;
+  dvec by_scale = by * s->scale;
+  *(half_vec *)(c->total + at) = __builtin_convertvector(labelled + spread, half_vec);
+  *(half_vec *)(c->scale + at) = __builtin_convertvector(by_scale, half_vec);
+  *(half_vec *)(c->offset + at) = __builtin_convertvector(by_scale * spread * -each, half_vec);
+}
+
+static ALWAYS void all_losses(ls_softmax_few *s, columns *c) {
+  dvec loss[8 / HALF], soft[8 / HALF];
+  for (int h = 0; h < 8 / HALF; h++) loss[h] = soft[h] = all_doubles(0.0);
+  for (int i = 0; i < s->rows; i += WIDTH) log_parts(c->sum + i, c->log_m + i, c->power + i);
+  for (int i = 0; i < s->rows; i += 8)
+    for (int h = 0; h < 8 / HALF; h++) losses(s, c, i + h * HALF, &loss[h], &soft[h]);
+  for (int i = 0; i < s->rows; i += WIDTH) {
+    vec sum = load(c->sum + i), total = load(c->total + i), under = 1.0f - total, times = fma_of(under, under, under + 1.0f) * sum; /* 1 / total: it is 1 to 1e-4 */
+    store(c->scale + i, load(c->scale + i) * total / sum);
+    for (int t = 0; t < s->terms; t++) {
+      vec w = s->weights[t] == NULL ? all_lanes((float)s->weight[t]) : load(c->weight[t] + i);
+      store(c->taken[t] + i, w * times * (float)s->a);
+    }
+  }
+  double l[8], q[8];
+  memcpy(l, loss, sizeof l);
+  memcpy(q, soft, sizeof q);
+  s->loss_sum = ((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7]));
+  s->soft_sum = ((q[0] + q[4]) + (q[2] + q[6])) + ((q[1] + q[5]) + (q[3] + q[7]));
+}
+
+/* x[at[0]], x[at[1]], …, each at below WIDTH. */
+static ALWAYS vec picked(vec x, ivec at) {
+#if defined(__AVX512F__)
+  return _mm512_permutexvar_ps((__m512i)at, x);
+#elif defined(__AVX2__)
+  return _mm256_permutevar8x32_ps(x, (__m256i)at);
+#else
+  return __builtin_shuffle(x, at);
+#endif
+}
+
+/* WIDTH rows are n whole vectors, number k of which belongs to row k / n: so are they written, whole lines at a time. */
+static ALWAYS void gradients(const ls_softmax_few *s, const columns *c) {
+  int n = (int)s->n;
+  for (int t = 0; t < s->terms; t++)
+    for (int i = 0; i < s->rows; i++) s->e[i * n + c->label[t][i]] -= c->taken[t][i];
+  for (int i = 0; i < s->rows; i += WIDTH) {
+    vec scale = load(c->scale + i), offset = load(c->offset + i);
+    const float *e = s->e + i * n;
+    float *grad = s->grad + i * n;
+    int count = (s->rows - i < WIDTH ? s->rows - i : WIDTH) * n, k = 0;
+    for (; k + WIDTH <= count; k += WIDTH) {
+      ivec at = (ivec)load((const float *)(s->row_of + k));
+      store(grad + k, fma_of(load(e + k), picked(scale, at), picked(offset, at)));
+    }
+    if (k < count) {
+      ivec at = (ivec)load((const float *)(s->row_of + k));
+      store_few(grad + k, fma_of(load(e + k), picked(scale, at), picked(offset, at)), count - k);
+    }
+  }
+}
+
+static void few(ls_softmax_few *s) {
+  columns c;
+  s->most = exponentials((size_t)s->rows * s->n, s->z, s->e, s->grad == NULL ? s->e : s->grad);
+  sums_of_rows(s->rows, (int)s->n, s->e, s->z, c.sum, c.shifted);
+  if (!(s->most <= LS_SOFTMAX_NEAR)) /* sums that are none: whatever comes of them is finite or NaN, and no index */
+    for (int i = 0; i < s->rows; i++) c.sum[i] = c.sum[i] > 0.0f ? c.sum[i] : 1.0f;
+  gather_columns(s, &c);
+  all_losses(s, &c);
+  if (s->grad != NULL) gradients(s, &c);
+}
+
+/* Rows i … i+count-1 of what `fit` looks at: not 0 where something is out of its range, or so near its end that it needs a closer look. */
+static ALWAYS int64_t misfits(const ls_target *t, int64_t classes, int i, int count) {
+  float sum[64] = {0};
+  int64_t bad = 0;
+  for (int k = 0; k < count && t->spread != NULL; k++) {
+    float own = t->spread[i + k];
+    bad |= own >= 0.0f && own <= 1.0f ? 0 : INT64_MIN;
+    sum[k] = own;
+  }
+  for (int m = 0; m < t->terms; m++) {
+    const int64_t *y = t->term[m].labels + i;
+    const float *w = t->term[m].weights == NULL ? NULL : t->term[m].weights + i;
+    for (int k = 0; k < count; k++) bad |= y[k] | (classes - 1 - y[k]); /* negative where outside */
+    for (int k = 0; k < count && w != NULL; k++) {
+      bad |= w[k] >= 0.0f ? 0 : INT64_MIN;
+      sum[k] += w[k];
+    }
+    for (int k = 0; k < count && w == NULL; k++) sum[k] += (float)t->term[m].weight;
+    bad |= w != NULL || t->term[m].weight >= 0.0 ? 0 : INT64_MIN;
+  }
+  for (int k = 0; k < count; k++) bad |= fabsf(sum[k] - 1.0f) <= 0.9f * (float)LS_TARGET_TOLERANCE ? 0 : INT64_MIN;
+  return bad & INT64_MIN;
+}
+
+static bool fit(const ls_target *t, int32_t classes) {
+  int64_t bad = 0;
+  int i = 0;
+  for (; t->rows - i >= 64; i += 64) bad |= misfits(t, classes, i, 64);
+  bad |= misfits(t, classes, i, t->rows - i);
+  return bad == 0;
+}
+
+const ls_few_kernels LS_PASTE(ls_few_kernels_, LS_ISA) = {.few = few, .fit = fit};

@@ -1,0 +1,30 @@
+/* Mixing of rows, compiled once for each instruction set. SPDX-License-Identifier: MIT
+ *
+ * Rows that are mixed lie anywhere in memory: what comes next is asked for ahead, as the processor cannot guess it. No contraction: the same
+ * bits on every set. */
+#include "core/kernels/kernels.h"
+#include "core/kernels/vectors_tmpl.h"
+
+static void blend(size_t n, float a, const float *x, float b, const float *y, const float *next, float *out) {
+  vec va = all_lanes(a), vb = all_lanes(b);
+  size_t i = 0;
+  for (; n - i >= 16; i += 16) {
+    __builtin_prefetch(next + i, 1, 2);
+    for (int p = 0; p < 16; p += WIDTH) store(out + i + p, va * load(x + i + p) + vb * load(y + i + p));
+  }
+  for (; i < n; i++) out[i] = a * x[i] + b * y[i];
+}
+
+static void copy_lines(size_t lines, size_t n, size_t stride, const float *from, const float *next, float *to) {
+  for (size_t y = 0; y < lines; y++, from += stride, next += stride, to += stride) {
+    size_t i = 0;
+    for (; n - i >= WIDTH; i += WIDTH) {
+      __builtin_prefetch(next + i, 1, 2);
+      store(to + i, load(from + i));
+    }
+    __builtin_prefetch(next + n - 1, 1, 2);
+    if (i < n) store_few(to + i, load_few(from + i, (int)(n - i)), (int)(n - i));
+  }
+}
+
+const ls_mix_kernels LS_PASTE(ls_mix_kernels_, LS_ISA) = {.blend = blend, .copy_lines = copy_lines};

@@ -1,0 +1,252 @@
+/* Ranks of relevant rows, compiled once for each instruction set. SPDX-License-Identifier: MIT
+ *
+ * The relevant scores are sorted: a counting sort by equal parts of their range, then by insertion. Its table says for each part how many of them are nearer, and
+ * whether one may be within reach; all other rows only look there. Sorting all rows costs five times as much. Where only the first places matter, rows surely behind
+ * them are left out at first: at least `top` rows have a score of `least` or more, so one below least - reach comes after them. */
+#include "core/kernels/rank.h"
+
+#include <lsengine/knn.h>
+
+#include <math.h>
+#include <string.h>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#define LS_PASTE_(a, b) a##b
+#define LS_PASTE(a, b) LS_PASTE_(a, b)
+#define LS_RANK_NAME LS_PASTE(ls_rank_, LS_ISA)
+#define LS_NEAR_NAME LS_PASTE(ls_near_, LS_ISA)
+
+enum { DOUBT = 0x8000, AT_ONCE = 256 };
+
+typedef struct scale {
+  float most, inverse, last;
+} scale;
+
+/* Parts of the range, the nearest first: 0 is above it, the last below. Never decreasing as s falls. */
+static inline int32_t part_of(scale c, float s) {
+  float part = (c.most - s) * c.inverse + 1.0f;
+  part = part < 0.0f ? 0.0f : part;
+  part = part < c.last ? part : c.last;
+  return (int32_t)part;
+}
+
+/* Scores from `least` on among those from `from` to `end`, and their places; returns how many there are now. Whole vectors are stored. */
+static int32_t keep(const float *score, int32_t from, int32_t end, float least, float *kept, int32_t *row, int32_t count) {
+  int32_t i = from;
+#if defined(__AVX512F__)
+  __m512i place = _mm512_add_epi32(_mm512_set1_epi32(from), _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
+  for (; i + 16 <= end; i += 16, place = _mm512_add_epi32(place, _mm512_set1_epi32(16))) {
+    __m512 s = _mm512_loadu_ps(score + i);
+    __mmask16 some = _mm512_cmp_ps_mask(s, _mm512_set1_ps(least), _CMP_GE_OQ);
+    if (some == 0) continue;
+    _mm512_storeu_ps(kept + count, _mm512_maskz_compress_ps(some, s));
+    _mm512_storeu_si512(row + count, _mm512_maskz_compress_epi32(some, place));
+    count += __builtin_popcount(some);
+  }
+#endif
+  for (; i < end; i++) {
+    kept[count] = score[i];
+    row[count] = i;
+    count += score[i] >= least;
+  }
+  return count;
+}
+
+enum { LANES = 32 };
+
+/* Smallest and largest of n numbers, the smallest of those above -1e37. Lane by lane: a plain loop would wait for every comparison. */
+static void range_of(const float *v, int32_t n, float *low, float *high) {
+  float least[LANES], most[LANES];
+  int32_t i = 0;
+  for (int l = 0; l < LANES; l++) least[l] = *low, most[l] = *high;
+  for (; i + LANES <= n; i += LANES)
+    for (int l = 0; l < LANES; l++) {
+      float x = v[i + l], y = x > -1e37f ? x : INFINITY;
+      most[l] = x > most[l] ? x : most[l];
+      least[l] = y < least[l] ? y : least[l];
+    }
+  for (; i < n; i++) {
+    most[0] = v[i] > most[0] ? v[i] : most[0];
+    least[0] = v[i] > -1e37f && v[i] < least[0] ? v[i] : least[0];
+  }
+  for (int l = 0; l < LANES; l++) {
+    *low = least[l] < *low ? least[l] : *low;
+    *high = most[l] > *high ? most[l] : *high;
+  }
+}
+
+static int32_t count_from(const float *score, int32_t n, float least) {
+  int32_t count = 0;
+  for (int32_t i = 0; i < n; i++) count += score[i] >= least;
+  return count;
+}
+
+/* A score that at least k rows have, few more; all are from low to high. */
+static float score_of_place(const float *score, int32_t n, int32_t k, float low, float high) {
+  for (int step = 0; step < 24; step++) {
+    float middle = 0.5f * low + 0.5f * high;
+    if (!(middle > low && middle < high)) break;
+    int32_t count = count_from(score, n, middle);
+    if (count >= k)
+      low = middle;
+    else
+      high = middle;
+    if (count >= k && count <= k + k / 8) break;
+  }
+  return low;
+}
+
+/* Counts become the sums up to and with their own. */
+static void add_up(uint16_t *count, int32_t n) {
+  int32_t i = 0;
+  uint16_t sum = 0;
+#if defined(__AVX2__)
+  __m256i carry = _mm256_setzero_si256();
+  for (; i + 16 <= n; i += 16) {
+    __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)(count + i));
+    x = _mm256_add_epi16(x, _mm256_slli_si256(x, 2));
+    x = _mm256_add_epi16(x, _mm256_slli_si256(x, 4));
+    x = _mm256_add_epi16(x, _mm256_slli_si256(x, 8));
+    __m256i low = _mm256_permute2x128_si256(x, x, 0x08); /* the lower half above zeros */
+    x = _mm256_add_epi16(x, _mm256_shuffle_epi8(low, _mm256_set1_epi16(0x0f0e)));
+    x = _mm256_add_epi16(x, carry);
+    carry = _mm256_shuffle_epi8(_mm256_permute2x128_si256(x, x, 0x11), _mm256_set1_epi16(0x0f0e));
+    _mm256_storeu_si256((__m256i *)(void *)(count + i), x);
+  }
+  if (i > 0) sum = count[i - 1];
+#endif
+  for (; i < n; i++) count[i] = sum = (uint16_t)(sum + count[i]);
+}
+
+/* Sorts the kept relevant rows and leaves in the table, for each part, how many stand in those before it. */
+static void sort_relevant(ls_rank *r, scale c, const float *kept, const int32_t *kept_row) {
+  int32_t n = r->relevant, parts = (int32_t)c.last + 1;
+  memset(r->table, 0, sizeof *r->table * (size_t)(parts + 32));
+  for (int32_t i = 0; i < n; i++) r->part[i] = (uint16_t)part_of(c, kept[i]);
+  for (int32_t i = 0; i < n; i++) r->table[r->part[i]]++;
+  add_up(r->table, parts);
+  for (int32_t i = 0; i < n; i++) {
+    int32_t at = --r->table[r->part[i]];
+    r->sorted[at] = kept[i];
+    r->row[at] = kept_row[i];
+  }
+  for (int32_t i = 1; i < n; i++) {
+    float x = r->sorted[i];
+    if (!(r->sorted[i - 1] < x)) continue;
+    int32_t at = i, row = r->row[i];
+    for (; at > 0 && r->sorted[at - 1] < x; at--) {
+      r->sorted[at] = r->sorted[at - 1];
+      r->row[at] = r->row[at - 1];
+    }
+    r->sorted[at] = x;
+    r->row[at] = row;
+  }
+  for (int32_t i = 0; i < n; i++) {
+    int32_t from = part_of(c, r->sorted[i] + r->reach), end = part_of(c, r->sorted[i] - r->reach);
+    r->table[from] |= DOUBT;
+    r->table[end] |= DOUBT;
+    for (from++; from < end; from++) r->table[from] |= DOUBT;
+  }
+}
+
+/* Others: `rows` says their places, or NULL: consecutive ones from `from` on. */
+static int32_t look_up(ls_rank *r, scale c, const float *score, const int32_t *rows, int32_t from, int32_t n, int32_t doubtful) {
+  uint32_t unused = (uint32_t)r->relevant + 1, after[AT_ONCE];
+  for (int32_t first = 0; first < n; first += AT_ONCE) {
+    int32_t some = n - first < AT_ONCE ? n - first : AT_ONCE, i = 0;
+    const float *s = score + first;
+#if defined(__AVX512F__)
+    __m512 most = _mm512_set1_ps(c.most), inverse = _mm512_set1_ps(c.inverse), last = _mm512_set1_ps(c.last);
+    __m512i counting = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    for (; i + 16 <= some; i += 16) {
+      __m512 part = _mm512_add_ps(_mm512_mul_ps(_mm512_sub_ps(most, _mm512_loadu_ps(s + i)), inverse), _mm512_set1_ps(1.0f));
+      part = _mm512_min_ps(_mm512_max_ps(part, _mm512_setzero_ps()), last);
+      __m512i found = _mm512_and_si512(_mm512_i32gather_epi32(_mm512_cvttps_epi32(part), (const void *)r->table, 2), _mm512_set1_epi32(0xffff));
+      __mmask16 doubt = _mm512_test_epi32_mask(found, _mm512_set1_epi32(DOUBT));
+      if (doubt != 0) {
+        __m512i place = rows != NULL ? _mm512_loadu_si512(rows + first + i) : _mm512_add_epi32(_mm512_set1_epi32(from + first + i), counting);
+        _mm512_storeu_si512(r->doubtful + doubtful, _mm512_maskz_compress_epi32(doubt, place));
+        _mm512_storeu_si512(r->after + doubtful, _mm512_maskz_compress_epi32(doubt, _mm512_and_si512(found, _mm512_set1_epi32(DOUBT - 1))));
+        doubtful += __builtin_popcount(doubt);
+      }
+      _mm512_storeu_si512(after + i, _mm512_mask_set1_epi32(found, doubt, (int)unused));
+    }
+#endif
+    for (; i < some; i++) {
+      uint32_t found = r->table[part_of(c, s[i])], doubt = found / DOUBT;
+      r->doubtful[doubtful] = rows != NULL ? rows[first + i] : from + first + i;
+      r->after[doubtful] = (int32_t)(found & (DOUBT - 1));
+      doubtful += (int32_t)doubt;
+      after[i] = doubt ? unused : found;
+    }
+    for (i = 0; i < some; i++) r->before[after[i]]++;
+  }
+  return doubtful;
+}
+
+int32_t LS_RANK_NAME(ls_rank *r) {
+  bool all = r->top >= r->count;
+  float least = -1e37f, low = INFINITY, high = -INFINITY;
+  range_of(r->score, r->first, &low, &high);
+  range_of(r->score + r->end, r->count - r->end, &low, &high);
+  r->nearest = high;
+  range_of(r->score + r->first, r->end - r->first, &low, &high);
+  if (!all) least = score_of_place(r->score, r->count, r->top, low, high) - r->reach;
+  if (least < -1e37f) least = -1e37f;
+  float *kept = (float *)(void *)r->doubtful; /* of relevant rows; until there are doubts */
+  r->relevant = keep(r->score, r->first, r->end, least, kept, r->after, 0);
+  if (r->relevant < 1) return 0;
+  low = INFINITY, high = -INFINITY;
+  range_of(kept, r->relevant, &low, &high);
+  int32_t buckets = 1024;
+  while (buckets < 16 * r->relevant && buckets < LS_RANK_BUCKETS) buckets *= 2;
+  scale c = {.most = high + r->reach, .last = (float)(buckets - 1)};
+  float range = c.most - (low - r->reach);
+  c.inverse = (float)(buckets - 4) / range;
+  if (!(range > 0.0f) || !isfinite(c.inverse)) c.inverse = 0.0f; /* all in one part */
+  sort_relevant(r, c, kept, r->after);
+  memset(r->before, 0, sizeof *r->before * ((size_t)r->relevant + 2));
+  if (all) return look_up(r, c, r->score + r->end, NULL, r->end, r->count - r->end, look_up(r, c, r->score, NULL, 0, r->first, 0));
+  int32_t others = keep(r->score, r->end, r->count, least, r->kept, r->kept_row, keep(r->score, 0, r->first, least, r->kept, r->kept_row, 0));
+  return look_up(r, c, r->kept, r->kept_row, 0, others, 0);
+}
+
+static inline __attribute__((always_inline)) double near(int metric, int32_t d, const float *q, double q_inverse, const float *x, double inverse) {
+  double total = 0.0;
+  int32_t j = 0;
+#if defined(__AVX512F__)
+  __m512d sum[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
+  for (; j + 16 <= d; j += 16)
+    for (int h = 0; h < 2; h++) {
+      __m512d a = _mm512_cvtps_pd(_mm256_loadu_ps(q + j + h * 8)), b = _mm512_cvtps_pd(_mm256_loadu_ps(x + j + h * 8));
+      if (metric == LS_METRIC_COSINE) a = _mm512_mul_pd(a, _mm512_set1_pd(q_inverse)), b = _mm512_mul_pd(b, _mm512_set1_pd(inverse));
+      __m512d difference = _mm512_sub_pd(a, b);
+      sum[h] = metric == LS_METRIC_INNER_PRODUCT ? _mm512_fnmadd_pd(a, b, sum[h]) : _mm512_fmadd_pd(difference, difference, sum[h]);
+    }
+  total = _mm512_reduce_add_pd(_mm512_add_pd(sum[0], sum[1]));
+#else
+  double sum[LANES] = {0};
+  for (; j + LANES <= d; j += LANES)
+    for (int l = 0; l < LANES; l++) {
+      double a = (double)q[j + l], b = (double)x[j + l];
+      if (metric == LS_METRIC_COSINE) a *= q_inverse, b *= inverse;
+      sum[l] += metric == LS_METRIC_INNER_PRODUCT ? -(a * b) : (a - b) * (a - b);
+    }
+  for (int l = 0; l < LANES; l++) total += sum[l];
+#endif
+  for (; j < d; j++) {
+    double a = (double)q[j], b = (double)x[j];
+    if (metric == LS_METRIC_COSINE) a *= q_inverse, b *= inverse;
+    total += metric == LS_METRIC_INNER_PRODUCT ? -(a * b) : (a - b) * (a - b);
+  }
+  return metric == LS_METRIC_COSINE ? 0.5 * total : total;
+}
+
+double LS_NEAR_NAME(int metric, int32_t d, const float *q, double q_inverse, const float *x, double inverse) {
+  if (metric == LS_METRIC_L2) return near(LS_METRIC_L2, d, q, 1.0, x, 1.0);
+  if (metric == LS_METRIC_INNER_PRODUCT) return near(LS_METRIC_INNER_PRODUCT, d, q, 1.0, x, 1.0);
+  return near(LS_METRIC_COSINE, d, q, q_inverse, x, inverse);
+}

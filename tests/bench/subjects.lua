@@ -1,0 +1,112 @@
+-- What is measured: an item for each subject. SPDX-License-Identifier: MIT
+--
+-- { group, name, commands = { … }, quick = { … }, threads = { 1, 2 }, inner = 5, bars = { … } }
+-- Each command runs once in a round: {bench} the folder of the compiled programs, {here} this folder, {lua} the program with its threads set,
+-- {python} the peers' Python (such commands are left out where there is none), {threads}, {inner} the repeats within a process. What they print
+-- and what a bar is, bench.lua says at its top. `quick` takes the commands' place in the short form; a subject without it is left out there.
+local function cross_entropy(shape, of_copy, reach, times, dense)
+  local rows, classes = shape:match "(%d+)x(%d+)"
+  local numbers = ("%s %s {threads} {inner}"):format(rows, classes)
+  return {
+    group = "loss", name = "cross-entropy " .. shape, commands = { "{bench}/bench_loss " .. numbers .. " 600", "{python} {here}/peers/loss.py {threads} " .. rows .. " " .. classes .. " {inner}" },
+    bars = {
+      { "smoothed", of = "copy", share = of_copy, reach = reach }, { "smoothed", peer = "PyTorch smoothed", times = times }, { "smoothed", speedup = 1.7 },
+      { "mixup, smoothed", over = "smoothed", most = 1.05 }, { "mixup, smoothed", peer = "PyTorch mixup, smoothed", times = 10 },
+      { "dense rows", of = "copy", weight = 1.5, share = dense },
+    },
+  }
+end
+
+local function compact(shape)
+  local rows, classes = shape:match "(%d+)x(%d+)"
+  local bars = {}
+  for i, kind in ipairs{ "smoothed", "mixup, smoothed", "wrong classes", "prior", "epsilon for each row", "annealed", "all of them, mixed" } do
+    bars[i] = { kind, over = "one-hot", most = 1.1 }
+  end
+  return { group = "compact", name = "compact targets " .. shape, commands = { ("{bench}/bench_loss %s %s {threads} {inner} 0"):format(rows, classes) }, threads = { 1 }, inner = 11, bars = bars }
+end
+
+local function neighbours(metric, features, k)
+  local numbers = ("60000 10000 %d %d %s {threads} {inner}"):format(features, k, metric)
+  local avx512 = features > 128 and 1.1 or metric == "l2" and 2 or 1.5
+  return {
+    group = "neighbours", name = ("nearest neighbours, %s, %d features, k %d"):format(metric, features, k), inner = 1,
+    commands = { "{bench}/bench_knn " .. numbers, "{python} {here}/peers/knn.py " .. numbers },
+    bars = {
+      { "amx", peer = "faiss flat", times = k == 10 and 5 or 3, threads = { 1, 2 } }, { "avx512", peer = "faiss flat", times = avx512, threads = { 1, 2 } },
+      { "avx2", peer = "faiss flat", times = 0.5, threads = { 1, 2 } }, { "amx", speedup = 1.7 }, { "avx512", speedup = 1.7 },
+    },
+  }
+end
+
+local function retrieval(classes, faiss, pml)
+  return {
+    group = "retrieval", name = ("retrieval 10000×64, R = %d"):format(10000 // classes - 1), inner = 3,
+    commands = { ("{lua} {here}/retrieval.lua --set classes=%d --set inner={inner}"):format(classes), ("{python} {here}/peers/retrieval.py 10000 64 %d {threads} {inner}"):format(classes) },
+    quick = { "{lua} {here}/retrieval.lua --set classes=10 --set rows=300" },
+    bars = {
+      { "recall, MAP@R, R-precision", peer = "faiss search alone", times = faiss, threads = { 1, 2 } },
+      { "recall, MAP@R, R-precision", peer = "pytorch-metric-learning", times = pml, threads = { 1, 2 } },
+      { "recall, MAP@R, R-precision", speedup = 1.8 },
+    },
+  }
+end
+
+local function mix(images, channels, side, inner)
+  local numbers = ("%d %d %d {threads} {inner}"):format(images, channels, side)
+  local cut = (side * 545 // 1000) ^ 2 / side ^ 2
+  return {
+    group = "mix", name = ("mixing %d×%d×%d×%d"):format(images, channels, side, side), commands = { "{bench}/bench_mix " .. numbers, "{python} {here}/peers/mix.py " .. numbers },
+    threads = { 1, 2 }, inner = inner,
+    bars = {
+      { "mixup", of = "scale in place", share = 0.9 }, { "cutmix", of = "scale in place", weight = cut, share = 0.7 },
+      { "mixup", peer = "timm mixup", times = 5 }, { "cutmix", peer = "timm cutmix", times = 5 },
+    },
+  }
+end
+
+local function small(shape)
+  local rows, classes = shape:match "(%d+)x(%d+)"
+  return { group = "quick", name = "cross-entropy " .. shape, commands = {}, quick = { ("{bench}/bench_loss %s %s {threads} 1 600"):format(rows, classes) }, bars = { { "smoothed", of = "copy", share = 0.001 } } }
+end
+
+return {
+  { group = "limits", name = "limits of the machine", commands = { "{bench}/bench_limits 256 2048 {inner}" }, quick = { "{bench}/bench_limits 1 64 1" }, threads = { 1 }, bars = {} },
+  cross_entropy("8192x1000", 0.72, 0.85, 7, 0.65),
+  cross_entropy("4096x32000", 0.64, 0.80, 7, 0.55),
+  cross_entropy("1024x128256", 0.52, 0.80, 6, 0.45),
+  cross_entropy("65536x10", 0.37, 0.50, 18, nil),
+  compact "4096x32000",
+  {
+    group = "random", name = "random numbers", commands = { "{bench}/bench_random 100000 60000 {inner}", "{python} {here}/peers/random_numbers.py 100000 60000 {inner}" },
+    quick = { "{bench}/bench_random 1000 100 1" }, threads = { 1 }, inner = 15,
+    bars = {
+      { "uniform doubles", peer = "NumPy uniform doubles", times = 1.5 }, { "normals", peer = "NumPy normals", times = 2 },
+      { "beta(0.2, 0.2)", peer = "NumPy beta(0.2, 0.2)", times = 3 }, { "permutation", peer = "NumPy permutation", times = 2 },
+    },
+  },
+  mix(256, 3, 224, 5),
+  mix(512, 3, 32, 25),
+  { group = "quick", name = "mixing 8×3×8×8", commands = {}, quick = { "{bench}/bench_mix 8 3 8 {threads} 1" }, bars = { { "mixup", of = "scale in place", share = 0.001 } } },
+  small "64x10",
+  small "32x1000",
+  { group = "quick", name = "nearest neighbours, 8 features", commands = {}, quick = { "{bench}/bench_knn 600 40 8 3 l2 {threads} 1" }, bars = {} },
+  retrieval(10, 9, 8),
+  retrieval(100, 4, 3),
+  neighbours("l2", 64, 10),
+  neighbours("l2", 64, 100),
+  neighbours("ip", 64, 10),
+  neighbours("ip", 64, 100),
+  neighbours("l2", 128, 10),
+  neighbours("l2", 128, 100),
+  neighbours("ip", 128, 10),
+  neighbours("ip", 128, 100),
+  neighbours("l2", 512, 10),
+  neighbours("l2", 512, 100),
+  neighbours("ip", 512, 10),
+  neighbours("ip", 512, 100),
+  neighbours("l2", 784, 10),
+  neighbours("l2", 784, 100),
+  neighbours("ip", 784, 10),
+  neighbours("ip", 784, 100),
+}
