@@ -121,8 +121,9 @@ int main(int argc, char **argv) {
   make_scratch(&a);
   bench_item items[] = {{"read", read_all, &a}, {"ECE", error_alone, &a}, {"analysis without smECE, MMCE", most_of_it, &a}, {"full analysis", full, &a}};
   bench_run((int)(sizeof items / sizeof *items), items, atoi(argv[4]));
-  fprintf(stderr, "accuracy %.9f, ECE %.9f, of equal mass %.9f, class-wise %.9f, NLL %.9f, Brier %.9f, AURC %.9f, smECE %.9f, MMCE %.9f\n", a.all.accuracy, a.width.l1, a.mass.l1,
-          a.classwise.l1, a.all.nll, a.all.brier, a.selective.aurc, a.smooth, a.mmce);
+  const struct { const char *name; double value; } facts[] = {{"accuracy", a.all.accuracy}, {"ECE", a.width.l1}, {"ECE of equal mass", a.mass.l1}, {"class-wise ECE", a.classwise.l1},
+    {"NLL", a.all.nll}, {"Brier score", a.all.brier}, {"AURC", a.selective.aurc}, {"smECE", a.smooth}, {"MMCE", a.mmce}};
+  for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) printf("=\t%s\t%.9f\n", facts[i].name, facts[i].value);
   ls_pool_stop();
   return 0;
 }

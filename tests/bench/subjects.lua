@@ -95,6 +95,15 @@ return {
   mix(256, 3, 224, 5),
   mix(512, 3, 32, 25),
   { group = "quick", name = "mixing 8×3×8×8", commands = {}, quick = { "{bench}/bench_mix 8 3 8 {threads} 1" }, bars = { { "mixup", of = "scale in place", share = 0.001 } } },
+  {
+    group = "calibration", name = "calibration of 1000000x10 logits", inner = 3,
+    commands = { "{bench}/bench_calibration 1000000 10 {threads} {inner} {bench}/calibration.floats", "{python} {here}/peers/calibration.py 1000000 10 {threads} {inner} {bench}/calibration.floats" },
+    quick = { "{bench}/bench_calibration 2000 10 {threads} 1" },
+    bars = {
+      { "ECE", of = "read", share = 0.5 }, { "ECE", peer = "NumPy ECE", times = 15 }, { "ECE", peer = "torchmetrics ECE", times = 15 },
+      { "full analysis", peer = "NumPy and relplot full analysis", times = 10 }, { "analysis without smECE, MMCE", peer = "NumPy analysis without smECE, MMCE", times = 10 },
+    },
+  },
   small "64x10",
   small "32x1000",
   { group = "quick", name = "nearest neighbours, 8 features", commands = {}, quick = { "{bench}/bench_knn 600 40 8 3 l2 {threads} 1" }, bars = {} },

@@ -46,8 +46,8 @@ const ls_penalty *ls_penalty_find(const char *name) {
 ls_status ls_penalty_check(const ls_penalty *p, const double *parameters, ls_err *err) {
   for (int32_t i = 0; i < p->entry.parameter_count; i++) {
     const ls_parameter *s = &p->entry.parameters[i];
+    if (strcmp(s->type, "matrix") == 0) continue; /* parameters may be NULL where there is nothing else */
     double x = parameters[i];
-    if (strcmp(s->type, "matrix") == 0) continue;
     if (!isfinite(x) || x < s->minimum || x > s->maximum || (s->above_minimum && x == s->minimum) || (s->below_maximum && x == s->maximum))
       return ls_fail(err, LS_ERANGE, "%s is %g, allowed is %s %g to %s %g", s->name, x, s->above_minimum ? "above" : "from", s->minimum,
                      s->below_maximum ? "below" : "at most", s->maximum);

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The analysis of tests/bench/calibration.c by its peers: calibration.py N K THREADS INNER FILE. ECE alone by NumPy (float32, one pass of vectorised operations, bincount) and by
 torchmetrics; the analysis by NumPy; the full one with smECE by relplot, where it is there, and MMCE by NumPy in O(n log n). Lines as of bench_calibration. SPDX-License-Identifier: MIT"""
-import os, sys
+import os, sys, warnings
+warnings.simplefilter("ignore")
 n, k, threads, inner = map(int, sys.argv[1:5])
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"): os.environ[name] = str(threads)
 import time
@@ -38,7 +39,7 @@ def analysis():
     mass = sum(abs(u.sum() - v.sum()) for u, v in zip(np.array_split(cs, 15), np.array_split(right, 15))) / n
     classwise = np.mean([equal_width(p[:, i], y == i) for i in range(k)])
     aurc = ((~right[::-1]).cumsum() / np.arange(1, n + 1)).mean()
-    return dict(accuracy=a.mean(), ECE=equal_width(c, a), mass=mass, classwise=classwise, NLL=nll, Brier=brier, AURC=aurc), c, a, cs, right
+    return {"accuracy": a.mean(), "ECE": equal_width(c, a), "ECE of equal mass": mass, "class-wise ECE": classwise, "NLL": nll, "Brier score": brier, "AURC": aurc}, c, a, cs, right
 
 def full():
     r, c, a, cs, right = analysis()
@@ -75,4 +76,5 @@ try:
 except ImportError:
     pass
 result = run(items)
-if isinstance(result, dict): print(", ".join(f"{name} {value:.9f}" for name, value in result.items()), file=sys.stderr)
+if isinstance(result, dict):
+    for name, value in result.items(): print(f"=\tpeers' {name}\t{value:.9f}")
