@@ -125,8 +125,9 @@ static inline void fence(void) {
 
 #if !defined(__AVX2__) && !defined(__FP_FAST_FMAF)
 /* a·b + c of four floats rounded once, where the processor cannot: the product is exact in double, the sum is rounded to odd, so that the
- * rounding to float does not see that it is the second (Boldo & Melquiond 2008). A tenth of the speed, for the same bits. */
-static inline vec fma_of(vec a, vec b, vec c) {
+ * rounding to float does not see that it is the second (Boldo & Melquiond 2008). A tenth of the speed, for the same bits. Not inlined: the sweeps hold hundreds of
+ * them, and took a minute to compile. */
+static __attribute__((noinline, unused)) vec fma_of(vec a, vec b, vec c) {
   typedef double dbl __attribute__((vector_size(WIDTH * 8)));
   typedef int64_t lng __attribute__((vector_size(WIDTH * 8)));
   dbl p = __builtin_convertvector(a, dbl) * __builtin_convertvector(b, dbl), x = __builtin_convertvector(c, dbl);
