@@ -27,6 +27,7 @@ enum { LANES = 16, PARTS = LANES / WIDTH };
 
 typedef float vec __attribute__((vector_size(WIDTH * 4)));
 typedef int32_t ivec __attribute__((vector_size(WIDTH * 4)));
+typedef uint32_t uvec __attribute__((vector_size(WIDTH * 4))); /* sums of bits may wrap */
 typedef float loose_vec __attribute__((vector_size(WIDTH * 4), aligned(4), may_alias));
 
 static inline vec load(const float *x) { return *(const loose_vec *)x; }
