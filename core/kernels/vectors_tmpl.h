@@ -158,7 +158,7 @@ static inline vec exp_of(vec c) {
   p = fma_of(p, r, all_lanes(0.166665211f));
   p = fma_of(p, r, all_lanes(0.49999994f));
   vec e = fma_of(p, r * r, r) + 1.0f;
-  return (vec)((ivec)e + ((ivec)t << 23));
+  return (vec)((uvec)e + ((uvec)t << 23));
 }
 
 /* exp for |x| <= LS_SOFTMAX_NEAR; any bits beyond. */
