@@ -27,6 +27,7 @@ enum { LANES = 16, PARTS = LANES / WIDTH };
 
 typedef float vec __attribute__((vector_size(WIDTH * 4)));
 typedef int32_t ivec __attribute__((vector_size(WIDTH * 4)));
+typedef uint32_t uvec __attribute__((vector_size(WIDTH * 4))); /* sums of bits may wrap */
 typedef float loose_vec __attribute__((vector_size(WIDTH * 4), aligned(4), may_alias));
 
 static inline vec load(const float *x) { return *(const loose_vec *)x; }
@@ -158,7 +159,7 @@ static inline vec exp_of(vec c) {
   p = fma_of(p, r, all_lanes(0.166665211f));
   p = fma_of(p, r, all_lanes(0.49999994f));
   vec e = fma_of(p, r * r, r) + 1.0f;
-  return (vec)((ivec)e + ((ivec)t << 23));
+  return (vec)((uvec)e + ((uvec)t << 23));
 }
 
 /* exp for |x| <= LS_SOFTMAX_NEAR; any bits beyond. */
