@@ -12,7 +12,7 @@ local function cross_entropy(shape, of_copy, reach, times, dense)
     bars = {
       { "smoothed", of = "copy", share = of_copy, reach = reach }, { "smoothed", peer = "PyTorch smoothed", times = times }, { "smoothed", speedup = 1.7 },
       { "mixup, smoothed", over = "smoothed", most = 1.05 }, { "mixup, smoothed", peer = "PyTorch mixup, smoothed", times = 10 },
-      { "dense rows", of = "copy", weight = 1.5, share = dense },
+      dense and { "dense rows", of = "copy", weight = 1.5, share = dense } or nil,
     },
   }
 end
