@@ -91,7 +91,7 @@ static void pack(ls_knn_wide_packing *p, int pairs) {
       __m256i level[3][2] = {{{0}}};
       for (int h = 0; h < 2; h++) {
         int32_t first = (int32_t)part * 32 + h * 16, left = p->features - first;
-        __mmask16 some = l >= p->count || left <= 0 ? 0 : left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1);
+        __mmask16 some = (__mmask16)(l >= p->count || left <= 0 ? 0u : left >= 16 ? 0xffffu : (1u << left) - 1);
         if (some != 0) narrow(p, l, first, some, &s, level, h);
       }
       for (size_t v = 0; v < (p->split ? 3 : 1); v++) put(p->to + (v * parts + part) * 2 * TILE, l, level[v], pairs);
