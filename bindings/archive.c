@@ -27,18 +27,7 @@ static int close_handle(lua_State *L) {
   return 0;
 }
 
-static handle *new_handle(lua_State *L) {
-  handle *h = lua_newuserdatauv(L, sizeof *h, 0);
-  memset(h, 0, sizeof *h);
-  if (luaL_newmetatable(L, "lsengine archive")) {
-    lua_pushcfunction(L, close_handle);
-    lua_setfield(L, -2, "__gc");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-  }
-  lua_setmetatable(L, -2);
-  return h;
-}
+static handle *new_handle(lua_State *L) { return lsb_new_resource(L, sizeof(handle), "lsengine archive", close_handle); }
 
 /* Reads on until `bytes` holds `wanted` or the entry ends. */
 static void read_entry_until(lua_State *L, const char *who, const char *path, const char *name, handle *h, uint8_t *bytes, size_t wanted, size_t *size) {

@@ -28,18 +28,7 @@ static int close_maker(lua_State *L) {
   return 0;
 }
 
-static maker *new_maker(lua_State *L) {
-  maker *m = lua_newuserdatauv(L, sizeof *m, 0);
-  memset(m, 0, sizeof *m);
-  if (luaL_newmetatable(L, "lsengine checkpoint")) {
-    lua_pushcfunction(L, close_maker);
-    lua_setfield(L, -2, "__gc");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-  }
-  lua_setmetatable(L, -2);
-  return m;
-}
+static maker *new_maker(lua_State *L) { return lsb_new_resource(L, sizeof(maker), "lsengine checkpoint", close_maker); }
 
 static int cannot(lua_State *L, const char *who, const char *path, const char *why) { return lsb_fail(L, who, "%s cannot be written: %s", path, why); }
 

@@ -29,18 +29,7 @@ static int close_handle(lua_State *L) {
   return 0;
 }
 
-static handle *new_handle(lua_State *L) {
-  handle *h = lua_newuserdatauv(L, sizeof *h, 0);
-  memset(h, 0, sizeof *h);
-  if (luaL_newmetatable(L, "lsengine file")) {
-    lua_pushcfunction(L, close_handle);
-    lua_setfield(L, -2, "__gc");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-  }
-  lua_setmetatable(L, -2);
-  return h;
-}
+static handle *new_handle(lua_State *L) { return lsb_new_resource(L, sizeof(handle), "lsengine file", close_handle); }
 
 void lsb_check_regular(lua_State *L, const char *who, const char *path) {
   struct stat status;

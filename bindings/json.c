@@ -30,18 +30,7 @@ static int release(lua_State *L) {
   return 0;
 }
 
-static holder *new_holder(lua_State *L) {
-  holder *h = lua_newuserdatauv(L, sizeof *h, 0);
-  memset(h, 0, sizeof *h);
-  if (luaL_newmetatable(L, "lsengine json")) {
-    lua_pushcfunction(L, release);
-    lua_setfield(L, -2, "__gc");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-  }
-  lua_setmetatable(L, -2);
-  return h;
-}
+static holder *new_holder(lua_State *L) { return lsb_new_resource(L, sizeof(holder), "lsengine json", release); }
 
 static json_t *scalar(lua_State *L) {
   double d;

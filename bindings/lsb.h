@@ -36,6 +36,11 @@ const char *lsb_check_path(lua_State *L, int index, const char *name, const char
 /* How many elements the table at index has, at most 2^31-1: a script decides what the length operator finds. */
 size_t lsb_check_length(lua_State *L, int index, const char *name, const char *argument);
 
+/* ---- resources (resource.c) ---- */
+
+/* Pushes zeroed userdata of the type `name`; `release` is called with it when Lua collects it, and must find what luaL_testudata finds. */
+void *lsb_new_resource(lua_State *L, size_t size, const char *name, lua_CFunction release);
+
 /* ---- tensors (tensor.c) ---- */
 
 /* A full userdata. Where the tensor owns its storage the floats follow this header, aligned to 64 bytes; a view borrows

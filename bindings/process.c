@@ -55,16 +55,8 @@ static int release(lua_State *L) {
 }
 
 static child *new_child(lua_State *L) {
-  child *c = lua_newuserdatauv(L, sizeof *c, 0);
-  memset(c, 0, sizeof *c);
+  child *c = lsb_new_resource(L, sizeof *c, "lsengine process", release);
   for (int i = 0; i < 3; i++) c->fds[i] = -1;
-  if (luaL_newmetatable(L, "lsengine process")) {
-    lua_pushcfunction(L, release);
-    lua_setfield(L, -2, "__gc");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-  }
-  lua_setmetatable(L, -2);
   return c;
 }
 
