@@ -104,6 +104,11 @@ static inline dvec add_square_where(mask m, dvec sum, dvec x) {
 #endif
 }
 
+/* P of e^r = 1 + r + r² P(r), |r| <= ln 2 / 2, of a number or of a vector. */
+#define EXP_SERIES(r) \
+  (((((((((2.510038549551032e-08 * (r) + 2.7620088445409746e-07) * (r) + 2.7557268459997064e-06) * (r) + 2.4801521295954376e-05) * (r) + 0.00019841269863053618) * (r) + \
+       0.0013888888917213717) * (r) + 0.008333333333330062) * (r) + 0.04166666666662413) * (r) + 0.16666666666666669) * (r) + 0.5000000000000001)
+
 /* exp for x <= 0, at most 2 ulp; what would be below 3.3e-308 is 0, so that nothing is subnormal; NaN stays. */
 #if defined(__AVX512F__)
 /* 2^(j/16) from two registers, e^r = 1 + r + r² P(r) for |r| <= ln 2 / 32, P by interpolation at Chebyshev's points (tests/golden/polynomials.py). The
@@ -127,15 +132,7 @@ static inline dvec exp_down(dvec x) {
   dvec c = (dvec)(((lvec)x & kept) | ((lvec)all_doubles(-708.0) & ~kept));
   dvec t = c * 1.4426950408889634 + magic, n = t - magic;
   dvec r = (c - n * 0.69314718036912382) - n * 1.9082149292705877e-10;
-  dvec p = r * 2.510038549551032e-08 + 2.7620088445409746e-07;
-  p = p * r + 2.7557268459997064e-06;
-  p = p * r + 2.4801521295954376e-05;
-  p = p * r + 0.00019841269863053618;
-  p = p * r + 0.0013888888917213717;
-  p = p * r + 0.008333333333330062;
-  p = p * r + 0.04166666666662413;
-  p = p * r + 0.16666666666666669;
-  p = p * r + 0.5000000000000001;
+  dvec p = EXP_SERIES(r);
   dvec e = (p * (r * r) + r) + 1.0;
   dvec scaled = (dvec)(((ulvec)e + ((ulvec)t << 52)) & (ulvec)kept);
   return (dvec)((lvec)scaled | ((lvec)x & ~sound));

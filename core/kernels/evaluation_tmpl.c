@@ -6,19 +6,8 @@
  * on its place among the rows. */
 #include "core/kernels/kernels.h"
 
+#include "core/kernels/bits.h"
 #include "core/kernels/doubles_tmpl.h"
-
-static inline uint64_t bits_of(double x) {
-  uint64_t u;
-  memcpy(&u, &x, sizeof u);
-  return u;
-}
-
-static inline double double_of(uint64_t u) {
-  double x;
-  memcpy(&x, &u, sizeof x);
-  return x;
-}
 
 /* At most 2 ulp; exp(-inf) = 0, exp(inf) = inf, NaN stays. e^r = 1 + r + r² P(r), |r| <= ln 2 / 2: P by interpolation at Chebyshev's points
  * (tests/golden/polynomials.py). Rounding to an integer by adding 1.5·2^52; 2^n in two factors, so that subnormal results come out. */
@@ -28,19 +17,10 @@ static inline double exp_d(double x) {
   c = c < -750.0 ? -750.0 : c;
   double n = (c * 1.4426950408889634 + magic) - magic;
   double r = (c - n * 0.69314718036912382) - n * 1.9082149292705877e-10;
-  double p = 2.510038549551032e-08;
-  p = p * r + 2.7620088445409746e-07;
-  p = p * r + 2.7557268459997064e-06;
-  p = p * r + 2.4801521295954376e-05;
-  p = p * r + 0.00019841269863053618;
-  p = p * r + 0.0013888888917213717;
-  p = p * r + 0.008333333333330062;
-  p = p * r + 0.04166666666662413;
-  p = p * r + 0.16666666666666669;
-  p = p * r + 0.5000000000000001;
+  double p = EXP_SERIES(r);
   double e = (p * (r * r) + r) + 1.0;
   double half = (n * 0.5 + magic) - magic, rest = n - half;
-  uint64_t a = bits_of(half + magic) - bits_of(magic) + 1023, b = bits_of(rest + magic) - bits_of(magic) + 1023;
+  uint64_t a = double_bits(half + magic) - double_bits(magic) + 1023, b = double_bits(rest + magic) - double_bits(magic) + 1023;
   return e * double_of(a << 52) * double_of(b << 52);
 }
 
@@ -48,7 +28,7 @@ static inline double exp_d(double x) {
  * the rounding of 1 + x. log1p(inf) = inf, NaN stays. */
 static inline double log1p_d(double x) {
   double u = 1.0 + x, lost = (x - (u - 1.0)) / u;
-  uint64_t bits = bits_of(u), shifted = bits - 0x3fe6a09e667f3bcdu; /* mantissa in [sqrt(1/2), sqrt(2)) */
+  uint64_t bits = double_bits(u), shifted = bits - 0x3fe6a09e667f3bcdu; /* mantissa in [sqrt(1/2), sqrt(2)) */
   double k = double_of((shifted >> 52 & 0x7ff) | 0x4330000000000000u) - 4503599627370496.0;
   double f = double_of(bits - (shifted & 0xfff0000000000000u)) - 1.0;
   double s = f / (2.0 + f), z = s * s, half = 0.5 * f * f;

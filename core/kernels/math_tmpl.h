@@ -5,21 +5,10 @@
 #ifndef LS_KERNELS_MATH_TMPL_H
 #define LS_KERNELS_MATH_TMPL_H
 
+#include "core/kernels/bits.h"
+
 #include <math.h>
 #include <stdint.h>
-#include <string.h>
-
-static inline uint32_t bits_of(float x) {
-  uint32_t u;
-  memcpy(&u, &x, sizeof u);
-  return u;
-}
-
-static inline float float_of(uint32_t u) {
-  float x;
-  memcpy(&x, &u, sizeof x);
-  return x;
-}
 
 /* At most 1 ulp; subnormal results included; exp(-inf) = 0, exp(inf) = inf, NaN stays. Rounding to an integer by adding
  * 1.5·2^23; 2^n in two factors so that both ends of the range come out. */
@@ -29,7 +18,7 @@ static inline float exp_f(float x) {
   c = c < -104.0f ? -104.0f : c;
   float t = c * 1.44269504f + magic;
   float n = t - magic;
-  int32_t i = (int32_t)(bits_of(t) - bits_of(magic));
+  int32_t i = (int32_t)(float_bits(t) - float_bits(magic));
   float r = (c - n * 0.693145752f) - n * 1.42860677e-06f;
   float p = 0.00138146023f;
   p = p * r + 0.00836871192f;
@@ -45,7 +34,7 @@ static inline float exp_f(float x) {
 static inline float log_f(float x) {
   float scaled = x < 1.17549435e-38f ? x * 8388608.0f : x;
   float exponent = x < 1.17549435e-38f ? -23.0f : 0.0f;
-  uint32_t u = bits_of(scaled), shifted = u - 0x3f3504f3u; /* mantissa in [sqrt(1/2), sqrt(2)) */
+  uint32_t u = float_bits(scaled), shifted = u - 0x3f3504f3u; /* mantissa in [sqrt(1/2), sqrt(2)) */
   int32_t e = (int32_t)shifted >> 23;
   float f = float_of(u - ((uint32_t)e << 23)) - 1.0f;
   float p = -0.0763422549f;

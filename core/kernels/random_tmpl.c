@@ -2,6 +2,7 @@
  *
  * PCG64-DXSM is a linear congruential generator: with AVX-512 eight numbers that follow each other are taken in eight lanes, each of which
  * then steps by eight (state·A^8 + C·(A^7 + … + 1), all modulo 2^128). The numbers and their order are those of one step after the other. */
+#include "core/kernels/bits.h"
 #include "core/kernels/kernels.h"
 #include "core/kernels/vectors_tmpl.h"
 
@@ -113,17 +114,11 @@ static size_t normals(size_t n, const uint64_t *raw, const double *layer_x, doub
   return i;
 }
 
-static inline double double_of(uint64_t u) {
-  double x;
-  memcpy(&x, &u, sizeof x);
-  return x;
-}
+/* Series of their own: the numbers that a seed draws hang on these bits, which judging's exp and log may change. */
 
 /* log of 2^-53 … 1, to 1e-15 of it: x = m·2^e with m in [sqrt(1/2), sqrt(2)), log m = 2 artanh((m-1)/(m+1)) by its series. */
 static inline double log_of(double x) {
-  uint64_t u;
-  memcpy(&u, &x, sizeof u);
-  uint64_t over = u - 0x3fe6a09e667f3bcdu;
+  uint64_t u = double_bits(x), over = u - 0x3fe6a09e667f3bcdu;
   uint64_t e = over & 0xfff0000000000000u;
   double m = double_of(u - e), s = (m - 1.0) / (m + 1.0), q = s * s;
   double power = double_of((uint64_t)((int64_t)over >> 52) + 0x4338000000000000u) - 0x1.8p52;
@@ -155,10 +150,7 @@ static inline double exp_of_negative(double x) {
   p = p * r + 1.0 / 6;
   p = p * r + 0.5;
   double e = p * (r * r) + r + 1.0;
-  uint64_t bits, power;
-  memcpy(&bits, &e, sizeof bits);
-  memcpy(&power, &t, sizeof power);
-  return x < -700.0 ? 0.0 : double_of(bits + (power << 52));
+  return x < -700.0 ? 0.0 : double_of(double_bits(e) + (double_bits(t) << 52));
 }
 
 /* Pairs of numbers to a value each (Jöhnk 1964): x = u^(1/a), y = v^(1/b), x / (x + y) where x + y <= 1, all in logarithms. */
