@@ -1,7 +1,7 @@
 -- Runs the subjects of subjects.lua in interleaved rounds, one process each, and compares them with the machine's limits, with the peers and with
 -- the bars. Started by tests/bench/bench. SPDX-License-Identifier: MIT
 --
--- A process prints lines  ITEM <tab> MEDIAN [<tab> LEAST <tab> QUARTILE <tab> QUARTILE]  in seconds, or  = <tab> NAME <tab> VALUE  for what is no time.
+-- A process prints lines  ITEM <tab> MEDIAN [<tab> LEAST <tab> QUARTILE <tab> QUARTILE]  in the subject's unit (seconds), or  = <tab> NAME <tab> VALUE  for what is no time.
 -- A time is the median over rounds of a round's median; a ratio is taken within a round, between neighbours in time, and its median over rounds
 -- is what the bar is held against; the spread is the quartiles over rounds.
 local ls   = require "lsengine"
@@ -139,7 +139,7 @@ local function times_of(rounds)
   local result = {}
   for i, key in ipairs(order) do
     local s = spread(all[key].list)
-    result[i] = { item = all[key].item, threads = all[key].threads, seconds = s.median, low = s.low, high = s.high }
+    result[i] = { item = all[key].item, threads = all[key].threads, median = s.median, low = s.low, high = s.high }
   end
   return result
 end
@@ -178,7 +178,7 @@ local results = { machine = machine(), rounds = o.rounds > 0 and o.rounds or o.q
 if not o.json then say.machine(results) end
 for _, subject in ipairs(chosen()) do
   local rounds, facts = rounds_of(subject, results.rounds, o.quick and 1 or subject.inner or 5)
-  local entry = { name = subject.name, group = subject.group, times = times_of(rounds), ratios = judged(subject, rounds), facts = facts }
+  local entry = { name = subject.name, group = subject.group, unit = subject.unit or "s", times = times_of(rounds), ratios = judged(subject, rounds), facts = facts }
   table.insert(results.subjects, entry)
   if not o.json then say.subject(entry) end
 end

@@ -1,5 +1,5 @@
 -- One epoch of Fashion-MNIST by ls.train, all that it does: checks, order of rows, batches, smoothed targets, loss, gradients, SGD with momentum and
--- weight decay. Prints its seconds and its mean loss. SPDX-License-Identifier: MIT
+-- weight decay. SPDX-License-Identifier: MIT
 local ls    = require "lsengine"
 local clock = require "lsengine.c.system".clock
 local o = ls.options{ model = "mlp", batch = 128, rows = 60000 }
@@ -16,4 +16,4 @@ end
 local began = clock()
 local history = ls.train(model, train, { epochs = 1, batch = o.batch, rng = rng, target = ls.target.uniform(0.1),
   optimizer = ls.optim.sgd{ lr = 0.05, momentum = 0.9, weight_decay = 5e-4 } })
-print(("%.6f %.6f"):format(clock() - began, history[1].loss))
+print(("epoch\t%.6f\n=\tmean loss\t%.6f"):format(clock() - began, history[1].loss))

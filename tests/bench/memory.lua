@@ -1,6 +1,6 @@
 -- Peak memory of training beyond what the process held before the model was made (library and data), beside the sum of what training needs: weights,
--- momentum, and the activations that gradients ask for (inputs of linear layers and convolutions, results of ReLU); gradients apart. Prints bytes: peak,
--- weights and momentum, activations, gradients. SPDX-License-Identifier: MIT
+-- momentum, and the activations that gradients ask for (inputs of linear layers and convolutions, results of ReLU); and, apart, with
+-- gradients. SPDX-License-Identifier: MIT
 local ls = require "lsengine"
 local o = ls.options{ model = "mlp", batch = 128, steps = 12 }
 local rng, nn = ls.rng(1), ls.nn
@@ -26,4 +26,5 @@ ls.train(model, data.train, { epochs = 1, batch = o.batch, rng = rng, target = l
 local weights = 0
 for _, p in ipairs(model:parameters()) do weights = weights + p:count() end
 local row = convnet and 784 + 32 * 26 * 26 + 64 * 24 * 24 + 9216 + 128 + 10 or 784 + 1200 + 1200 + 10
-print(("%d %d %d %d"):format(status "VmHWM" - before, 8 * weights, 4 * row * o.batch, 4 * weights))
+local sum = 8 * weights + 4 * row * o.batch
+print(("peak\t%.4f\nweights, momentum, activations\t%.4f\nthese and gradients\t%.4f"):format((status "VmHWM" - before) / 1e6, sum / 1e6, (sum + 4 * weights) / 1e6))

@@ -9,6 +9,8 @@ local function seconds(s)
   return ("%.3f us"):format(s * 1e6)
 end
 
+local function amount(entry, value) return entry.unit == "s" and seconds(value) or ("%.1f %s"):format(value, entry.unit) end
+
 local function figure(ratio, value)
   if ratio.percent then return ("%.0f %%"):format(100 * value) end
   if ratio.against == "seconds" then return seconds(value) end
@@ -25,7 +27,7 @@ end
 function report.subject(entry)
   print("\n" .. entry.name)
   for _, t in ipairs(entry.times) do
-    print(("  %d thread%s  %-30s %12s  [%s, %s]"):format(t.threads, t.threads == 1 and " " or "s", t.item, seconds(t.seconds), seconds(t.low), seconds(t.high)))
+    print(("  %d thread%s  %-30s %12s  [%s, %s]"):format(t.threads, t.threads == 1 and " " or "s", t.item, amount(entry, t.median), amount(entry, t.low), amount(entry, t.high)))
   end
   local names = {}
   for name in pairs(entry.facts) do names[#names + 1] = name end

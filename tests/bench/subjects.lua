@@ -1,6 +1,6 @@
 -- What is measured: an item for each subject. SPDX-License-Identifier: MIT
 --
--- { group, name, commands = { … }, quick = { … }, threads = { 1, 2 }, inner = 5, bars = { … } }
+-- { group, name, commands = { … }, quick = { … }, threads = { 1, 2 }, inner = 5, unit = "s", bars = { … } }
 -- Each command runs once in a round: {bench} the folder of the compiled programs, {here} this folder, {lua} the program with its threads set,
 -- {python} the peers' Python (such commands are left out where there is none), {threads}, {inner} the repeats within a process. What they print
 -- and what a bar is, bench.lua says at its top. `quick` takes the commands' place in the short form; a subject without it is left out there.
@@ -70,6 +70,38 @@ local function small(shape)
   return { group = "quick", name = "cross-entropy " .. shape, commands = {}, quick = { ("{bench}/bench_loss %s %s {threads} 1 600"):format(rows, classes) }, bars = { { "smoothed", of = "copy", share = 0.001 } } }
 end
 
+-- An epoch of Fashion-MNIST; the convnet's has 60 batches, since one of all rows takes minutes.
+local function epoch(model, batch, rows, most)
+  local ours = ("{lua} {here}/epoch.lua --set model=%s --set batch=%d --set rows="):format(model, batch)
+  local peers = ("{python} {here}/peers/epoch.py %s {threads} %d %d"):format(model, batch, rows)
+  return {
+    group = "training", name = ("epoch of the %s, batch %d"):format(model, batch), commands = { ours .. rows, peers, model == "convnet" and peers .. " channels_last" or nil },
+    quick = batch == 128 and { ours .. 256 } or nil,
+    bars = { { "epoch", over = "PyTorch epoch", most = most, threads = { 1, 2 } }, { "epoch", speedup = 1.8 } },
+  }
+end
+
+local function step(sizes, batch, epochs, rows)
+  local apart = sizes:gsub("-", " ")
+  return {
+    group = "training", name = ("step of %s, batch %d"):format(sizes, batch),
+    commands = {
+      ("{bench}/step {threads} %d %d %d %s"):format(epochs, rows, batch, apart), ("{lua} {here}/step.lua --set epochs=%d --set rows=%d --set batch=%d --set sizes=%s"):format(epochs, rows, batch, sizes),
+      ("{python} {here}/peers/step.py {threads} %d %d %d %s"):format(epochs, rows, batch, apart),
+    },
+    quick = batch == 64 and { ("{bench}/step {threads} 1 256 64 " .. apart), ("{lua} {here}/step.lua --set epochs=1 --set rows=256 --set batch=64 --set sizes=" .. sizes) } or nil,
+    bars = { { "step by ls.train", over = "step from C", most = 1.03 } },
+  }
+end
+
+local function memory(model, batch)
+  local command = ("{lua} {here}/memory.lua --set model=%s --set batch=%d --set steps="):format(model, batch)
+  return {
+    group = "memory", name = ("memory of training the %s, batch %d"):format(model, batch), commands = { command .. 12 }, quick = batch == 128 and { command .. 2 } or nil, threads = { 1 }, unit = "MB",
+    bars = { { "peak", over = "weights, momentum, activations", most = 1.5 } },
+  }
+end
+
 return {
   { group = "limits", name = "limits of the machine", commands = { "{bench}/bench_limits 256 2048 {inner}" }, quick = { "{bench}/bench_limits 1 64 1" }, threads = { 1 }, bars = {} },
   cross_entropy("8192x1000", 0.72, 0.85, 7, 0.65),
@@ -104,6 +136,22 @@ return {
       { "full analysis", peer = "NumPy and relplot full analysis", times = 10 }, { "analysis without smECE, MMCE", peer = "NumPy analysis without smECE, MMCE", times = 10 },
     },
   },
+  epoch("mlp", 128, 60000, 0.85),
+  epoch("mlp", 512, 60000, 0.9),
+  epoch("convnet", 128, 7680, 1.0),
+  step("784-1200-1200-10", 128, 3, 2560),
+  step("784-1200-1200-10", 512, 3, 5120),
+  step("64-128-10", 64, 20, 2560),
+  {
+    group = "training", name = "Lua on the tape", commands = { "{lua} {here}/tape.lua" }, quick = { "{lua} {here}/tape.lua --set repeats=1 --set steps=4" }, threads = { 1 },
+    bars = {
+      { "add, forward and backward", seconds = 3e-6 }, { "mul, forward and backward", seconds = 3e-6 }, { "relu, forward and backward", seconds = 3e-6 },
+    },
+  },
+  { group = "start", name = "start", commands = { "{here}/start {build}/lsengine 50" }, quick = { "{here}/start {build}/lsengine 2" }, threads = { 1 }, bars = { { "lsengine run", seconds = 0.008 } } },
+  memory("mlp", 128),
+  memory("mlp", 512),
+  memory("convnet", 128),
   small "64x10",
   small "32x1000",
   { group = "quick", name = "nearest neighbours, 8 features", commands = {}, quick = { "{bench}/bench_knn 600 40 8 3 l2 {threads} 1" }, bars = {} },

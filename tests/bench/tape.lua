@@ -1,5 +1,5 @@
 -- The cost of Lua on the tape: an operation on tensors so small that arithmetic is nothing, forward and backward; and a step of ls.train at 64-128-10, batch
--- 64, with its pitfalls checked and with all of them allowed. For --threads 1. Prints names and microseconds. SPDX-License-Identifier: MIT
+-- 64, with its pitfalls checked and with all of them allowed. For --threads 1. SPDX-License-Identifier: MIT
 local ls    = require "lsengine"
 local clock = os.clock -- the processor's time: of one thread that waits for nothing
 local o = ls.options{ operations = 2000, repeats = 25, steps = 400 }
@@ -9,7 +9,7 @@ local function median(list)
   return list[(#list + 1) // 2]
 end
 
--- µs of one operation in a chain of them.
+-- One operation in a chain of them.
 local function chain(name, next_of, backward)
   local times = {}
   for i = 1, o.repeats do
@@ -18,16 +18,16 @@ local function chain(name, next_of, backward)
     local began, y = clock(), x
     for _ = 1, o.operations do y = next_of(y, b) end
     if backward then y:backward(b) end
-    times[i] = (clock() - began) * 1e6 / o.operations
+    times[i] = (clock() - began) / o.operations
   end
-  print(name, ("%.4f"):format(median(times)))
+  print(name, ("%.9g"):format(median(times)))
 end
 chain("add, forward", function(y, b) return y + b end, false)
 chain("add, forward and backward", function(y, b) return y + b end, true)
 chain("relu, forward and backward", function(y) return y:relu() end, true)
 chain("mul, forward and backward", function(y, b) return y * b end, true)
 
--- µs of a step, by the moments at which losses are asked for.
+-- A step, by the moments at which losses are asked for.
 local function steps(allow)
   local rng = ls.rng(1)
   local data = ls.data.new{ x = ls.tensor.randn(64 * o.steps, 64, { rng = rng }), y = rng:integers(0, 9, 64 * o.steps), classes = 10 }
@@ -39,11 +39,11 @@ local function steps(allow)
       if before then times[#times + 1] = now - before end
       before = now
     end })
-  return median(times) * 1e6
+  return median(times)
 end
 local all = {}
 for name in pairs(require "lsengine.pitfalls".known) do all[#all + 1] = name end
 local checked, allowed = {}, {}
 for i = 1, 9 do checked[i], allowed[i] = steps(nil), steps(all) end
-print("step 64-128-10, batch 64, pitfalls checked", ("%.3f"):format(median(checked)))
-print("step 64-128-10, batch 64, pitfalls allowed", ("%.3f"):format(median(allowed)))
+print("step, pitfalls checked", ("%.9g"):format(median(checked)))
+print("step, pitfalls allowed", ("%.9g"):format(median(allowed)))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The epoch of tests/bench/epoch.lua in PyTorch: epoch.py MODEL THREADS BATCH ROWS [channels_last]: its seconds and its mean loss. The rows lie in memory
+"""The epoch of tests/bench/epoch.lua in PyTorch: epoch.py MODEL THREADS BATCH ROWS [channels_last]. The rows lie in memory
 as float32; the fused SGD. SPDX-License-Identifier: MIT"""
 import gzip, os, sys
 kind, threads, batch, rows = sys.argv[1], *map(int, sys.argv[2:5])
@@ -42,4 +42,5 @@ for rows_of_batch in order.split(batch):
     loss.backward()
     optimizer.step()
     total += loss.item() * len(rows_of_batch)
-print(f"{time.perf_counter() - start:.6f} {total / len(x):.6f}")
+layout = ", channels last" if "channels_last" in sys.argv else ", channels first" if kind == "convnet" else ""
+print(f"PyTorch epoch{layout}\t{time.perf_counter() - start:.6f}\n=\tPyTorch's mean loss{layout}\t{total / len(x):.6f}")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The step of tests/bench/step.c in PyTorch: step.py THREADS EPOCHS ROWS BATCH SIZE SIZE …: the median time of a step in ms. SPDX-License-Identifier: MIT"""
+"""The step of tests/bench/step.c in PyTorch: step.py THREADS EPOCHS ROWS BATCH SIZE SIZE …: the median time of a step. SPDX-License-Identifier: MIT"""
 import sys, time, torch
 threads, epochs, n, batch, *sizes = map(int, sys.argv[1:])
 torch.set_num_threads(threads); torch.manual_seed(1)
@@ -15,4 +15,4 @@ for _ in range(epochs):
         loss = torch.nn.functional.cross_entropy(net(x[rows]), y[rows], label_smoothing=.1)
         opt.zero_grad(); loss.backward(); opt.step(); loss.item()
         times.append(time.perf_counter() - start)
-print(f"{sorted(times)[len(times) // 2] * 1e3:.5f}")
+print(f"PyTorch step\t{sorted(times)[len(times) // 2]:.9g}")
