@@ -5,7 +5,7 @@ import os, sys, warnings
 warnings.simplefilter("ignore")
 n, k, threads, inner = map(int, sys.argv[1:5])
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"): os.environ[name] = str(threads)
-import time
+import timing
 import numpy as np
 n = n // 2 * 2
 raw = np.fromfile(sys.argv[5], np.uint8)
@@ -49,32 +49,19 @@ def full():
     r["MMCE"] = np.sqrt(max(0.0, (d * d).sum() + 2 * (d[1:] * before[:-1] / e[1:]).sum())) / n
     return r
 
-def run(items):
-    times = {name: [] for name, _ in items}
-    for i in range(inner + 1):
-        for name, f in items:
-            start = time.perf_counter()
-            result = f()
-            if i > 0: times[name].append(time.perf_counter() - start)
-    for name, t in times.items():
-        t.sort()
-        print(f"{name}\t{t[len(t) // 2]:.9g}\t{t[0]:.9g}\t{t[len(t) // 4]:.9g}\t{t[len(t) * 3 // 4]:.9g}")
-    return result
-
-items = [("NumPy ECE", ece_numpy), ("NumPy analysis without smECE, MMCE", analysis)]
+items = {"NumPy ECE": ece_numpy, "NumPy analysis without smECE, MMCE": analysis}
 try:
     import torch
     from torchmetrics.functional.classification import multiclass_calibration_error
     torch.set_num_threads(threads)
     zt, yt = torch.from_numpy(z.copy()), torch.from_numpy(y.copy())
-    items.append(("torchmetrics ECE", lambda: multiclass_calibration_error(zt.softmax(1), yt, k, 15).item()))
+    items["torchmetrics ECE"] = lambda: multiclass_calibration_error(zt.softmax(1), yt, k, 15).item()
 except ImportError:
     pass
 try:
     import relplot
-    items.append(("NumPy and relplot full analysis", full))
+    items["NumPy and relplot full analysis"] = full
 except ImportError:
     pass
-result = run(items)
-if isinstance(result, dict):
-    for name, value in result.items(): print(f"=\tpeers' {name}\t{value:.9f}")
+result = timing.measure(items, inner).get("NumPy and relplot full analysis", {})
+for name, value in result.items(): print(f"=\tpeers' {name}\t{value:.9f}")

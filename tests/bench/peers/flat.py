@@ -1,6 +1,5 @@
-"""What the peers of searches share: faiss at its best setting, interleaved rounds. SPDX-License-Identifier: MIT"""
+"""What the peers of searches share: faiss at its best setting. SPDX-License-Identifier: MIT"""
 import os
-import time
 
 
 def start(threads):
@@ -23,16 +22,3 @@ def search(faiss, x, q, k, metric):
     index = faiss.IndexFlatL2(x.shape[1]) if metric[0] == "l" else faiss.IndexFlatIP(x.shape[1])
     index.add(x)
     return index.search(q, k)
-
-
-def measure(items, rounds):
-    times = {name: [] for name in items}
-    for i in range(rounds + 1):
-        for name, run in items.items():
-            began = time.perf_counter()
-            run()
-            if i > 0:
-                times[name].append(time.perf_counter() - began)
-    for name, t in times.items():
-        t.sort()
-        print("\t".join([name] + [f"{t[i]:.9g}" for i in (len(t) // 2, 0, len(t) // 4, len(t) * 3 // 4)]))

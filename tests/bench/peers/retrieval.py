@@ -3,6 +3,7 @@
 R-precision: retrieval.py ROWS FEATURES CLASSES THREADS ROUNDS. SPDX-License-Identifier: MIT"""
 import flat
 import sys
+import timing
 import numpy as np
 
 n, d, classes, threads, rounds = map(int, sys.argv[1:])
@@ -22,4 +23,4 @@ try:
     items["pytorch-metric-learning"] = lambda: calculator.get_accuracy(tx, ty)
 except ImportError:
     pass
-flat.measure(items, rounds)
+timing.measure(items, rounds)

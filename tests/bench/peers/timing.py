@@ -1,0 +1,25 @@
+"""What the peers' programs share: interleaved rounds, and memory that stays. SPDX-License-Identifier: MIT"""
+import ctypes
+import time
+
+
+def keep_memory():
+    """glibc keeps what is freed: no fresh pages for each result."""
+    ctypes.CDLL(None).mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
+    ctypes.CDLL(None).mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+
+
+def measure(items, rounds, before=lambda: None):
+    """Calls each of {name: function} once for warmth and `rounds` times in turn; prints median, least and quartiles. Gives the last results by name."""
+    times, results = {name: [] for name in items}, {}
+    for i in range(rounds + 1):
+        for name, run in items.items():
+            before()
+            began = time.perf_counter()
+            results[name] = run()
+            if i > 0:
+                times[name].append(time.perf_counter() - began)
+    for name, t in times.items():
+        t.sort()
+        print("\t".join([name] + [f"{t[i]:.9g}" for i in (len(t) // 2, 0, len(t) // 4, len(t) * 3 // 4)]))
+    return results
