@@ -1,6 +1,7 @@
 /* Nearest neighbours against a plain search in double. SPDX-License-Identifier: MIT
  *
  * The oracle is a loop over all rows, features in order, sorted by (value, row): what <lsengine/knn.h> promises. All positions of all queries must agree. */
+#include "nearest.h"
 #include "test.h"
 
 #include <lsengine/cpu.h>
@@ -9,36 +10,6 @@
 #include <lsengine/random.h>
 
 enum { N = 3000, M = 1000, D = 24, K = 12, WIDE = 300 };
-
-typedef struct hit {
-  double value;
-  int64_t row;
-} hit;
-
-static int by_value(const void *a, const void *b) {
-  const hit *x = a, *y = b;
-  return x->value < y->value ? -1 : x->value > y->value ? 1 : (x->row > y->row) - (x->row < y->row);
-}
-
-static double norm_of(const float *x, int d) {
-  double sum = 0;
-  for (int j = 0; j < d; j++) sum += (double)x[j] * (double)x[j];
-  return sqrt(sum);
-}
-
-static double value_of(ls_metric metric, const float *q, const float *x, int d) {
-  double sum = 0, q_inverse = 1 / norm_of(q, d), x_inverse = 1 / norm_of(x, d);
-  for (int j = 0; j < d; j++) {
-    double a = (double)q[j], b = (double)x[j];
-    if (metric == LS_METRIC_INNER_PRODUCT)
-      sum -= a * b;
-    else if (metric == LS_METRIC_L2)
-      sum += (a - b) * (a - b);
-    else
-      sum += (a * q_inverse - b * x_inverse) * (a * q_inverse - b * x_inverse);
-  }
-  return metric == LS_METRIC_COSINE ? 0.5 * sum : sum;
-}
 
 static float base[WIDE * 784], queries[40 * 784], distances[M * N], first_distances[M * N];
 static int64_t rows[M * N], first_rows[M * N], self[M];

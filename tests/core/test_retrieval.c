@@ -2,6 +2,7 @@
  *
  * The oracle sorts all rows by value, cuts the order into groups of equal values and goes through every arrangement of a group's relevant rows: expected
  * values are means over arrangements, no formula of the core is used. Groups hold at most 16 rows. */
+#include "nearest.h"
 #include "test.h"
 
 #include <lsengine/cpu.h>
@@ -12,36 +13,10 @@
 enum { N = 640, M = 160, D = 24, AT = 3, COLUMNS = LS_RETRIEVAL_WHOLE + AT * LS_RETRIEVAL_AT };
 static const int32_t at[AT] = {1, 10, 37};
 
-typedef struct hit {
-  double value;
-  int row;
-} hit;
-
 static float gallery[N * D], queries[M * D];
 static int64_t labels[N], query_labels[M], self[M];
 static double measures[M * COLUMNS], first_measures[M * COLUMNS], want[COLUMNS];
 static ls_retrieval_query about[M], first_about[M];
-
-static int by_value(const void *a, const void *b) {
-  const hit *x = a, *y = b;
-  return (x->value > y->value) - (x->value < y->value);
-}
-
-static double value_of(ls_metric metric, const float *q, const float *x) {
-  double sum = 0, qq = 0, xx = 0;
-  for (int j = 0; j < D; j++) qq += (double)q[j] * (double)q[j], xx += (double)x[j] * (double)x[j];
-  qq = 1 / sqrt(qq), xx = 1 / sqrt(xx);
-  for (int j = 0; j < D; j++) {
-    double a = (double)q[j], b = (double)x[j];
-    if (metric == LS_METRIC_INNER_PRODUCT)
-      sum -= a * b;
-    else if (metric == LS_METRIC_L2)
-      sum += (a - b) * (a - b);
-    else
-      sum += (a * qq - b * xx) * (a * qq - b * xx);
-  }
-  return metric == LS_METRIC_COSINE ? 0.5 * sum : sum;
-}
 
 /* Adds what one arrangement of a group gives: bit p of `bits` says that place s + p is relevant; h relevant rows come before. */
 static void add_arrangement(unsigned bits, int s, int g, int h, int relevant, double share, double *m) {
@@ -75,7 +50,7 @@ static ls_retrieval_query oracle(ls_metric metric, int i, const int64_t *without
   memset(want, 0, sizeof want);
   for (int r = 0; r < N; r++) {
     if (without != NULL && without[i] == r) continue;
-    list[n++] = (hit){value_of(metric, queries + i * D, gallery + r * D), r};
+    list[n++] = (hit){value_of(metric, queries + i * D, gallery + r * D, D), r};
     result.relevant += labels[r] == query_labels[i];
     result.twin |= metric == LS_METRIC_INNER_PRODUCT ? memcmp(queries + i * D, gallery + r * D, sizeof(float) * D) == 0 : list[n - 1].value == 0;
   }

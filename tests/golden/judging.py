@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes judging.lua (cases: set, function, options, field, peer, value) and judging.npz (the sets): what other packages make of random and adversarial
+"""Writes judging.lua (cases: set, function, options, then each field, peer, value) and judging.npz (the sets): what other packages make of random and adversarial
 predictions, each asked in its own way, for tests/lua/test_judging.lua. Where no package is named, numpy follows the paper's formula. Run in tests/golden;
 needs numpy, scipy, scikit-learn, torch, torchmetrics, netcal, relplot, torch-uncertainty."""
 import warnings; warnings.filterwarnings("ignore")
-import importlib.util, os, sys, types
+import importlib.util, itertools, os, sys, types
 for package in ("torch_uncertainty", "torch_uncertainty.metrics", "torch_uncertainty.metrics.classification"): # its parts without lightning
     sys.modules[package] = types.ModuleType(package)
     sys.modules[package].__path__ = [os.path.join(os.path.dirname(importlib.util.find_spec("torchmetrics").origin), "..", *package.split("."))]
@@ -154,7 +154,8 @@ with open("judging.lua", "w") as out:
     print("-- " + ", ".join(f"{q} {version(q)}" for q in packages) + "; made by judging.py", file=out)
     print("return {\n  sets = { " + ", ".join(f'{{ "{name}", probabilities = {str(s[2]).lower()} }}' for name, s in sets.items()) + " },\n  cases = {", file=out)
     order = list(sets)
-    for name, function, options, field, peer, value, tolerance in cases:
-        print(f'    {{ {order.index(name) + 1}, "{function}", {{ {options} }}, "{field}", "{peer}", {value!r} }},', file=out)
+    for (name, function, options), group in itertools.groupby(cases, lambda case: case[:3]):
+        numbers = ", ".join(f'{{ "{field}", "{peer}", {value!r} }}' for _, _, _, field, peer, value, _ in group)
+        print(f'    {{ {order.index(name) + 1}, "{function}", {{ {options} }}, {numbers} }},', file=out)
     print("  },\n}", file=out)
 print(len(cases), "cases")

@@ -138,8 +138,8 @@ def case(f, o, n, K, soft, weighted, lam):
             want = rows.mean().detach().numpy() if f is max_sup else rows.detach().numpy()
             np.testing.assert_allclose(got, want, rtol=TOLERANCE.get(package, 1e-9), atol=TOLERANCE.get(package, 1e-9))
             source = name
-    lines.append(f'  {{ "{f.__name__}", {{ {", ".join(f"{k} = {text(v)}" for k, v in o.items())} }}, n = {n}, k = {K}, soft = {text(soft)}, weighted = {text(weighted)}, '
-                 f'multipliers = {text(lam)}, source = "{source}", value = {value.item()!r}, labels = {{ {", ".join(map(str, y.tolist()))} }} }},')
+    lines[-1].append(f'{{ n = {n}, k = {K}, soft = {text(soft)}, weighted = {text(weighted)}, '
+                 f'multipliers = {text(lam)}, source = "{source}", value = {value.item()!r}, labels = {{ {", ".join(map(str, y.tolist()))} }} }}')
     keep(z); keep(z.grad)
     if soft: keep(q)
     if weighted: keep(w)
@@ -147,12 +147,13 @@ def case(f, o, n, K, soft, weighted, lam):
 
 for f, variants in VARIANTS:
     for o in variants:
+        lines.append([f'"{f.__name__}", {{ {", ".join(f"{k} = {text(v)}" for k, v in o.items())} }}'])
         hard = f.__name__ in LABEL and not o.get("soft")
         for n, K in ((1, 2), (5, 4), (3, 10), (2, 37)):
             case(f, o, n, K, False, False, f is cals and n == 3)
             if n > 1: case(f, o, n, K, False, True, False)
             if not hard: case(f, o, n, K, True, n == 5, False)
 versions = f"torch {torch.__version__}, scipy {scipy.__version__}, optax {version('optax')}, keras {keras.__version__}, torch-uncertainty {version('torch-uncertainty')}"
-open("penalties.lua", "w").write(f"-- {versions}; made by penalties.py\nreturn {{\n" + "\n".join(lines) + "\n}\n")
+open("penalties.lua", "w").write(f"-- {versions}; made by penalties.py\nreturn {{\n" + "".join(f"  {{ {', '.join(line)} }},\n" for line in lines) + "}\n")
 np.savez_compressed("penalties.npz", numbers=np.array(numbers, dtype=np.float32))
-print(len(lines), "cases,", len(numbers), "numbers:", versions)
+print(sum(len(line) - 1 for line in lines), "cases,", len(numbers), "numbers:", versions)

@@ -33,7 +33,7 @@ end
 
 local list, made = {}, {}
 for _, case in ipairs(golden.cases) do
-  local set, call, o, path, peer, want = table.unpack(case)
+  local set, call, o = table.unpack(case, 1, 3)
   local about = golden.sets[set]
   local numbers, labels = arrays["numbers" .. set], arrays["labels" .. set]
   local key = ("%d %s %s"):format(set, call, text(o))
@@ -42,6 +42,9 @@ for _, case in ipairs(golden.cases) do
     for name, value in pairs(o) do full[name] = value end
     made[key] = ls.eval[call](numbers, labels, full)
   end
-  list[#list + 1] = { set = about[1], call = call, options = text(o), field = path, peer = peer, want = want, got = field(made[key], path, numbers, about.probabilities) }
+  for i = 4, #case do
+    local path, peer, want = table.unpack(case[i])
+    list[#list + 1] = { set = about[1], call = call, options = text(o), field = path, peer = peer, want = want, got = field(made[key], path, numbers, about.probabilities) }
+  end
 end
 return list
