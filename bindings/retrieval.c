@@ -24,6 +24,31 @@ static void push_measures(lua_State *L, const double *m, const lsb_labels *at, b
   }
 }
 
+static void push_classes(lua_State *L, int32_t count, const int64_t *classes, const int64_t *kept, const double *by_class, size_t columns, const lsb_labels *at, bool whole) {
+  lua_createtable(L, count, 0);
+  for (int32_t c = 0; c < count; c++) {
+    push_measures(L, by_class + (size_t)c * columns, at, whole);
+    lua_pushinteger(L, classes[c]);
+    lua_setfield(L, -2, "label");
+    lua_pushinteger(L, kept[c]);
+    lua_setfield(L, -2, "queries");
+    lua_rawseti(L, -2, c + 1);
+  }
+}
+
+/* Queries without a relevant row, with ties, with twins. */
+static void push_counts(lua_State *L, int32_t queries, const ls_retrieval_query *about) {
+  int64_t without = 0, tied = 0, twins = 0;
+  for (int32_t i = 0; i < queries; i++) {
+    without += about[i].relevant == 0;
+    tied += about[i].tied;
+    twins += about[i].twin;
+  }
+  lua_pushinteger(L, without);
+  lua_pushinteger(L, tied);
+  lua_pushinteger(L, twins);
+}
+
 /* retrieval(queries, labels, gallery, gallery labels, metric, at, queries are the gallery, zero, near, whole): means over queries, means of classes' means, a list of
  * { label, queries, measures }; numbers of queries without a relevant row, with ties, with twins, compared by values alone. */
 static int retrieval(lua_State *L) {
@@ -75,26 +100,10 @@ static int retrieval(lua_State *L) {
   }
   ls_retrieval_average(m, labels->values, about, columns, measures, zero, count, classes, by_class, kept, micro, macro);
 
-  int64_t without = 0, tied = 0, twins = 0;
-  for (int32_t i = 0; i < m; i++) {
-    without += about[i].relevant == 0;
-    tied += about[i].tied;
-    twins += about[i].twin;
-  }
   push_measures(L, micro, k, whole);
   push_measures(L, macro, k, whole);
-  lua_createtable(L, count, 0);
-  for (int32_t c = 0; c < count; c++) {
-    push_measures(L, by_class + (size_t)c * (size_t)columns, k, whole);
-    lua_pushinteger(L, classes[c]);
-    lua_setfield(L, -2, "label");
-    lua_pushinteger(L, kept[c]);
-    lua_setfield(L, -2, "queries");
-    lua_rawseti(L, -2, c + 1);
-  }
-  lua_pushinteger(L, without);
-  lua_pushinteger(L, tied);
-  lua_pushinteger(L, twins);
+  push_classes(L, count, classes, kept, by_class, (size_t)columns, k, whole);
+  push_counts(L, m, about);
   lua_pushinteger(L, by_values);
   return 7;
 }

@@ -234,6 +234,48 @@ local function scale(curves, height)
 end
 
 -- The lines of a plot of the named metrics: `width` and `height` in characters, all in all.
+-- Which curve's name stands in a row: beside its end, or as near as is free.
+local function label_rows(curves, rows)
+  local by_end, labels = {}, {}
+  for c in ipairs(curves) do by_end[c] = c end
+  table.sort(by_end, function(a, b)
+    if curves[a].end_row ~= curves[b].end_row then return curves[a].end_row < curves[b].end_row end
+    return a < b
+  end)
+  for _, c in ipairs(by_end) do
+    local row
+    for distance = 0, rows do
+      for _, candidate in ipairs{ curves[c].end_row + distance, curves[c].end_row - distance } do
+        if not row and candidate >= 1 and candidate <= rows and not labels[candidate] then row = candidate end
+      end
+    end
+    if row then labels[row] = c end
+  end
+  return labels
+end
+
+-- The x axis and its numbers: whole epochs at round numbers, the first and the last one always.
+local function x_axis(first, final, columns, place_x)
+  local axis, numbers, stop = {}, {}, {}
+  for column = 1, columns do axis[column], numbers[column] = "─", " " end
+  local x_step = final > first and math.max(1, nice_step(math.max(1, (final - first) / math.max(1, columns // 10)), true)) or 1
+  local function tick(epoch)
+    local column, text = place_x(epoch) // 2 + 1, ("%.10g"):format(epoch)
+    local from = math.max(1, math.min(column - (#text - 1) // 2, columns - #text + 1))
+    for k = from - 1, from + #text do if stop[k] then return end end
+    for k = 1, #text do numbers[from + k - 1], stop[from + k - 1] = text:sub(k, k), true end
+    axis[column] = "┬"
+  end
+  tick(first)
+  tick(final)
+  local from = math.ceil(first / x_step)
+  for k = 0, columns do
+    local epoch = (from + k) * x_step
+    if epoch < final then tick(math.tointeger(epoch) or epoch) end
+  end
+  return table.concat(axis), table.concat(numbers)
+end
+
 local function draw(self, names, width, height, colour)
   local curves, label_width = {}, 0
   for i, name in ipairs(names) do
@@ -252,7 +294,7 @@ local function draw(self, names, width, height, colour)
   local dots_x, dots_y = 2 * columns - 1, 4 * rows - 1
   local function place_x(x) return final > first and math.floor((x - first) / (final - first) * dots_x + 0.5) or dots_x // 2 end
   local function place_y(y) return math.floor((y - low) / (step * count) * dots_y + 0.5) end
-  local canvas, labels = new_canvas(columns, rows), {}
+  local canvas = new_canvas(columns, rows)
   for c = #curves, 1, -1 do -- the first lies on top
     local previous, phase, end_row = nil, 0, nil
     for _, p in ipairs(curves[c].points) do
@@ -267,21 +309,7 @@ local function draw(self, names, width, height, colour)
     end
     curves[c].end_row = end_row or rows
   end
-  local by_end = {}
-  for c in ipairs(curves) do by_end[c] = c end
-  table.sort(by_end, function(a, b)
-    if curves[a].end_row ~= curves[b].end_row then return curves[a].end_row < curves[b].end_row end
-    return a < b
-  end)
-  for _, c in ipairs(by_end) do -- a name beside its curve's end, or as near as is free
-    local row
-    for distance = 0, rows do
-      for _, candidate in ipairs{ curves[c].end_row + distance, curves[c].end_row - distance } do
-        if not row and candidate >= 1 and candidate <= rows and not labels[candidate] then row = candidate end
-      end
-    end
-    if row then labels[row] = c end
-  end
+  local labels = label_rows(curves, rows)
   local ticks = {}
   for i = 0, count do ticks[rows - place_y(low + step * i) // 4] = texts[i] end
   local out = {}
@@ -295,26 +323,9 @@ local function draw(self, names, width, height, colour)
     out[row] = (" "):rep(text_width - #(tick or "")) .. (tick or "") .. (tick and " ┤" or " │") .. canvas.row(row, colour) .. label
     if not colour then out[row] = out[row]:gsub("[ ]+$", "") end
   end
-  -- the x axis: whole epochs at round numbers, the first and the last one always
-  local axis, numbers, stop = {}, {}, {}
-  for column = 1, columns do axis[column], numbers[column] = "─", " " end
-  local x_step = final > first and math.max(1, nice_step(math.max(1, (final - first) / math.max(1, columns // 10)), true)) or 1
-  local function tick(epoch)
-    local column, text = place_x(epoch) // 2 + 1, ("%.10g"):format(epoch)
-    local from = math.max(1, math.min(column - (#text - 1) // 2, columns - #text + 1))
-    for k = from - 1, from + #text do if stop[k] then return end end
-    for k = 1, #text do numbers[from + k - 1], stop[from + k - 1] = text:sub(k, k), true end
-    axis[column] = "┬"
-  end
-  tick(first)
-  tick(final)
-  local from = math.ceil(first / x_step)
-  for k = 0, columns do
-    local epoch = (from + k) * x_step
-    if epoch < final then tick(math.tointeger(epoch) or epoch) end
-  end
-  out[#out + 1] = (" "):rep(text_width) .. " └" .. table.concat(axis)
-  out[#out + 1] = (" "):rep(text_width + 2) .. table.concat(numbers) .. " epoch"
+  local axis, numbers = x_axis(first, final, columns, place_x)
+  out[#out + 1] = (" "):rep(text_width) .. " └" .. axis
+  out[#out + 1] = (" "):rep(text_width + 2) .. numbers .. " epoch"
   return table.concat(out, "\n")
 end
 
