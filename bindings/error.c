@@ -43,6 +43,7 @@ const char *lsb_describe(lua_State *L, int index) {
   index = lua_absindex(L, index);
   switch (lua_type(L, index)) {
     case LUA_TNUMBER:
+      if (lua_tonumber(L, index) != lua_tonumber(L, index)) return lua_pushliteral(L, "NaN"); /* printf gives it a sign */
       if (lua_isinteger(L, index))
         snprintf(text, sizeof text, "%lld", (long long)lua_tointeger(L, index));
       else

@@ -21,7 +21,7 @@ local settings = {
   ["fashion-mnist"] = { sizes = { 784, 256, 256, 10 }, epochs = 15, batch = 128 },
 }
 local set    = settings[o.data] or error("--set data is " .. o.data .. ", allowed are satellite, fashion-mnist")
-local epochs = o.epochs > 0 and o.epochs or set.epochs
+local epochs = o.epochs ~= 0 and o.epochs or set.epochs
 local data   = ls.data.load(o.data):split{ validation = 0.2 }
 local K      = data.classes
 

@@ -21,7 +21,7 @@ local settings = {
   ["fashion-mnist"] = { image = { 1, 28, 28 }, epochs = 3, batch = 128, lr = 0.05 },
 }
 local set    = settings[o.data] or error("--set data is " .. o.data .. ", allowed are satellite, letter, digits, fashion-mnist")
-local epochs = o.epochs > 0 and o.epochs or set.epochs
+local epochs = o.epochs ~= 0 and o.epochs or set.epochs
 local data   = ls.data.load(o.data):split{ validation = 0.2 }
 
 local function model_of(rng)

@@ -32,7 +32,8 @@ local settings = {
     groups = { [0] = 0, 1, 0, 0, 0, 2, 0, 2, 3, 2 } },       -- for the upper body, trousers, shoes, bags
 }
 local set    = settings[o.data] or error("--set data is " .. o.data .. ", allowed are satellite, letter, digits, fashion-mnist")
-local epochs = o.epochs > 0 and o.epochs or set.epochs
+if not ({ all = 1, same = 1, unseen = 1, finer = 1 })[o.question] then error("--set question is " .. o.question .. ", allowed are all, same, unseen, finer") end
+local epochs = o.epochs ~= 0 and o.epochs or set.epochs
 local data   = ls.data.load(o.data)
 
 -- `most` rows, drawn; of a test set half the rows at most, so that others are left: their positions, too.

@@ -23,7 +23,7 @@ local settings = {
   ["fashion-mnist"] = { mlp = { 784, 128, 10 }, epochs = 6, batch = 128, lr = 0.1, train = 12000 }, -- rows, drawn by the seed
 }
 local set    = settings[o.data] or error("--set data is " .. o.data .. ", allowed are satellite, letter, digits, fashion-mnist")
-local epochs = o.epochs > 0 and o.epochs or set.epochs
+local epochs = o.epochs ~= 0 and o.epochs or set.epochs
 local data   = ls.data.load(o.data):split{ validation = 0.2 }
 
 local arms, scores = {}, { { "", "max_probability" }, { ", scaled", "max_probability" }, { ", normalised", "normalised_logit" } }

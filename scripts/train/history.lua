@@ -233,7 +233,6 @@ local function scale(curves, height)
   return low, step, math.max(1, math.ceil((high - low) / step - 1e-9))
 end
 
--- The lines of a plot of the named metrics: `width` and `height` in characters, all in all.
 -- Which curve's name stands in a row: beside its end, or as near as is free.
 local function label_rows(curves, rows)
   local by_end, labels = {}, {}
@@ -276,6 +275,7 @@ local function x_axis(first, final, columns, place_x)
   return table.concat(axis), table.concat(numbers)
 end
 
+-- The lines of a plot of the named metrics: `width` and `height` in characters, all in all.
 local function draw(self, names, width, height, colour)
   local curves, label_width = {}, 0
   for i, name in ipairs(names) do

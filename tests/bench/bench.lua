@@ -175,6 +175,7 @@ if o.list then
   return
 end
 local results = { machine = machine(), rounds = o.rounds > 0 and o.rounds or o.quick and 1 or 5, subjects = {} }
+if o.picture ~= "" then say.terminal_of(o.picture) end -- before the hours that it takes
 if not o.json then say.machine(results) end
 for _, subject in ipairs(chosen()) do
   local rounds, facts = rounds_of(subject, results.rounds, o.quick and 1 or subject.inner or 5)

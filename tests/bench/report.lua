@@ -51,6 +51,12 @@ function report.summary(results)
   print(("\n%d of %d bars met"):format(met, all))
 end
 
+-- gnuplot's terminal for a picture's name, with a place for its height.
+function report.terminal_of(file)
+  local kind = file:match "%.(%a+)$"
+  return kind == "png" and "pngcairo size 1400,%d" or kind == "svg" and "svg size 1400,%d" or error("the picture's name must end in .svg or .png, not " .. file, 0)
+end
+
 -- Each ratio over its bar (a bar not to be exceeded: the bar over the ratio), on a logarithmic axis: right of 1 the bar is met.
 function report.picture(results, file)
   local rows, tics = {}, {}
@@ -65,8 +71,7 @@ function report.picture(results, file)
     end
   end
   if #rows == 0 or not gnuplot.available() then return print(#rows == 0 and "no ratio to draw" or gnuplot.hint) end
-  local kind = file:match "%.(%a+)$"
-  local terminal = kind == "png" and "pngcairo size 1400,%d" or kind == "svg" and "svg size 1400,%d" or error("the picture's name must end in .svg or .png, not " .. file, 0)
+  local terminal = report.terminal_of(file)
   local pipe = assert(io.popen("gnuplot", "w"))
   pipe:write("set terminal ", terminal:format(120 + 26 * #rows), " noenhanced\nset output ", gnuplot.quote(file), "\n")
   pipe:write("$rows << EOD\n", table.concat(rows, "\n"), "\nEOD\n")
