@@ -39,7 +39,7 @@ local function open(experiment, folder)
   end
   local file, problem = io.open(path, "w")
   if not file then raise("experiment", ("results cannot be written: %s"):format(problem)) end
-  local self = setmetatable({ file = file, path = path }, Record)
+  local self = setmetatable({ file = file, path = path, trials = 0 }, Record)
   local arms = {}
   for i, arm in ipairs(experiment.arms) do arms[i] = plain(arm) end
   append(self, { kind = "experiment", name = experiment.name, arms = arms, seeds = experiment.seeds, seed = experiment.seed,
@@ -50,6 +50,7 @@ end
 
 function Record:trial(number, arm, seed, metrics, seconds, raised)
   append(self, { kind = "trial", number = number, arm = arm.name, seed = seed, metrics = metrics, seconds = seconds, pitfalls = raised })
+  self.trials = self.trials + 1
 end
 
 -- Main effects and interactions of a grid.
@@ -66,6 +67,9 @@ function Record:verdicts(verdicts, raised)
   append(self, { kind = "end", pitfalls = raised, peak_memory = program.memory().peak, finished = os.date "!%Y-%m-%dT%H:%M:%SZ" })
 end
 
-function Record:__close() self.file:close() end
+function Record:__close(problem)
+  self.file:close()
+  if problem ~= nil and self.trials > 0 then io.stderr:write(("%d finished trial%s in %s\n"):format(self.trials, self.trials == 1 and " is" or "s are", self.path)) end
+end
 
 return { open = open }

@@ -96,5 +96,6 @@ wait $pid
 status=$?
 if [ $status -eq 130 ]; then good "Ctrl-C ends with 130"; else bad "Ctrl-C ends with 130, not $status"; fi
 if [ "$(grep -c '"kind":"trial"' kept/*.jsonl)" = 2 ]; then good "finished trials are kept"; else bad "finished trials are kept"; fi
+if grep -q "^2 finished trials are in kept/.*jsonl$" err.txt; then good "it says where they are"; else bad "it says where they are"; fi
 if grep -q "interrupted; what was finished is kept" err.txt; then good "the interruption is said"; else bad "the interruption is said"; fi
 finish
