@@ -72,6 +72,7 @@ static void report(lua_State *L, int status, const lsb_memory *memory) {
             (double)memory->used / 1e6, (double)memory->limit / 1e6);
   else
     fprintf(stderr, "lsengine: %s\n", message == NULL ? "an error without a message" : message);
+  if (lua_checkstack(L, 1) && lua_getfield(L, LUA_REGISTRYINDEX, LSB_KEPT) == LUA_TSTRING) fprintf(stderr, "%s\n", lua_tostring(L, -1));
 }
 
 int main(int argc, char **argv) {

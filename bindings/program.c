@@ -99,8 +99,16 @@ static int versions(lua_State *L) {
   return 1;
 }
 
+/* kept(text): where what is finished can be found, for the message of a run that ends badly; kept(): nowhere. */
+static int kept(lua_State *L) {
+  lua_settop(L, 1);
+  if (!lua_isnil(L, 1)) lsb_check_string(L, 1, "kept", "text", NULL);
+  lua_setfield(L, LUA_REGISTRYINDEX, LSB_KEPT);
+  return 0;
+}
+
 int lsb_open_program(lua_State *L) {
-  static const luaL_Reg functions[] = {{"start", start}, {"limit", limit}, {"memory", memory}, {"versions", versions}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"start", start}, {"limit", limit}, {"memory", memory}, {"versions", versions}, {"kept", kept}, {NULL, NULL}};
   luaL_newlib(L, functions);
   lua_newtable(L); /* the run's settings: filled by scripts/program/program.lua, read by whoever needs them */
   lua_setfield(L, -2, "settings");

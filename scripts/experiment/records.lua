@@ -51,6 +51,7 @@ end
 function Record:trial(number, arm, seed, metrics, seconds, raised)
   append(self, { kind = "trial", number = number, arm = arm.name, seed = seed, metrics = metrics, seconds = seconds, pitfalls = raised })
   self.trials = self.trials + 1
+  program.kept(("%d finished trial%s in %s"):format(self.trials, self.trials == 1 and " is" or "s are", self.path))
 end
 
 -- Main effects and interactions of a grid.
@@ -68,8 +69,8 @@ function Record:verdicts(verdicts, raised)
 end
 
 function Record:__close(problem)
+  if problem == nil then program.kept() end
   self.file:close()
-  if problem ~= nil and self.trials > 0 then io.stderr:write(("%d finished trial%s in %s\n"):format(self.trials, self.trials == 1 and " is" or "s are", self.path)) end
 end
 
 return { open = open }
