@@ -202,7 +202,7 @@ function parts.retrieval(d)
   end
   local counts = ("%s queries, %s rows in the gallery; %s queries without a row of their class, %s with another row at distance 0; relevant rows tie with others in %.2f %% of queries."):format(number(r.queries),
     number(r.gallery), number(r.without_match), number(r.twins), 100 * (r.tie_rate or 0))
-  local part = { name = "retrieval", title = "Retrieval", terminal = counts, intro = "Nearest neighbours by cosine; a query is never its own neighbour; among rows that tie the expected value is taken.", measures = measures,
+  local part = { name = "retrieval", title = "Retrieval", terminal = counts, intro = ("Nearest neighbours by cosine, %s; among rows that tie the expected value is taken."):format(d.gallery and "in a gallery of its own" or "a query never its own"), measures = measures,
     figures = { { call "ls.plot.recall"(r, {}), "recall@k: whether any of the k nearest is of the query's class." } },
     notes = { counts } }
   return part, plain(r)

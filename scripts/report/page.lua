@@ -38,7 +38,7 @@ summary{cursor:pointer;color:var(--accent);font-size:.9rem;padding:.3rem 0}
 .notes{background:var(--sheet);border-left:3px solid var(--accent);padding:.5rem .9rem;margin:1rem 0}
 .notes p{margin:.2rem 0}
 @media(max-width:600px){main{padding:1rem .8rem 3rem}.note{display:none}th,td{padding-right:.6rem}h1{font-size:1.3rem}}
-@media print{details::details-content{content-visibility:visible;block-size:auto}summary{color:var(--muted)}body{font-size:11pt}main{max-width:none;padding:0}nav{display:none}h2,h2+p{break-after:avoid}tr,.key div{break-inside:avoid}.key div,.notes{border:1px solid var(--line)}a{color:inherit;text-decoration:none}th.n,td.n{white-space:normal}table{font-size:.8rem}.figures{gap:.6rem}.figures figure{max-width:48%}}]]
+@media print{details::details-content{content-visibility:visible;block-size:auto}summary{color:var(--muted)}body{font-size:11pt}main{max-width:none;padding:0}nav{display:none}h2,h2+p,thead,tr:nth-child(-n+3){break-after:avoid}h2+p,tr,.key div{break-inside:avoid}.key div,.notes{border:1px solid var(--line)}a{color:inherit;text-decoration:none}th.n,td.n{white-space:normal}table{font-size:.8rem}.figures{gap:.6rem}.figures figure{max-width:48%}}]]
 
 local function cell(value, tag, numeric) return ("<%s%s>%s</%s>"):format(tag, numeric and ' class="n"' or "", escape(value or ""), tag) end
 
