@@ -6,9 +6,9 @@
 
 /* A neighbour's weight, before the row's weights are divided by their sum. `best` is the row's nearest distance. */
 static double weight(const ls_vote_options *o, double distance, double best) {
-  if (o->weights == LS_VOTE_UNIFORM) return 1.0;
+  if (o->weights == LS_VOTE_UNIFORM || distance == best) return 1.0; /* infinite ones, too */
   if (o->weights == LS_VOTE_TEMPERATURE) return exp((o->largest_first ? distance - best : best - distance) / o->temperature);
-  return best == 0.0 ? (distance == 0.0 ? 1.0 : 0.0) : best / distance; /* relative to the nearest: nothing overflows */
+  return best == 0.0 ? 0.0 : best / distance; /* relative to the nearest: nothing overflows */
 }
 
 ls_status ls_knn_vote(ls_cmat distances, const int64_t *labels, const ls_vote_options *o, ls_mat probabilities, ls_err *err) {

@@ -53,8 +53,8 @@ size_t ls_sweep_scratch(const ls_predictions *p, size_t chunks) {
 ls_status ls_predictions_check(const ls_predictions *p, int64_t *kept, ls_err *err) {
   *kept = 0;
   if (p->z.cols < 1) return ls_fail(err, LS_ESHAPE, "%s have no class", p->probabilities ? "probabilities" : "logits");
-  if (!(p->temperature > 0.0) || isinf(p->temperature))
-    return ls_fail(err, LS_ERANGE, "temperature is %g, allowed is any finite number above 0", p->temperature);
+  if (!(p->temperature >= LS_LEAST_JUDGED_TEMPERATURE && p->temperature <= 1.0 / LS_LEAST_JUDGED_TEMPERATURE))
+    return ls_fail(err, LS_ERANGE, "temperature is %g, allowed is %g to %g", p->temperature, LS_LEAST_JUDGED_TEMPERATURE, 1.0 / LS_LEAST_JUDGED_TEMPERATURE);
   if (!p->ignore.active) *kept = p->z.rows;
   for (int32_t i = 0; p->ignore.active && i < p->z.rows; i++) *kept += !ignored(p, i);
   if (*kept == 0) return ls_fail(err, LS_ERANGE, "there is no row to judge (%d given%s)", p->z.rows, p->z.rows > 0 ? ", all ignored" : "");

@@ -137,8 +137,9 @@ static ALWAYS dvec all_doubles(double x) { return (dvec){0} + x; }
 
 /* x = m·2^e, m in [sqrt(1/2), sqrt(2)): log m to 2e-8, and e. x is normal. */
 static ALWAYS void log_parts(const float *x, float *log_m, float *e) {
-  ivec u = (ivec)load(x), over = u - 0x3f3504f3, power = over >> 23;
-  vec f = (vec)(u - (power << 23)) - 1.0f;
+  uvec u = (uvec)load(x); /* unsigned: what is not normal wraps */
+  ivec power = (ivec)(u - 0x3f3504f3u) >> 23;
+  vec f = (vec)(u - ((uvec)power << 23)) - 1.0f;
   vec p = fma_of(f, all_lanes(-0.0763422549f), all_lanes(0.127614677f));
   p = fma_of(p, f, all_lanes(-0.131602332f));
   p = fma_of(p, f, all_lanes(0.142017767f));

@@ -11,7 +11,7 @@ local predictions = {
 -- Options that every measure takes, beside its own.
 function predictions.options(own)
   own.probabilities = { type = "boolean", default = false, doc = "the numbers are probabilities, each from 0 to 1, rows summing to 1 (within 1e-4); they are used as given" }
-  own.temperature = { type = "number", above = 0, below = math.huge, doc = "logits are divided by it first; 1 unless given" }
+  own.temperature = { type = "number", min = 1e-100, max = 1e100, doc = "logits are divided by it first; 1 unless given" }
   own.ignore_index = { type = "integer", doc = "rows with this label are left out" }
   return own
 end

@@ -343,9 +343,9 @@ NO_COLOR is set), by their strokes, and by their names at their ends.]],
   local names = type(metrics) == "table" and metrics or { metrics }
   if #names == 0 then raise("plot", "no metric is named") end
   if #names > 20 then raise("plot", ("%d metrics are named, at most 20 are allowed"):format(#names)) end
-  for i, name in ipairs(names) do
-    options.check("plot", ("metrics[%d]"):format(i), { type = "string" }, name)
-    check_metric("plot", self, name)
+  for i = 1, #names do -- not ipairs: #names counts past a hole
+    options.check("plot", ("metrics[%d]"):format(i), { type = "string", required = true }, names[i])
+    check_metric("plot", self, names[i])
   end
   provenance.check_plot(self, names)
   local terminal = system.terminal(true)

@@ -126,6 +126,11 @@ function T.what_is_wrong_is_named()
   t.fails(function() return ls.knn.classify(index, { 0, 1, 2 }, x, { weights = "temperature" }) end, "option temperature is missing", true)
   t.fails(function() return ls.knn.classify(index, { 0, 1, 2 }, x, { temperature = 1 }) end, "temperature is given", true)
   t.equals(#select(2, index:search(ls.tensor.zeros(0, 2), 2)), 0)
+  local far = ls.knn.index(ls.tensor{ { 3e38, 3e38 }, { -3e38, 3e38 } }) -- both distances are infinite: they count alike
+  for _, weights in ipairs{ "distance", "temperature" } do
+    local p = ls.knn.classify(far, { 0, 1 }, ls.tensor{ { 0, -3e38 } }, { k = 2, weights = weights, temperature = weights == "temperature" and 1 or nil })
+    t.equals(p[1][1], 0.5)
+  end
   x:add_(1)
   t.fails(function() return index:search(x, 1) end, "were written to since it was made", true)
 end

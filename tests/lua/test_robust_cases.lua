@@ -51,8 +51,9 @@ end
 function T.weights_temperatures_and_targets_that_are_no_numbers()
   local z, y = ls.tensor.zeros(2, 3), ls.labels{ 0, 1 }
   t.fails(function() return ls.loss.cross_entropy(z, y, { weight = { 1, 0 / 0, 1 } }) end, "the weight of class 1 is", true)
+  t.fails(function() return classify(z, y, false, 1e-320, nil, { 5 }, false, "evaluate") end, "temperature is 9.99989e-321, allowed is", true) -- 1 / T would be infinite
   t.fails(function() return classify(z, y, false, 0 / 0, nil, { 5 }, false, "evaluate") end, "temperature is", true)
-  t.fails(function() return classify(z, y, false, 0, nil, { 5 }, false, "evaluate") end, "temperature is 0, allowed is any finite number above 0", true)
+  t.fails(function() return classify(z, y, false, 0, nil, { 5 }, false, "evaluate") end, "temperature is 0, allowed is 1e-100 to 1e+100", true)
   t.fails(function() return ls.target.uniform(0 / 0) end, "epsilon is", true)
   t.fails(function() return ls.target.prior(0.1, { 0 / 0, 1, 0 })(y):rows(3) end, "the prior gives class 0 the mass", true)
   t.fails(function() return ls.target.weighted{ { y, 0 / 0 } } end, "weight of term 1 is", true)

@@ -316,6 +316,9 @@ function T.curves_are_drawn()
   t.is_true(coloured:find("\27[36m", 1, true) and coloured:find("\27[33mnll\27[0m", 1, true) ~= nil)
   t.fails(function() return h:plot{ "loss", "nlll" } end, "did you mean nll?", true)
   t.fails(function() return h:plot{} end, "plot: no metric is named", true)
+  local holed = table.pack(nil, "loss") -- #holed may count the hole
+  t.fails(function() return h:plot(holed) end, "plot: ", true)
+  t.fails(function() return require "lsengine.history".new{}:plot{ nil, "loss" } end, "plot: ", true)
   for _, values in ipairs{ { 1 }, { 0, 0 }, { 5, 5, 5 }, { 0 / 0, 1, math.huge, 2 }, { 0 / 0 }, { 1e-30, 2e-30 }, { -1e30, 1e30 }, { 1e308, -1e308 } } do
     local entries = {}
     for i, v in ipairs(values) do entries[i] = { epoch = i, loss = v } end

@@ -14,13 +14,14 @@ extern "C" {
 #endif
 
 #define LS_PROBABILITY_TOLERANCE 1e-4
+#define LS_LEAST_JUDGED_TEMPERATURE 1e-100
 
 typedef struct ls_predictions {
   ls_cmat z;             /* (n,K): logits, or probabilities as they are (not normalised again) */
   const int64_t *labels; /* (n): 0 … K-1, or the ignored one */
   ls_ignore ignore;
   bool probabilities;
-  double temperature;    /* > 0, of logits: softmax(z / T). Probabilities are taken as they are whatever it says */
+  double temperature;    /* of logits: softmax(z / T), 1e-100 to 1e100, so that 1 / T times a difference is finite. Probabilities are taken as they are whatever it says */
 } ls_predictions;
 
 /* Checks what does not need a sweep: classes, temperature, and whether a row is kept, which it counts. O(n). */
