@@ -79,29 +79,47 @@ static void sums_of_rows(int rows, int n, const float *e, const float *z, float 
 #else
 enum { HALVES = 8 / WIDTH }; /* vectors that eight numbers take */
 
-static ALWAYS void eight_of(const float *x, int n, vec t[HALVES]) {
+/* A row folded to eight lanes; `parts` times eight numbers, the last of them not whole. */
+static ALWAYS void eight_of(const float *x, int n, vec t[HALVES], const int parts) {
   for (int h = 0; h < HALVES; h++) {
-    t[h] = load_few(x + h * WIDTH, n - h * WIDTH);
-    for (int k = 8; k < n; k += 8) t[h] += load_few(x + k + h * WIDTH, n - k - h * WIDTH);
+    t[h] = parts == 1 ? load_few(x + h * WIDTH, n - h * WIDTH) : load(x + h * WIDTH);
+    for (int k = 1; k < parts; k++) t[h] += k + 1 == parts ? load_few(x + 8 * k + h * WIDTH, n - 8 * k - h * WIDTH) : load(x + 8 * k + h * WIDTH);
   }
 }
 
-static ALWAYS void sums_of_rows_of(int rows, int n, const float *x, float *sum) {
-  for (int i = 0; i < (rows + 7) / 8 * 8; i += 4) { /* losses are made by eights */
-    vec t[4][HALVES], q[HALVES];
-    for (int r = 0; r < 4; r++) eight_of(x + (i + r < rows ? i + r : rows - 1) * n, n, t[r]);
-    for (int h = 0; h < HALVES; h++) q[h] = sums_of_four(t[0][h], t[1][h], t[2][h], t[3][h]);
+static ALWAYS void sums_of_four_rows(const float *const row[4], int n, float *sum, const int parts) {
+  vec t[4][HALVES], q[HALVES];
+  for (int r = 0; r < 4; r++) eight_of(row[r], n, t[r], parts);
+  for (int h = 0; h < HALVES; h++) q[h] = sums_of_four(t[0][h], t[1][h], t[2][h], t[3][h]);
 #if defined(__AVX2__)
-    _mm_storeu_ps(sum + i, _mm_add_ps(_mm256_castps256_ps128(q[0]), _mm256_extractf128_ps(q[0], 1)));
+  _mm_storeu_ps(sum, _mm_add_ps(_mm256_castps256_ps128(q[0]), _mm256_extractf128_ps(q[0], 1)));
 #else
-    store(sum + i, q[0] + q[HALVES - 1]);
+  store(sum, q[0] + q[HALVES - 1]);
 #endif
-  }
+}
+
+static ALWAYS void sums_of_parts(int rows, int n, const float *x, float *sum, const int parts) {
+  int i = 0;
+  for (; rows - i >= 4; i += 4) sums_of_four_rows((const float *const[4]){x + i * n, x + (i + 1) * n, x + (i + 2) * n, x + (i + 3) * n}, n, sum + i, parts);
+  const float *last = x + (rows - 1) * n;
+  for (; i < (rows + 7) / 8 * 8; i += 4) /* losses are made by eights */
+    sums_of_four_rows((const float *const[4]){i < rows ? x + i * n : last, i + 1 < rows ? x + (i + 1) * n : last, i + 2 < rows ? x + (i + 2) * n : last, last}, n, sum + i, parts);
+}
+
+static void sums_of(int rows, int n, const float *x, float *sum) {
+  if (n <= 8)
+    sums_of_parts(rows, n, x, sum, 1);
+  else if (n <= 16)
+    sums_of_parts(rows, n, x, sum, 2);
+  else if (n <= 24)
+    sums_of_parts(rows, n, x, sum, 3);
+  else
+    sums_of_parts(rows, n, x, sum, 4);
 }
 
 static void sums_of_rows(int rows, int n, const float *e, const float *z, float *sum, float *shifted) {
-  sums_of_rows_of(rows, n, e, sum);
-  sums_of_rows_of(rows, n, z, shifted);
+  sums_of(rows, n, e, sum);
+  sums_of(rows, n, z, shifted);
 }
 #endif
 
@@ -109,10 +127,18 @@ static void sums_of_rows(int rows, int n, const float *e, const float *z, float 
 static ALWAYS float exponentials(size_t count, const float *z, float *e, const float *grad) {
   vec most = all_lanes(0.0f);
   size_t at = 0;
-  for (; count - at >= WIDTH; at += WIDTH) {
-    vec x = load(z + at);
+  for (; count - at >= LANES; at += LANES) { /* a line of the cache */
     __builtin_prefetch(z + count + at);
     __builtin_prefetch(grad + at, 1);
+#pragma GCC unroll 4
+    for (int p = 0; p < PARTS; p++) {
+      vec x = load(z + at + p * WIDTH);
+      most = larger_size(x, most);
+      store(e + at + p * WIDTH, exp_near(x));
+    }
+  }
+  for (; count - at >= WIDTH; at += WIDTH) {
+    vec x = load(z + at);
     most = larger_size(x, most);
     store(e + at, exp_near(x));
   }
