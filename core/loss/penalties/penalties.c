@@ -93,22 +93,12 @@ double ls_log_odds_against(const ls_penalty_row *r, int32_t y) {
   return max + log(sum) - r->z[y];
 }
 
-/* Softmax of z, whose maximum is given, into p, and what rows ask of it. False for NaN, +inf, and nothing but -inf. */
-static bool look(ls_penalty_row *r, double *p) {
+/* What rows ask of a softmax: p holds exp(z_k - max), max, top and rest are there. False for NaN, +inf, and nothing but -inf. */
+static bool complete(ls_penalty_row *r, double *p) {
   int32_t left = 0, n = r->classes;
-  double max = r->max;
-  if (!isfinite(max)) return false;
-  for (r->top = 0; r->z[r->top] != max;) r->top++;
-  for (int32_t k = 0; k < n; k++) {
-    p[k] = r->z[k] - max;
-    left += r->z[k] != -INFINITY;
-  }
-  ls_exponentials(n, p);
-  p[r->top] = 0.0;
-  r->rest = ls_sum(n, p);
-  if (isnan(r->rest)) return false;
-  p[r->top] = 1.0;
+  if (!isfinite(r->max) || !isfinite(r->rest)) return false;
   double scale = 1.0 / (1.0 + r->rest);
+  for (int32_t k = 0; k < n; k++) left += r->z[k] != -INFINITY;
   for (int32_t k = 0; k < n; k++) p[k] *= scale;
   r->log_sum = r->rest > 0.5 ? log(1.0 + r->rest) : log1p(r->rest);
   r->left = left;
@@ -121,8 +111,13 @@ double ls_penalty_value(const ls_penalty *p, int32_t classes, const double *z, c
   double cross_entropy = 0.0, mass = 0.0;
   ls_penalty_row r = {.classes = classes, .label = label, .z = z, .q = q, .parameters = parameters, .values = values, .matrix = matrix,
                       .work = buffer + classes, .max = -INFINITY, .gradient = gradient};
-  for (int32_t k = 0; k < classes; k++) r.max = z[k] > r.max ? z[k] : r.max;
-  if (!look(&r, buffer)) return NAN;
+  for (int32_t k = 0; k < classes; k++)
+    if (z[k] > r.max) r.max = z[r.top = k];
+  for (int32_t k = 0; k < classes; k++) {
+    buffer[k] = exp(z[k] - r.max);
+    r.rest += k == r.top ? 0.0 : buffer[k];
+  }
+  if (!complete(&r, buffer)) return NAN;
   for (int32_t k = 0; k < classes && gradient != NULL; k++) gradient[k] = 0.0;
   double value = p->row(&r);
   if (!p->adds) return value;
@@ -160,7 +155,7 @@ static size_t block_count(int32_t rows, int32_t cols) {
 }
 
 static size_t buffer_of(const ls_penalty *p, int32_t classes) {
-  return (size_t)classes * (3 + (p->target != LS_PENALTY_FREE) + p->works);
+  return (size_t)classes * (3 + (p->target != LS_PENALTY_FREE) + p->works) + 7;
 }
 
 /* False for mass on a masked class. */
@@ -185,16 +180,20 @@ static bool read_target(const penalty_job *j, int32_t row, double *q) {
 static void penalty_row(const penalty_job *j, int32_t row, double *buffer) {
   const ls_penalty *p = j->penalty;
   int32_t n = j->z.cols;
-  double *z = buffer, *probability = z + n, *gradient = probability + n, *rest = gradient + n;
+  double *z = buffer, *probability = z + n, *gradient = probability + (n + 7) / 8 * 8, *rest = gradient + n;
   float *grad = j->grad == NULL ? NULL : j->grad->data + row * j->grad->stride;
   ls_penalty_row r = {.classes = n, .label = j->one_hot ? (int32_t)j->target->term[0].labels[row] : -1, .z = z,
                       .parameters = j->options->parameters, .values = j->options->values, .matrix = j->options->matrix,
                       .gradient = grad == NULL ? NULL : gradient};
   const float *logits = j->z.data + row * j->z.stride;
   for (int32_t k = 0; k < n; k++) z[k] = (double)logits[k];
-  r.max = (double)j->kernels->max((size_t)n, logits);
+  ls_judged_row judged;
+  j->kernels->evaluation->judge_long(n, logits, 1.0, probability, &judged);
+  r.max = (double)judged.largest;
+  r.top = judged.best;
+  r.rest = judged.rest;
   j->value[row] = NAN;
-  if (!look(&r, probability)) return;
+  if (!complete(&r, probability)) return;
   if (p->target != LS_PENALTY_FREE) {
     r.q = rest;
     if (!read_target(j, row, rest)) return;
