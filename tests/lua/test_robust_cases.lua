@@ -148,6 +148,21 @@ function T.an_experiment_over_one_class_and_its_failures()
   t.equals(object, "an object")
 end
 
+-- ---- objects whose fields a script has exchanged ----
+
+function T.multipliers_exchanged_for_something_else()
+  for field, values in pairs{
+    previous = { [{}] = "previous have shape 0, one number for each of 3 classes is required", [5] = "previous is 5, a tensor or a table is required" },
+    lambda = { [{}] = "lambda have shape 0", [5] = "lambda is 5, a tensor or a table is required", [{ 1, 2 }] = "the penalties have shape 3, one number for each of 2 classes is required" },
+  } do
+    for value, said in pairs(values) do
+      local loss = ls.loss.cals{ margin = 0 }
+      loss[field] = value
+      t.fails(function() loss:update{ 1, 2, 3 } end, said, true)
+    end
+  end
+end
+
 -- ---- memory ----
 
 function T.tensors_larger_than_memory()
