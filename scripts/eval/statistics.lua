@@ -2,6 +2,7 @@
 local c       = require "lsengine.c.statistics"
 local ceval   = require "lsengine.c.eval"
 local random  = require "lsengine.c.random"
+local system  = require "lsengine.c.system"
 local options = require "lsengine.options"
 local public  = require "lsengine.public"
 require "lsengine.random"
@@ -61,7 +62,14 @@ local function of_function(x, f, o, stream)
     local v = f(list)
     return options.check("bootstrap", what, { type = "number", above = -math.huge, below = math.huge }, v)
   end
-  local copy = table.move(x, 1, n, 1, {})
+  local copy = {}
+  for i = 1, n do
+    local v = rawget(x, i)
+    if type(v) ~= "number" or v - v ~= 0 then
+      public.raise("bootstrap", ("values[%d] is %s, a %snumber is required"):format(i, system.describe(v), type(v) == "number" and "finite " or ""))
+    end
+    copy[i] = v
+  end
   local estimate = value(table.move(copy, 1, n, 1, {}), "the statistic")
   local replicates, jackknife = {}, {}
   for b = 1, count do

@@ -148,6 +148,24 @@ function T.an_experiment_over_one_class_and_its_failures()
   t.equals(object, "an object")
 end
 
+-- ---- lists that are none ----
+
+-- The border that rawlen finds may be 2^61.
+function T.a_list_that_seems_endless()
+  local x, numbers = {}, {}
+  for i = 0, 61 do x[1 << i], x[i < 61 and (1 << i) + 1 or 1] = 1, 1 end
+  local function first(list) return list[1] end
+  t.fails(function() return ls.stats.bootstrap(x, { statistic = first }) end, "is nil, a number is required", true)
+  t.fails(function() return ls.stats.bootstrap(x) end, "at most 2^31-1 are allowed", true)
+  for i = 1, 100 do numbers[i] = i end
+  for said, value in pairs{ ["NaN, a finite number"] = 0 / 0, ["-inf, a finite number"] = -math.huge, ["\"x\", a number"] = "x" } do
+    numbers[77] = value
+    for _, statistic in ipairs{ first, "mean" } do
+      t.fails(function() return ls.stats.bootstrap(numbers, { statistic = statistic }) end, ("values[77] is %s is required"):format(said), true)
+    end
+  end
+end
+
 -- ---- objects whose fields a script has exchanged ----
 
 function T.multipliers_exchanged_for_something_else()
