@@ -2,7 +2,8 @@
 -- SPDX-License-Identifier: MIT
 --
 -- Arguments are drawn at random with a fixed seed: LSENGINE_SWEEP=N makes N calls (under the sanitizers: millions), LSENGINE_SEED another seed,
--- LSENGINE_TRACE_CALLS=FILE writes the call before making it. A call returns or raises; the engine works after it.
+-- LSENGINE_TRACE_CALLS=FILE writes the call before making it. A call returns or raises; the engine works after it. LSENGINE_SPOIL=1 exchanges a field of every
+-- fourth object for something else, whatever the field: the engine must survive that, but may say where in the library it stumbled.
 local t      = require "harness"
 local ls     = require "lsengine"
 local manual = require "lsengine.manual"
@@ -19,7 +20,7 @@ local function new_set(x, y, classes)
 end
 
 local CALLS = math.tointeger(tonumber(os.getenv "LSENGINE_SWEEP" or 40000))
-local trace = os.getenv "LSENGINE_TRACE_CALLS"
+local trace, spoiling = os.getenv "LSENGINE_TRACE_CALLS", os.getenv "LSENGINE_SPOIL"
 math.randomseed(math.tointeger(tonumber(os.getenv "LSENGINE_SEED" or 7)))
 local random, unpack = math.random, table.unpack
 
@@ -161,9 +162,24 @@ local function in_order(spec)
   end
 end
 local function pick(list) return list[random(#list)] end
-function make(kind) return pick(makers[kind])() end
+local hostile
+local plain_tables = { table = true, any = true, callable = true, labels = true }
+-- An object of the library one of whose fields a script has exchanged.
+local function spoiled(x)
+  local keys = {}
+  for key in next, x do if type(key) == "string" then keys[#keys + 1] = key end end
+  table.sort(keys)
+  if keys[1] then rawset(x, pick(keys), hostile "") end
+  return x
+end
+function make(kind)
+  local maker = pick(makers[kind])
+  local x = maker()
+  if spoiling and random(4) == 1 and type(x) == "table" and not plain_tables[kind] and not rawequal(x, maker()) then return spoiled(x) end
+  return x
+end
 
-local function hostile(name)
+function hostile(name)
   local roll = random(100)
   if roll <= 25 then return pick(lasts(name) and small or numbers) end
   if roll <= 35 then return pick(writes(name) and paths or texts) end
@@ -317,7 +333,7 @@ function t.tests.every_entry_survives_hostile_arguments()
   print(("slowest: %.2f s, %s"):format(slowest, slowest_name))
   for key, n in pairs(seen_elsewhere) do print(n, key) end
   t.is_true(CALLS < 10000 or returned > CALLS / 20 and raised > CALLS / 20)
-  t.equals(elsewhere, 0)
+  if not spoiling then t.equals(elsewhere, 0) end
 end
 
 t.run()
