@@ -373,7 +373,7 @@ static ALWAYS int64_t misfits(const ls_target *t, int64_t classes, int i, int co
   for (int m = 0; m < t->terms; m++) {
     const int64_t *y = t->term[m].labels + i;
     const float *w = t->term[m].weights == NULL ? NULL : t->term[m].weights + i;
-    for (int k = 0; k < count; k++) bad |= y[k] | (classes - 1 - y[k]); /* negative where outside */
+    for (int k = 0; k < count; k++) bad |= y[k] | (int64_t)((uint64_t)(classes - 1) - (uint64_t)y[k]); /* negative where outside; unsigned, as no label may overflow it */
     for (int k = 0; k < count && w != NULL; k++) {
       bad |= w[k] >= 0.0f ? 0 : INT64_MIN;
       sum[k] += w[k];
