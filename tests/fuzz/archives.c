@@ -1,6 +1,6 @@
 /* The reader of NPZ archives, for libFuzzer: SPDX-License-Identifier: MIT
- *   clang -O1 -g -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -Icore/include -I. $(pkg-config --cflags lua5.4) tests/fuzz/archives.c bindings/error.c bindings/labels.c bindings/memory.c
- *     bindings/tensor.c bindings/tensor_make.c bindings/tensor_shape.c bindings/tensor_arithmetic.c build/core/liblsengine.a $(pkg-config --libs lua5.4 libzip openblas) -lm -o archives
+ *   clang -O1 -g -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -Icore/include -I. $(pkg-config --cflags lua5.4) -DLSB_ZIP_FOLDER='""' tests/fuzz/archives.c bindings/error.c bindings/zip_library.c bindings/labels.c bindings/memory.c
+ *     bindings/tensor.c bindings/tensor_make.c bindings/tensor_shape.c bindings/tensor_arithmetic.c build/core/liblsengine.a $(pkg-config --libs lua5.4 libzip) -lm -o archives
  *   ./archives -max_len=1024 -runs=10000000 -seed=1 CORPUS
  *
  * The archive is taken from memory. A new Lua state every 1000 inputs; every error is a Lua error, all else a defect. What the first byte says is read: an
@@ -25,7 +25,7 @@ static bool as_checkpoint;
 
 static int load_input(lua_State *L) {
   zip_error_t error;
-  handle *h = new_handle(L);
+  handle *h = new_handle(L, "load");
   zip_error_init(&error);
   zip_source_t *source = zip_source_buffer_create(input, input_size, 0, &error);
   if (source == NULL) return luaL_error(L, "no source");
