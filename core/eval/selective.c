@@ -1,7 +1,5 @@
 /* Risk, coverage, and the areas under them. SPDX-License-Identifier: MIT */
-#include <lsengine/selective.h>
-
-#include "core/eval/predictions.h"
+#include "core/eval/measures.h"
 #include "core/eval/radix_sort.h"
 
 #include <math.h>
@@ -28,10 +26,10 @@ static double log_of_others(const float *z, int32_t n, int32_t best, double top,
   return (second - top) * inverse + log(sum);
 }
 
-static double entropy_of_logits(const float *z, const double *p, int32_t n, double top, double inverse, double others) {
+static double entropy_of_logits(const float *z, const double *p, size_t step, int32_t n, double top, double inverse, double others) {
   double sum = 0.0;
-  for (int32_t k = 0; k < n; k++)
-    if (p[k] > 0.0) sum += p[k] * (top - (double)z[k]) * inverse;
+  for (int32_t k = 0; k < n; k++, p += step)
+    if (*p > 0.0) sum += *p * (top - (double)z[k]) * inverse;
   return sum - (others < 1.0 ? log1p(-others) : 0.0);
 }
 
@@ -69,7 +67,7 @@ static double doubt_of(ls_score score, const ls_predictions *p, const ls_sweep_p
     return log_of_others(z, part->classes, part->predicted[i], top, second, inverse, true);
   case LS_SCORE_ENTROPY:
     if (p->probabilities) return entropy_of_probabilities(z, part->classes);
-    return entropy_of_logits(z, part->p + (size_t)i * (size_t)part->classes, part->classes, top, inverse, others);
+    return entropy_of_logits(z, part->p + (size_t)i * part->p_row, part->p_class, part->classes, top, inverse, others);
   case LS_SCORE_LOGIT_MARGIN: return p->probabilities ? log(second) - log(top) : second - top;
   case LS_SCORE_MAX_LOGIT: return -top;
   case LS_SCORE_ENERGY: return -(top * inverse - log(part->confidence[i]));
@@ -88,18 +86,37 @@ static void take_doubts(void *context, const ls_predictions *p, const ls_sweep_p
   }
 }
 
+static ls_sweep_wants wanted(const ls_judging *j) {
+  return j->doubt == NULL ? LS_WANT_NOTHING : j->score == LS_SCORE_ENTROPY ? LS_WANT_PROBABILITIES : LS_WANT_CONFIDENCES;
+}
+
+static ls_status check(const ls_predictions *p, const ls_judging *j, ls_err *err) {
+  if (p->probabilities && (j->score == LS_SCORE_MAX_LOGIT || j->score == LS_SCORE_ENERGY || j->score == LS_SCORE_NORMALISED_LOGIT))
+    return ls_fail(err, LS_ERANGE, "the score %s is made of logits, probabilities were given", ls_score_name(j->score));
+  return LS_OK;
+}
+
+static size_t bytes(const ls_predictions *p, const ls_judging *j, size_t chunks) {
+  (void)p, (void)j, (void)chunks;
+  return sizeof(doubts_job);
+}
+
+static void begin(const ls_predictions *p, const ls_judging *j, size_t chunks, void *memory) {
+  (void)p, (void)chunks;
+  *(doubts_job *)memory = (doubts_job){j->score, j->doubt, j->wrong};
+}
+
+const ls_measure ls_measure_doubts = {.wants = wanted, .check = check, .bytes = bytes, .begin = begin, .take = take_doubts};
+
 size_t ls_doubts_scratch(const ls_predictions *p, ls_score score) {
-  (void)score;
-  return ls_sweep_scratch(p, ls_sweep_chunks(p, LS_SWEEP_CHUNKS));
+  double doubt;
+  ls_judging j = {.doubt = &doubt, .score = score};
+  return ls_judge_scratch(p, &j);
 }
 
 ls_status ls_doubts(const ls_predictions *p, ls_score score, void *scratch, double *doubt, uint8_t *wrong, int64_t *kept, ls_err *err) {
-  doubts_job j = {score, doubt, wrong};
-  ls_status status = ls_predictions_check(p, kept, err);
-  if (status != LS_OK) return status;
-  if (p->probabilities && (score == LS_SCORE_MAX_LOGIT || score == LS_SCORE_ENERGY || score == LS_SCORE_NORMALISED_LOGIT))
-    return ls_fail(err, LS_ERANGE, "the score %s is made of logits, probabilities were given", ls_score_name(score));
-  return ls_sweep(p, ls_sweep_chunks(p, LS_SWEEP_CHUNKS), score == LS_SCORE_ENTROPY ? LS_WANT_PROBABILITIES : LS_WANT_CONFIDENCES, scratch, take_doubts, &j, err);
+  ls_judging j = {.doubt = doubt, .wrong = wrong, .score = score};
+  return ls_judge(p, &j, scratch, kept, err);
 }
 
 /* The curve walked once: errors among the first k, expected where k cuts a group of equal doubt. */

@@ -111,10 +111,10 @@ static inline void finish(const ls_judged_rows *out, size_t i, dvec top, dvec wi
   store_doubles(out->brier + i, (square + missing * missing) * (scale * scale));
 }
 
-/* WIDTH rows side by side, so that rows of few classes fill the vectors, too. The largest is left out of the sums. `scored`: with nll and brier, the
- * exponentials to e where it is not NULL. */
+/* WIDTH rows side by side, so that rows of few classes fill the vectors, too. The largest is left out of the sums. `scored`: with nll and brier; the
+ * softmax to p where it is not NULL. */
 static inline __attribute__((always_inline)) mask judge_rows(int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out, size_t at,
-                                                             bool scored, double *rests, double *e) {
+                                                             bool scored, double *rests, double *p) {
   float z[LS_JUDGED_CLASSES * WIDTH] __attribute__((aligned(64))), best[WIDTH], second[WIDTH], own[WIDTH], y[WIDTH];
   columns_of(classes, row, z);
   leaders r = leaders_of(classes, z);
@@ -130,7 +130,7 @@ static inline __attribute__((always_inline)) mask judge_rows(int32_t classes, co
       mask other = differ(winner[h], class);
       rest[h] = add_where(other, rest[h], x);
       if (scored) squares[h] = add_square_where(other, squares[h], x);
-      if (e != NULL) store_doubles(e + k * WIDTH + h * HALF, x);
+      if (p != NULL) store_doubles(p + (size_t)k * out->column + h * HALF, x);
     }
     class += 1.0;
   }
@@ -142,6 +142,10 @@ static inline __attribute__((always_inline)) mask judge_rows(int32_t classes, co
     store_doubles(out->confidence + i, scale);
     store_doubles(out->others + i, rest[h] * scale);
     sound &= below(top[h], limit) & below(rest[h], limit) & below(all_doubles(-INFINITY), own_z);
+    for (int32_t k = 0; p != NULL && k < classes; k++) {
+      double *at_class = p + (size_t)k * out->column + h * HALF;
+      store_doubles(at_class, load_doubles(at_class) * scale);
+    }
     if (!scored) continue;
     store_doubles(rests + h * HALF, rest[h]);
     finish(out, i, top[h], winner[h], own_z, widen_from(y + h * HALF), rest[h], squares[h], inverse);
@@ -150,7 +154,7 @@ static inline __attribute__((always_inline)) mask judge_rows(int32_t classes, co
 }
 
 static bool judge_kernel(size_t rows, int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out) {
-  double e[LS_JUDGED_CLASSES * WIDTH], rests[LS_JUDGED_ROWS];
+  double rests[LS_JUDGED_ROWS];
   mask sound = below(all_doubles(0.0), all_doubles(1.0));
   for (size_t i = 0; i < rows && classes > 0; i += WIDTH) {
     size_t place = i % LS_JUDGED_ROWS;
@@ -161,12 +165,8 @@ static bool judge_kernel(size_t rows, int32_t classes, const float *const *row, 
     if (out->p == NULL)
       sound &= judge_rows(classes, row + i, inverse, label, out, i, true, rests + place, NULL);
     else
-      sound &= judge_rows(classes, row + i, inverse, label, out, i, true, rests + place, e);
+      sound &= judge_rows(classes, row + i, inverse, label, out, i, true, rests + place, out->p + i);
     for (size_t l = 0; place + WIDTH == LS_JUDGED_ROWS && l < LS_JUDGED_ROWS; l++) out->nll[i + WIDTH - LS_JUDGED_ROWS + l] += log1p_d(rests[l]);
-    for (int l = 0; out->p != NULL && l < WIDTH; l++) {
-      double *p = out->p + (i + (size_t)l) * (size_t)classes, scale = out->confidence[i + (size_t)l];
-      for (int32_t k = 0; k < classes; k++) p[k] = e[k * WIDTH + l] * scale;
-    }
   }
   return everywhere(sound);
 }

@@ -119,7 +119,8 @@ typedef struct ls_judged_rows {
   double *top, *second; /* unscaled; second is -inf for one class */
   double *confidence, *others, *nll, *brier;
   int32_t *predicted;
-  double *p; /* (rows, classes): softmax; or NULL */
+  double *p;     /* softmax: that of row i and class k at p[k · column + i]; or NULL */
+  size_t column; /* at least rows */
 } ls_judged_rows;
 
 typedef struct ls_judged_row {
