@@ -52,7 +52,27 @@ static void log1p_kernel(size_t n, const double *x, double *out) {
   for (size_t i = 0; i < n; i++) out[i] = log1p_d(x[i]);
 }
 
-/* Columns of a group's rows: z[k · WIDTH + row]. */
+#if defined(__AVX2__) && !defined(__AVX512F__)
+/* The columns of eight rows of eight numbers: pairs, fours, then halves. */
+static inline void transpose(const __m256 *x, float *to) {
+  __m256 pair[8], four[8];
+  for (int i = 0; i < 4; i++) {
+    pair[2 * i] = _mm256_unpacklo_ps(x[2 * i], x[2 * i + 1]);
+    pair[2 * i + 1] = _mm256_unpackhi_ps(x[2 * i], x[2 * i + 1]);
+  }
+  for (int i = 0; i < 2; i++)
+    for (int h = 0; h < 2; h++) {
+      four[4 * i + 2 * h] = _mm256_shuffle_ps(pair[4 * i + h], pair[4 * i + 2 + h], 0x44);
+      four[4 * i + 2 * h + 1] = _mm256_shuffle_ps(pair[4 * i + h], pair[4 * i + 2 + h], 0xee);
+    }
+  for (int i = 0; i < 4; i++) {
+    _mm256_storeu_ps(to + 8 * i, _mm256_permute2f128_ps(four[i], four[4 + i], 0x20));
+    _mm256_storeu_ps(to + 8 * (4 + i), _mm256_permute2f128_ps(four[i], four[4 + i], 0x31));
+  }
+}
+#endif
+
+/* Columns of a group's rows: z[k · WIDTH + row]; on AVX2 eight at a time, so that z has room for a multiple of eight. */
 static inline void columns_of(int32_t classes, const float *const *row, float *z) {
 #if defined(__AVX512F__)
   __m512i low = _mm512_loadu_si512(row), high = _mm512_loadu_si512(row + 8); /* addresses */
@@ -60,6 +80,12 @@ static inline void columns_of(int32_t classes, const float *const *row, float *z
     const char *offset = (const char *)NULL + sizeof(float) * (size_t)k;
     _mm256_storeu_ps(z + k * WIDTH, _mm512_i64gather_ps(low, offset, 1));
     _mm256_storeu_ps(z + k * WIDTH + 8, _mm512_i64gather_ps(high, offset, 1));
+  }
+#elif defined(__AVX2__)
+  for (int32_t k = 0; k < classes; k += 8) {
+    __m256 x[8];
+    for (int l = 0; l < 8; l++) x[l] = classes - k >= 8 ? _mm256_loadu_ps(row[l] + k) : _mm256_maskload_ps(row[l] + k, (__m256i)lanes_before(classes - k));
+    transpose(x, z + k * WIDTH);
   }
 #else
   for (int l = 0; l < WIDTH; l++)
