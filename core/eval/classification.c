@@ -16,7 +16,7 @@ typedef struct classify_job {
 static void take(void *context, const ls_predictions *p, const ls_sweep_part *part) {
   const classify_job *j = context;
   ls_class_score *classes = j->classes + part->chunk * (size_t)part->classes;
-  double *sums = j->sums + 2 * part->chunk;
+  double *sums = j->sums + 2 * part->chunk, nll = sums[0], brier = sums[1];
   int64_t *in_top = j->in_top + part->chunk * (size_t)j->tops;
   for (int32_t i = 0; i < part->count; i++) {
     int32_t y = part->label[i];
@@ -26,8 +26,8 @@ static void take(void *context, const ls_predictions *p, const ls_sweep_part *pa
     own->nll += part->nll[i];
     own->brier += part->brier[i];
     classes[part->predicted[i]].predicted++;
-    sums[0] += part->nll[i];
-    sums[1] += part->brier[i];
+    nll += part->nll[i];
+    brier += part->brier[i];
     if (j->pairs != NULL) {
       int32_t *pair = j->pairs + 2 * (part->offset + (size_t)i);
       pair[0] = y;
@@ -41,6 +41,8 @@ static void take(void *context, const ls_predictions *p, const ls_sweep_part *pa
     for (int32_t k = y + 1; k < part->classes; k++) ahead += z[k] > own_z;
     for (int32_t t = 0; t < j->tops; t++) in_top[t] += ahead < j->top[t];
   }
+  sums[0] = nll;
+  sums[1] = brier;
 }
 
 static void over_classes(const ls_class_score *classes, int32_t count, ls_classification *out) {

@@ -1,70 +1,52 @@
 /* Calibration of every class against the rest, and Murphy's decomposition of the Brier score. SPDX-License-Identifier: MIT */
 #include "core/eval/bins.h"
 #include "core/eval/measures.h"
+#include "core/kernels/kernels.h"
 
 #include <string.h>
 
 enum { BLOCK = 1024 }; /* numbers whose places are held at once */
 
-typedef double pair __attribute__((vector_size(16), aligned(8), may_alias));
-
-/* What a class has in a bin; the last two only of rows that carry its label. */
-typedef struct cell {
-  double count, c, squares, unused, a, products;
-} cell;
+/* What a class has in a bin of the rows that carry its label. */
+typedef struct hits {
+  double a, products;
+} hits;
 
 typedef struct classwise_job {
   const ls_binning *binning;
   double *edges;
-  cell *cells;       /* (chunks, K, bins + 1): the first is of no bin */
-  double *scores;    /* (chunks, 2): brier, nll */
-  ls_bin_sums *sums; /* (bins), of a class at the end */
+  ls_class_cell *cells; /* (chunks, K, bins + 1): the first is of no bin */
+  hits *hits;           /* likewise */
+  double *scores;       /* (chunks, 2): brier, nll */
+  ls_bin_sums *sums;    /* (bins), of a class at the end */
   int32_t bins;
 } classwise_job;
 
 /* Places of n numbers, whatever their class. */
 static void places_of(const classwise_job *j, size_t n, const double *p, int32_t *place) {
   const ls_binning *b = j->binning;
-  double bins = b->bins;
-  int32_t last = b->bins - 1;
-  if (b->rounding == LS_ROUND_PRODUCT && b->edges == LS_EDGES_LEFT && !b->one_apart)
-    for (size_t k = 0; k < n; k++) {
-      int32_t bin = (int32_t)(p[k] * bins);
-      place[k] = (bin < last ? bin : last) + 1;
-    }
+  if (ls_bins_are_plain(b))
+    ls_kernels_now()->evaluation->places(n, p, b->bins, place);
   else
     for (size_t k = 0; k < n; k++) place[k] = ls_bin_of(b, j->edges, p[k]) + 1;
 }
 
-/* A block's places, which lie as its numbers do: side by side along the rows or along the classes. */
-static void places_of_block(const classwise_job *j, const ls_sweep_part *part, size_t rows, size_t classes, const double *p, int32_t *place) {
+/* Places lie as the numbers do: side by side along the rows or along the classes. */
+static void add_block(const classwise_job *j, const ls_sweep_part *part, size_t rows, size_t classes, const double *p, ls_class_cell *cells) {
+  int32_t place[BLOCK];
   bool columns = part->p_row == 1;
   size_t lines = columns ? classes : rows, length = columns ? rows : classes, step = columns ? part->p_class : part->p_row;
   for (size_t i = 0; i < lines; i++) places_of(j, length, p + i * step, place + i * length);
-}
-
-static void add_block(const classwise_job *j, const ls_sweep_part *part, size_t rows, size_t classes, const double *p, cell *cells) {
-  int32_t place[BLOCK];
-  size_t bins = (size_t)j->bins + 1, row_step = part->p_row == 1 ? 1 : classes, class_step = part->p_row == 1 ? rows : 1;
-  places_of_block(j, part, rows, classes, p, place);
-  for (size_t i = 0; i < rows; i++) {
-    const double *x = p + i * part->p_row;
-    const int32_t *at = place + i * row_step;
-    cell *to = cells;
-    for (size_t k = 0; k < classes; k++, x += part->p_class, at += class_step, to += bins) {
-      pair *sums = (pair *)&to[*at];
-      double c = *x;
-      sums[0] += (pair){1.0, c};
-      to[*at].squares += c * c;
-    }
-  }
+  ls_class_block block = {rows, classes, part->p_row, part->p_class, columns ? 1 : classes, columns ? rows : 1, p, place};
+  ls_kernels_now()->evaluation->add_cells(&block, (size_t)j->bins + 1, cells);
 }
 
 static void take(void *context, const ls_predictions *p, const ls_sweep_part *part) {
   const classwise_job *j = context;
   size_t bins = (size_t)j->bins + 1, classes = (size_t)part->classes, count = (size_t)part->count;
   size_t block_classes = classes < BLOCK ? classes : BLOCK, block_rows = BLOCK / block_classes;
-  cell *cells = j->cells + part->chunk * classes * bins;
+  ls_class_cell *cells = j->cells + part->chunk * classes * bins;
+  hits *own_cells = j->hits + part->chunk * classes * bins;
   double brier = 0.0, nll = 0.0;
   (void)p;
   for (size_t i = 0; i < count; i += block_rows)
@@ -76,7 +58,9 @@ static void take(void *context, const ls_predictions *p, const ls_sweep_part *pa
     double c = part->p[i * part->p_row + y * part->p_class];
     int32_t own;
     places_of(j, 1, &c, &own);
-    *(pair *)&cells[y * bins + (size_t)own].a += (pair){1.0, c};
+    hits *to = &own_cells[y * bins + (size_t)own];
+    to->a += 1.0;
+    to->products += c;
     brier += part->brier[i];
     nll += part->nll[i];
   }
@@ -90,9 +74,10 @@ static void gather(const classwise_job *j, size_t chunks, int32_t classes, int32
   memset(sums, 0, (size_t)j->bins * sizeof *sums);
   for (size_t c = 0; c < chunks; c++)
     for (size_t b = 1; b < bins; b++) {
-      const cell *from = &j->cells[(c * (size_t)classes + (size_t)k) * bins + b];
+      size_t at = (c * (size_t)classes + (size_t)k) * bins + b;
+      const ls_class_cell *from = &j->cells[at];
       ls_bin_sums *to = &sums[b - 1];
-      to->count += from->count, to->c += from->c, to->a += from->a, to->squares += from->squares, to->products += from->products;
+      to->count += from->count, to->c += from->p, to->a += j->hits[at].a, to->squares += from->squares, to->products += j->hits[at].products;
     }
 }
 
@@ -137,7 +122,7 @@ static ls_status check(const ls_predictions *p, const ls_judging *j, ls_err *err
 }
 
 static size_t chunk_bytes(const ls_predictions *p, const ls_judging *j) {
-  return (size_t)(p->z.cols < 1 ? 1 : p->z.cols) * ((size_t)(j->binning->bins > 0 ? j->binning->bins : 0) + 2) * sizeof(cell);
+  return (size_t)(p->z.cols < 1 ? 1 : p->z.cols) * ((size_t)(j->binning->bins > 0 ? j->binning->bins : 0) + 2) * (sizeof(ls_class_cell) + sizeof(hits));
 }
 
 static size_t bytes(const ls_predictions *p, const ls_judging *j, size_t chunks) {
@@ -147,8 +132,10 @@ static size_t bytes(const ls_predictions *p, const ls_judging *j, size_t chunks)
 
 static void begin(const ls_predictions *p, const ls_judging *j, size_t chunks, void *memory) {
   classwise_job *job = memory;
-  *job = (classwise_job){.binning = j->binning, .cells = (cell *)(job + 1), .bins = ls_bins_of(j->binning)};
-  job->scores = (double *)(job->cells + chunks * (size_t)p->z.cols * ((size_t)job->bins + 1));
+  *job = (classwise_job){.binning = j->binning, .cells = (ls_class_cell *)(job + 1), .bins = ls_bins_of(j->binning)};
+  size_t all = chunks * (size_t)p->z.cols * ((size_t)job->bins + 1);
+  job->hits = (hits *)(job->cells + all);
+  job->scores = (double *)(job->hits + all);
   job->edges = job->scores + 2 * chunks;
   job->sums = (ls_bin_sums *)(job->edges + j->binning->bins + 2);
   ls_bin_edges_of(j->binning, job->edges);

@@ -275,4 +275,35 @@ static void judge_long_kernel(int32_t n, const float *z, double inverse, double 
   out->squares = ((q[0] + q[4]) + (q[2] + q[6])) + ((q[1] + q[5]) + (q[3] + q[7]));
 }
 
-const ls_evaluation_kernels LS_PASTE(ls_evaluation_kernels_, LS_ISA) = {.exp = exp_kernel, .log1p = log1p_kernel, .judge = judge_kernel, .judge_long = judge_long_kernel};
+static void places_kernel(size_t n, const double *p, int32_t bins, int32_t *places) {
+  double factor = bins;
+  for (size_t i = 0; i < n; i++) {
+    int32_t bin = (int32_t)(p[i] * factor);
+    places[i] = (bin < bins ? bin : bins - 1) + 1;
+  }
+}
+
+static inline void add_to_cell(ls_class_cell *cell, const double *p) {
+#if defined(__AVX2__)
+  __m256d ones = _mm256_set1_pd(1.0), x = _mm256_broadcast_sd(p), v = _mm256_blend_pd(ones, x, 6), w = _mm256_blend_pd(ones, x, 4); /* 1·1, p·1, p·p */
+  _mm256_storeu_pd(&cell->count, _mm256_fmadd_pd(v, w, _mm256_loadu_pd(&cell->count)));
+#else
+  typedef double pair __attribute__((vector_size(16), aligned(8), may_alias));
+  *(pair *)&cell->count += (pair){1.0, *p};
+  cell->squares += *p * *p;
+#endif
+}
+
+/* Row by row: numbers of one class mostly fall into one bin, and would wait for each other's sums. */
+static void add_cells_kernel(const ls_class_block *block, size_t cells_each, ls_class_cell *cells) {
+  const ls_class_block b = *block;
+  for (size_t i = 0; i < b.rows; i++) {
+    const double *p = b.p + i * b.row;
+    const int32_t *place = b.places + i * b.place_row;
+    ls_class_cell *to = cells;
+    for (size_t k = 0; k < b.classes; k++, p += b.class, place += b.place_class, to += cells_each) add_to_cell(to + *place, p);
+  }
+}
+
+const ls_evaluation_kernels LS_PASTE(ls_evaluation_kernels_, LS_ISA) = {.exp = exp_kernel, .log1p = log1p_kernel, .judge = judge_kernel, .judge_long = judge_long_kernel,
+                                                                   .places = places_kernel, .add_cells = add_cells_kernel};
