@@ -46,21 +46,20 @@ static void take(void *context, const ls_predictions *p, const ls_sweep_part *pa
   size_t bins = (size_t)j->bins + 1, classes = (size_t)part->classes, count = (size_t)part->count;
   size_t block_classes = classes < BLOCK ? classes : BLOCK, block_rows = BLOCK / block_classes;
   ls_class_cell *cells = j->cells + part->chunk * classes * bins;
-  hits *own_cells = j->hits + part->chunk * classes * bins;
-  double brier = 0.0, nll = 0.0;
+  hits *own_hits = j->hits + part->chunk * classes * bins;
+  double brier = 0.0, nll = 0.0, own[LS_SWEEP_ROWS] = {0};
+  int32_t place[LS_SWEEP_ROWS];
   (void)p;
   for (size_t i = 0; i < count; i += block_rows)
     for (size_t k = 0; k < classes; k += block_classes)
       add_block(j, part, count - i < block_rows ? count - i : block_rows, classes - k < block_classes ? classes - k : block_classes,
                 part->p + i * part->p_row + k * part->p_class, cells + k * bins);
+  for (size_t i = 0; i < count; i++) own[i] = part->p[i * part->p_row + (size_t)part->label[i] * part->p_class];
+  places_of(j, count, own, place);
   for (size_t i = 0; i < count; i++) {
-    size_t y = (size_t)part->label[i];
-    double c = part->p[i * part->p_row + y * part->p_class];
-    int32_t own;
-    places_of(j, 1, &c, &own);
-    hits *to = &own_cells[y * bins + (size_t)own];
+    hits *to = &own_hits[(size_t)part->label[i] * bins + (size_t)place[i]];
     to->a += 1.0;
-    to->products += c;
+    to->products += own[i];
     brier += part->brier[i];
     nll += part->nll[i];
   }

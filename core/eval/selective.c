@@ -139,11 +139,11 @@ static size_t rows_at(double n, double coverage) {
 }
 
 /* Rows from+1 … to share their doubt; `errors` before them, `wrong` among them. */
-static void walk_group(walk *w, size_t from, size_t to, double errors, double wrong) {
+static inline void walk_group(walk *w, size_t from, size_t to, double errors, double wrong) {
   const ls_selective_wants *o = w->wants;
-  double each = wrong / (double)(to - from);
-  for (size_t k = from + 1; k <= to; k++) w->area += weight_of(w, k) * (errors + each * (double)(k - from)) / (double)k;
-  double m = (double)(to - from);
+  double m = (double)(to - from), each = wrong / m, area = w->area;
+  for (size_t k = from + 1; k <= to; k++) area += weight_of(w, k) * (errors + each * (double)(k - from)) / (double)k;
+  w->area = area;
   w->generalised += m * errors + wrong * (m + 1.0) / 2.0;
   for (; w->point < o->points; w->point++) {
     size_t k = rows_at(w->n, (double)(w->point + 1) / o->points);
@@ -168,12 +168,12 @@ static double best_area(double n, double right) {
 /* Rows in the order of their doubt. Narrow: keys that lie within 63 bits of each other, moved up by one, with the verdict below; else items of two
  * words. */
 static uint64_t *sorted_rows(size_t n, const double *doubt, const uint8_t *wrong, uint64_t *items, bool *narrow) {
-  uint64_t least = UINT64_MAX, most = 0;
-  for (size_t i = 0; i < n; i++) {
-    uint64_t key = ls_ordered_bits(doubt[i]);
-    least = key < least ? key : least;
-    most = key > most ? key : most;
+  double low = doubt[0], high = doubt[0];
+  for (size_t i = 1; i < n; i++) {
+    low = doubt[i] < low ? doubt[i] : low;
+    high = doubt[i] > high ? doubt[i] : high;
   }
+  uint64_t least = ls_ordered_bits(low), most = ls_ordered_bits(high);
   *narrow = (most - least) >> 63 == 0;
   if (*narrow) {
     for (size_t i = 0; i < n; i++) items[i] = (ls_ordered_bits(doubt[i]) - least) << 1 | (wrong[i] != 0);
@@ -202,7 +202,9 @@ size_t ls_selective_scratch(size_t n) { return 4 * n * sizeof(uint64_t); }
 ls_status ls_select(size_t n, const double *doubt, const uint8_t *wrong, const ls_selective_wants *wants, void *scratch, ls_selective *out, ls_err *err) {
   uint64_t *items = scratch;
   if (n == 0) return ls_fail(err, LS_ERANGE, "there is no row to judge");
-  for (size_t i = 0; i < n; i++)
+  bool nan = false;
+  for (size_t i = 0; i < n; i++) nan |= isnan(doubt[i]);
+  for (size_t i = 0; nan && i < n; i++)
     if (isnan(doubt[i])) return ls_fail(err, LS_EVALUE, "the score of row %zu is NaN", i + 1);
   for (int32_t i = 0; i < wants->coverages; i++)
     if (!(wants->coverage[i] > 0.0 && wants->coverage[i] <= 1.0))

@@ -113,6 +113,17 @@ static void long_rows_are_right_on_every_set(void **state) {
   }
 }
 
+/* Logits of which the label's is raised, or their softmax; every ninth row has the label -100. */
+static void draw_predictions(ls_rng *r, int n, int k, bool probabilities, float *z, int64_t *y) {
+  for (int i = 0; i < n; i++, z += k) {
+    double sum = 0;
+    y[i] = i % 9 == 0 ? -100 : ls_rng_integer(r, 0, k - 1);
+    for (int j = 0; j < k; j++) z[j] = 2 * (float)ls_rng_normal(r) + (j == y[i] ? 3 : 0);
+    for (int j = 0; probabilities && j < k; j++) sum += z[j] = expf(z[j]);
+    for (int j = 0; probabilities && j < k; j++) z[j] = (float)(z[j] / sum);
+  }
+}
+
 static void one_sweep_is_its_parts(void **state) {
   (void)state;
   enum { N = 20011, K = 10, MANY = 1000 };
@@ -123,10 +134,7 @@ static void one_sweep_is_its_parts(void **state) {
   static char scratch[1 << 25];
   ls_rng r;
   ls_rng_seed(&r, 6);
-  for (int i = 0; i < N; i++) {
-    y[i] = i % 9 == 0 ? -100 : ls_rng_integer(&r, 0, K - 1);
-    for (int k = 0; k < K; k++) z[i * K + k] = 2 * (float)ls_rng_normal(&r) + (k == y[i] ? 3 : 0);
-  }
+  draw_predictions(&r, N, K, false, z, y);
   ls_predictions p = {.z = {z, N, K, K}, .labels = y, .temperature = 1, .ignore = {true, -100}};
   for (int set = 0; set < 5; set++) {
     static ls_bin bins[MANY + 1], want_bins[MANY + 1];
@@ -166,13 +174,7 @@ static void measures_together_are_each_alone(void **state) {
   for (int set = 0; set < 12; set++) {
     int k = (int[]){3, 10, K}[set % 3];
     bool probabilities = set >= 9;
-    for (int i = 0; i < N; i++) {
-      double sum = 0;
-      y[i] = i % 9 == 0 ? -100 : ls_rng_integer(&r, 0, k - 1);
-      for (int j = 0; j < k; j++) z[i * k + j] = 2 * (float)ls_rng_normal(&r) + (j == y[i] ? 3 : 0);
-      for (int j = 0; probabilities && j < k; j++) sum += z[i * k + j] = expf(z[i * k + j]);
-      for (int j = 0; probabilities && j < k; j++) z[i * k + j] = (float)(z[i * k + j] / sum);
-    }
+    draw_predictions(&r, N, k, probabilities, z, y);
     ls_predictions p = {.z = {z, N, k, k}, .labels = y, .temperature = probabilities ? 1 : 1.3, .ignore = {true, -100}, .probabilities = probabilities};
     ls_binning b = {.bins = 15, .edges = set % 2 ? LS_EDGES_RIGHT : LS_EDGES_LEFT};
     ls_bin bins[16], bins_alone[16];
