@@ -20,7 +20,7 @@ static double *check_numbers(lua_State *L, int index, const char *name, size_t l
   for (size_t i = 0; i < *n; i++) {
     lua_rawgeti(L, index, (lua_Integer)i + 1);
     x[i] = lsb_check_number(L, -1, name, "a value");
-    if (!(x[i] - x[i] == 0.0)) lsb_fail(L, name, "value %zu is %g, a finite number is required", i + 1, x[i]);
+    if (!(x[i] - x[i] == 0.0)) lsb_fail(L, name, "value %zu is %s, a finite number is required", i + 1, lsb_describe(L, -1));
     lua_pop(L, 1);
   }
   return x;

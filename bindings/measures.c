@@ -37,7 +37,7 @@ double *lsb_check_doubles(lua_State *L, int index, const char *name, const char 
     lua_rawgeti(L, index, (lua_Integer)i + 1);
     if (lua_type(L, -1) != LUA_TNUMBER) lsb_fail(L, name, "%s[%zu] is %s, a number is required", what, i + 1, lsb_describe(L, -1));
     x[i] = lua_tonumber(L, -1);
-    if (!(x[i] - x[i] == 0.0)) lsb_fail(L, name, "%s[%zu] is %g, a finite number is required", what, i + 1, x[i]);
+    if (!(x[i] - x[i] == 0.0)) lsb_fail(L, name, "%s[%zu] is %s, a finite number is required", what, i + 1, lsb_describe(L, -1));
     lua_pop(L, 1);
   }
   return x;

@@ -23,6 +23,9 @@ local distributions = {
   { "Student's t, 3 degrees", function(rng) return rng:normal() / math.sqrt(2 * rng:gamma(1.5) / 3) end },
   { "0 or 1, p = .1", function(rng) return rng:random() < 0.1 and 1 or 0 end },
   { "-1, 0, 1: .05, .87, .08", function(rng) local u = rng:random() return u < 0.05 and -1 or u < 0.13 and 1 or 0 end },
+  { "0 or 1, p = .3", function(rng) return rng:random() < 0.3 and 1 or 0 end },
+  { "0, 1, 2: .45, .28, .27", function(rng) local u = rng:random() return u < 0.45 and 0 or u < 0.73 and 1 or 2 end },
+  { "right of 5, p = .8", function(rng) local k = 0 for _ = 1, 5 do k = k + (rng:random() < 0.8 and 1 or 0) end return k end },
 }
 local e = math.exp
 local function iqm(quantile) -- twice the integral of the quantile function over the middle half
@@ -35,7 +38,10 @@ local truth = {
   { mean = 1, median = math.log(2), deviation = 1, interquartile_mean = iqm(function(p) return -math.log(1 - p) end) },
   { mean = e(0.5), median = 1, deviation = math.sqrt((e(1) - 1) * e(1)) }, -- the interquartile mean below, by simulation
   { mean = 0, median = 0, deviation = math.sqrt(3), interquartile_mean = 0 },
-  { mean = 0.1 }, { mean = 0.03 },
+  { mean = 0.1, interquartile_mean = 0 }, { mean = 0.03, interquartile_mean = 0 },
+  { interquartile_mean = 0.1 }, -- a tenth of the middle half is 1
+  { interquartile_mean = 2 * (0.28 + 2 * 0.02) },
+  { interquartile_mean = 2 * (3 * (0.26272 - 0.25) + 4 * 0.4096 + 5 * (0.75 - 0.67232)) }, -- at most 3, at most 4 of 5: .26272, .67232
 }
 do
   local rng, x, n = ls.rng(99), {}, 400001

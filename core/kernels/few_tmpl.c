@@ -2,7 +2,8 @@
  *
  * Rows of ten classes are bound by arithmetic and by what every row costs: LS_FEW_ROWS of them are taken through four phases, each a loop of
  * vectors: exponentials of all logits as one run of numbers, sums of rows (four rows at a time, transposed while they are added), the losses with
- * lanes of rows, the gradients row by row. All logits are within ±LS_SOFTMAX_NEAR, so that there is no maximum.
+ * lanes of rows, the gradients row by row. With a vector beside the labels (a prior, or dense rows), its products with the logits are summed in the
+ * same way. All logits are within ±LS_SOFTMAX_NEAR, so that there is no maximum.
  * A row's sum: t_l = x_l + x_(l+8) + … for l < 8, then ((t0+t2)+(t1+t3)) + ((t4+t6)+(t5+t7)), in float: the same bits on every set. */
 #include "core/kernels/kernels.h"
 #include "core/kernels/vectors_tmpl.h"
@@ -78,29 +79,47 @@ static void sums_of_rows(int rows, int n, const float *e, const float *z, float 
 #else
 enum { HALVES = 8 / WIDTH }; /* vectors that eight numbers take */
 
-static ALWAYS void eight_of(const float *x, int n, vec t[HALVES]) {
+/* A row folded to eight lanes; `parts` times eight numbers, the last of them not whole. */
+static ALWAYS void eight_of(const float *x, int n, vec t[HALVES], const int parts) {
   for (int h = 0; h < HALVES; h++) {
-    t[h] = load_few(x + h * WIDTH, n - h * WIDTH);
-    for (int k = 8; k < n; k += 8) t[h] += load_few(x + k + h * WIDTH, n - k - h * WIDTH);
+    t[h] = parts == 1 ? load_few(x + h * WIDTH, n - h * WIDTH) : load(x + h * WIDTH);
+    for (int k = 1; k < parts; k++) t[h] += k + 1 == parts ? load_few(x + 8 * k + h * WIDTH, n - 8 * k - h * WIDTH) : load(x + 8 * k + h * WIDTH);
   }
 }
 
-static ALWAYS void sums_of_rows_of(int rows, int n, const float *x, float *sum) {
-  for (int i = 0; i < rows; i += 4) {
-    vec t[4][HALVES], q[HALVES];
-    for (int r = 0; r < 4; r++) eight_of(x + (i + r < rows ? i + r : rows - 1) * n, n, t[r]);
-    for (int h = 0; h < HALVES; h++) q[h] = sums_of_four(t[0][h], t[1][h], t[2][h], t[3][h]);
+static ALWAYS void sums_of_four_rows(const float *const row[4], int n, float *sum, const int parts) {
+  vec t[4][HALVES], q[HALVES];
+  for (int r = 0; r < 4; r++) eight_of(row[r], n, t[r], parts);
+  for (int h = 0; h < HALVES; h++) q[h] = sums_of_four(t[0][h], t[1][h], t[2][h], t[3][h]);
 #if defined(__AVX2__)
-    _mm_storeu_ps(sum + i, _mm_add_ps(_mm256_castps256_ps128(q[0]), _mm256_extractf128_ps(q[0], 1)));
+  _mm_storeu_ps(sum, _mm_add_ps(_mm256_castps256_ps128(q[0]), _mm256_extractf128_ps(q[0], 1)));
 #else
-    store(sum + i, q[0] + q[HALVES - 1]);
+  store(sum, q[0] + q[HALVES - 1]);
 #endif
-  }
+}
+
+static ALWAYS void sums_of_parts(int rows, int n, const float *x, float *sum, const int parts) {
+  int i = 0;
+  for (; rows - i >= 4; i += 4) sums_of_four_rows((const float *const[4]){x + i * n, x + (i + 1) * n, x + (i + 2) * n, x + (i + 3) * n}, n, sum + i, parts);
+  const float *last = x + (rows - 1) * n;
+  for (; i < (rows + 7) / 8 * 8; i += 4) /* losses are made by eights */
+    sums_of_four_rows((const float *const[4]){i < rows ? x + i * n : last, i + 1 < rows ? x + (i + 1) * n : last, i + 2 < rows ? x + (i + 2) * n : last, last}, n, sum + i, parts);
+}
+
+static void sums_of(int rows, int n, const float *x, float *sum) {
+  if (n <= 8)
+    sums_of_parts(rows, n, x, sum, 1);
+  else if (n <= 16)
+    sums_of_parts(rows, n, x, sum, 2);
+  else if (n <= 24)
+    sums_of_parts(rows, n, x, sum, 3);
+  else
+    sums_of_parts(rows, n, x, sum, 4);
 }
 
 static void sums_of_rows(int rows, int n, const float *e, const float *z, float *sum, float *shifted) {
-  sums_of_rows_of(rows, n, e, sum);
-  sums_of_rows_of(rows, n, z, shifted);
+  sums_of(rows, n, e, sum);
+  sums_of(rows, n, z, shifted);
 }
 #endif
 
@@ -108,10 +127,18 @@ static void sums_of_rows(int rows, int n, const float *e, const float *z, float 
 static ALWAYS float exponentials(size_t count, const float *z, float *e, const float *grad) {
   vec most = all_lanes(0.0f);
   size_t at = 0;
-  for (; count - at >= WIDTH; at += WIDTH) {
-    vec x = load(z + at);
+  for (; count - at >= LANES; at += LANES) { /* a line of the cache */
     __builtin_prefetch(z + count + at);
     __builtin_prefetch(grad + at, 1);
+#pragma GCC unroll 4
+    for (int p = 0; p < PARTS; p++) {
+      vec x = load(z + at + p * WIDTH);
+      most = larger_size(x, most);
+      store(e + at + p * WIDTH, exp_near(x));
+    }
+  }
+  for (; count - at >= WIDTH; at += WIDTH) {
+    vec x = load(z + at);
     most = larger_size(x, most);
     store(e + at, exp_near(x));
   }
@@ -124,6 +151,30 @@ static ALWAYS float exponentials(size_t count, const float *z, float *e, const f
   store(lanes, most);
   for (int l = 0; l < WIDTH; l++) best = lanes[l] > best ? lanes[l] : best;
   return best;
+}
+
+/* z·v, and the smaller of 0 and the least v of dense rows. */
+static ALWAYS float products(size_t count, const ls_softmax_few *s) {
+  size_t period = s->dense ? count : 16 * s->n;
+  vec least = all_lanes(0.0f);
+  for (size_t first = 0; first < count; first += period) {
+    const float *z = s->z + first;
+    size_t left = count - first < period ? count - first : period, at = 0;
+    for (; left - at >= WIDTH; at += WIDTH) {
+      vec v = load(s->v + at);
+      least = smaller_of(v, least);
+      store(s->products + first + at, load(z + at) * v);
+    }
+    if (at < left) {
+      vec v = load_few(s->v + at, (int)(left - at));
+      least = smaller_of(v, least);
+      store(s->products + first + at, load_few(z + at, (int)(left - at)) * v);
+    }
+  }
+  float lanes[WIDTH], most = 0.0f;
+  store(lanes, least);
+  for (int l = 0; l < WIDTH; l++) most = lanes[l] < most ? lanes[l] : most;
+  return most;
 }
 
 /* Half a vector of floats, and as many doubles. */
@@ -155,6 +206,7 @@ static ALWAYS void log_parts(const float *x, float *log_m, float *e) {
 /* By rows, offset with the other sign; what lies behind the last row is anything finite. */
 typedef struct columns {
   float sum[LS_FEW_ROWS], shifted[LS_FEW_ROWS], log_m[LS_FEW_ROWS], power[LS_FEW_ROWS], own[LS_FEW_ROWS], total[LS_FEW_ROWS], scale[LS_FEW_ROWS], offset[LS_FEW_ROWS];
+  float along[LS_FEW_ROWS], mass[LS_FEW_ROWS], v_scale[LS_FEW_ROWS]; /* sums of z·v, of the row's v */
   float weight[LS_TARGET_TERMS][LS_FEW_ROWS], z[LS_TARGET_TERMS][LS_FEW_ROWS], taken[LS_TARGET_TERMS][LS_FEW_ROWS];
   double by[LS_FEW_ROWS];
   int32_t label[LS_TARGET_TERMS][LS_FEW_ROWS];
@@ -195,8 +247,10 @@ static ALWAYS void gather_columns(const ls_softmax_few *s, columns *c) {
   for (int i = 0; i < rows; i++) c->by[i] = s->row_weights == NULL ? 1.0 : s->row_weights[i];
 }
 
+enum { NO_V, SHARED_V, ROW_V };
+
 /* HALF rows from `at`: in double, as loss and log sum may be far larger than their difference. */
-static ALWAYS void losses(ls_softmax_few *s, columns *c, int at, dvec *loss_sum, dvec *soft_sum) {
+static ALWAYS void losses(ls_softmax_few *s, columns *c, int at, dvec *loss_sum, dvec *soft_sum, const int kind) {
   double each = 1.0 / (double)s->n;
   dvec mass = all_doubles(0.0), hard = mass, own = s->own == NULL ? mass : doubles(c->own + at);
   for (int t = 0; t < s->terms; t++) {
@@ -204,26 +258,30 @@ static ALWAYS void losses(ls_softmax_few *s, columns *c, int at, dvec *loss_sum,
     mass += w;
     hard -= w * doubles(c->z[t] + at);
   }
+  if (kind == ROW_V) mass = doubles(c->mass + at), hard = -doubles(c->along + at);
   dvec log_sum = doubles(c->power + at) * 0.69314718055994531 + doubles(c->log_m + at), by = *(const loose_dvec *)(c->by + at);
   dvec labelled = mass * s->a, spread = mass * s->u;
   if (s->own != NULL) spread += own * (s->u + s->a);
-  dvec soft = spread * (log_sum - doubles(c->shifted + at) * each), loss = hard * s->a + labelled * log_sum + soft;
+  dvec soft = spread * (log_sum - doubles(c->shifted + at) * each), shared = kind == SHARED_V ? mass + own : all_doubles(0.0);
+  if (kind == SHARED_V) soft += shared * (log_sum * s->v_sum - doubles(c->along + at));
+  dvec loss = hard * s->a + labelled * log_sum + soft;
   *(loose_dvec *)(s->soft + at) = soft;
   *(loose_dvec *)(s->loss + at) = loss;
   *loss_sum += loss * by;
   *soft_sum += soft * by;
   dvec by_scale = by * s->scale;
-  *(half_vec *)(c->total + at) = __builtin_convertvector(labelled + spread, half_vec);
+  *(half_vec *)(c->total + at) = __builtin_convertvector(kind == SHARED_V ? labelled + spread + shared * s->v_sum : labelled + spread, half_vec);
   *(half_vec *)(c->scale + at) = __builtin_convertvector(by_scale, half_vec);
   *(half_vec *)(c->offset + at) = __builtin_convertvector(by_scale * spread * -each, half_vec);
+  if (kind != NO_V) *(half_vec *)(c->v_scale + at) = __builtin_convertvector(by_scale * (kind == ROW_V ? all_doubles(-s->a) : -shared), half_vec);
 }
 
-static ALWAYS void all_losses(ls_softmax_few *s, columns *c) {
+static ALWAYS void all_losses(ls_softmax_few *s, columns *c, const int kind) {
   dvec loss[8 / HALF], soft[8 / HALF];
   for (int h = 0; h < 8 / HALF; h++) loss[h] = soft[h] = all_doubles(0.0);
   for (int i = 0; i < s->rows; i += WIDTH) log_parts(c->sum + i, c->log_m + i, c->power + i);
   for (int i = 0; i < s->rows; i += 8)
-    for (int h = 0; h < 8 / HALF; h++) losses(s, c, i + h * HALF, &loss[h], &soft[h]);
+    for (int h = 0; h < 8 / HALF; h++) losses(s, c, i + h * HALF, &loss[h], &soft[h], kind);
   for (int i = 0; i < s->rows; i += WIDTH) {
     vec sum = load(c->sum + i), total = load(c->total + i), under = 1.0f - total, times = fma_of(under, under, under + 1.0f) * sum; /* 1 / total: it is 1 to 1e-4 */
     store(c->scale + i, load(c->scale + i) * total / sum);
@@ -251,36 +309,57 @@ static ALWAYS vec picked(vec x, ivec at) {
 }
 
 /* WIDTH rows are n whole vectors, number k of which belongs to row k / n: so are they written, whole lines at a time. */
-static ALWAYS void gradients(const ls_softmax_few *s, const columns *c) {
+static ALWAYS void gradients(const ls_softmax_few *s, const columns *c, const int kind) {
   int n = (int)s->n;
   for (int t = 0; t < s->terms; t++)
     for (int i = 0; i < s->rows; i++) s->e[i * n + c->label[t][i]] -= c->taken[t][i];
   for (int i = 0; i < s->rows; i += WIDTH) {
-    vec scale = load(c->scale + i), offset = load(c->offset + i);
-    const float *e = s->e + i * n;
+    vec scale = load(c->scale + i), offset = load(c->offset + i), v_scale = kind == NO_V ? offset : load(c->v_scale + i);
+    const float *e = s->e + i * n, *v = kind == ROW_V ? s->v + i * n : s->v;
     float *grad = s->grad + i * n;
     int count = (s->rows - i < WIDTH ? s->rows - i : WIDTH) * n, k = 0;
     for (; k + WIDTH <= count; k += WIDTH) {
       ivec at = (ivec)load((const float *)(s->row_of + k));
-      store(grad + k, fma_of(load(e + k), picked(scale, at), picked(offset, at)));
+      vec g = fma_of(load(e + k), picked(scale, at), picked(offset, at));
+      if (kind != NO_V) g = fma_of(load(v + k), picked(v_scale, at), g);
+      store(grad + k, g);
     }
     if (k < count) {
       ivec at = (ivec)load((const float *)(s->row_of + k));
-      store_few(grad + k, fma_of(load(e + k), picked(scale, at), picked(offset, at)), count - k);
+      vec g = fma_of(load(e + k), picked(scale, at), picked(offset, at));
+      if (kind != NO_V) g = fma_of(load_few(v + k, count - k), picked(v_scale, at), g);
+      store_few(grad + k, g, count - k);
     }
   }
 }
 
-static void few(ls_softmax_few *s) {
+/* False where a dense row is negative or does not sum to 1: nearly so is for a closer look. */
+static ALWAYS bool sums_along(const ls_softmax_few *s, columns *c) {
+  float least = products((size_t)s->rows * s->n, s);
+  sums_of_rows(s->rows, (int)s->n, s->products, s->dense ? s->v : s->products, c->along, c->mass);
+  bool sound = least >= 0.0f;
+  if (!s->dense) return true;
+  for (int i = 0; i < s->rows; i++) sound &= fabsf(c->mass[i] - 1.0f) <= 0.9f * (float)LS_TARGET_TOLERANCE;
+  return sound;
+}
+
+static ALWAYS void few_of(ls_softmax_few *s, const int kind) {
   columns c;
   s->most = exponentials((size_t)s->rows * s->n, s->z, s->e, s->grad == NULL ? s->e : s->grad);
   sums_of_rows(s->rows, (int)s->n, s->e, s->z, c.sum, c.shifted);
   if (!(s->most <= LS_SOFTMAX_NEAR)) /* sums that are none: whatever comes of them is finite or NaN, and no index */
     for (int i = 0; i < s->rows; i++) c.sum[i] = c.sum[i] > 0.0f ? c.sum[i] : 1.0f;
+  s->sound = kind == NO_V || sums_along(s, &c);
   gather_columns(s, &c);
-  all_losses(s, &c);
-  if (s->grad != NULL) gradients(s, &c);
+  all_losses(s, &c, kind);
+  if (s->grad != NULL) gradients(s, &c, kind);
 }
+
+static __attribute__((noinline)) void few_labelled(ls_softmax_few *s) { few_of(s, NO_V); }
+static __attribute__((noinline)) void few_shared(ls_softmax_few *s) { few_of(s, SHARED_V); }
+static __attribute__((noinline)) void few_dense(ls_softmax_few *s) { few_of(s, ROW_V); }
+
+static void few(ls_softmax_few *s) { (s->v == NULL ? few_labelled : s->dense ? few_dense : few_shared)(s); }
 
 /* Rows i … i+count-1 of what `fit` looks at: not 0 where something is out of its range, or so near its end that it needs a closer look. */
 static ALWAYS int64_t misfits(const ls_target *t, int64_t classes, int i, int count) {
@@ -294,7 +373,7 @@ static ALWAYS int64_t misfits(const ls_target *t, int64_t classes, int i, int co
   for (int m = 0; m < t->terms; m++) {
     const int64_t *y = t->term[m].labels + i;
     const float *w = t->term[m].weights == NULL ? NULL : t->term[m].weights + i;
-    for (int k = 0; k < count; k++) bad |= y[k] | (classes - 1 - y[k]); /* negative where outside */
+    for (int k = 0; k < count; k++) bad |= y[k] | (int64_t)((uint64_t)(classes - 1) - (uint64_t)y[k]); /* negative where outside; unsigned, as no label may overflow it */
     for (int k = 0; k < count && w != NULL; k++) {
       bad |= w[k] >= 0.0f ? 0 : INT64_MIN;
       sum[k] += w[k];

@@ -63,7 +63,7 @@ typedef struct ls_softmax_kernels {
 
 extern const ls_softmax_kernels ls_softmax_kernels_ref, ls_softmax_kernels_avx2, ls_softmax_kernels_avx512;
 
-/* Cross-entropy and gradient of up to LS_FEW_ROWS labelled rows of at most LS_FEW_CLASSES classes. */
+/* Cross-entropy and gradient of up to LS_FEW_ROWS rows of at most LS_FEW_CLASSES classes: labelled ones, maybe beside a shared distribution, or dense ones. */
 #define LS_FEW_ROWS 64
 #define LS_FEW_CLASSES 32
 
@@ -76,10 +76,15 @@ typedef struct ls_softmax_few {
   const float *weights[LS_TARGET_TERMS]; /* or NULL: weight */
   double weight[LS_TARGET_TERMS];
   const int32_t *row_of;      /* k / n for k < 16 n */
+  const float *v;             /* the rows' dense targets (rows, n), with no terms; or a shared vector, 16 times in a row; or NULL */
+  bool dense;
+  float *products;            /* room as for e; used where v is given */
+  double v_sum;               /* of the shared vector */
   const float *own;           /* each row's own uniform mass, or NULL */
   const double *row_weights;  /* or NULL: 1 */
   double a, u, scale;         /* of the resolved softenings; what gradients are multiplied with */
   float most;                 /* out: the largest |z|; rows with a logit beyond LS_SOFTMAX_NEAR, or NaN, are not to be used */
+  bool sound;                 /* out: false where a dense row may be out of its range: none is to be used */
   double loss[LS_FEW_ROWS], soft[LS_FEW_ROWS], loss_sum, soft_sum; /* out: of rows; their weighted sums */
 } ls_softmax_few;
 

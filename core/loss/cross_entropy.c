@@ -209,8 +209,8 @@ static void sweep_rows(const cross_entropy_job *j, int32_t row, int32_t end, blo
 }
 
 static bool few_classes(const cross_entropy_job *j) {
-  return j->z.cols <= LS_FEW_CLASSES && j->z.stride == j->z.cols && (j->grad == NULL || j->grad->stride == j->z.cols) && j->target->terms > 0 &&
-         j->resolved.v == NULL && j->resolved.matrix == NULL;
+  return j->z.cols <= LS_FEW_CLASSES && j->z.stride == j->z.cols && (j->grad == NULL || j->grad->stride == j->z.cols) && j->resolved.matrix == NULL &&
+         (j->target->terms > 0 || (j->resolved.v == NULL && j->target->dense.stride == j->z.cols));
 }
 
 /* A logit that is NaN, or larger than rows of few classes may have. */
@@ -237,10 +237,18 @@ static void few_rows(const cross_entropy_job *j, int32_t row, int32_t end, block
   const ls_target *t = j->target;
   ls_softmax_few s = {.n = (size_t)j->z.cols, .terms = t->terms, .a = j->resolved.a, .u = j->resolved.u, .scale = 1.0 / j->denominator};
   int32_t row_of[16 * LS_FEW_CLASSES];
+  float v[16 * LS_FEW_CLASSES];
   for (int32_t i = 0, k = 0; i < 16; i++)
-    for (int32_t c = 0; c < j->z.cols; c++) row_of[k++] = i;
+    for (int32_t c = 0; c < j->z.cols; c++, k++) {
+      row_of[k] = i;
+      if (j->resolved.v != NULL) v[k] = j->resolved.v[c];
+    }
   s.row_of = row_of;
   s.e = j->buffers + (size_t)ls_pool_index() * j->width;
+  s.products = s.e + j->width / 2;
+  s.v = j->resolved.v == NULL ? NULL : v;
+  s.v_sum = j->resolved.v_sum;
+  s.dense = t->terms == 0;
   for (; row < end; row += s.rows) {
     s.rows = end - row < LS_FEW_ROWS ? end - row : LS_FEW_ROWS;
     s.z = j->z.data + row * j->z.stride;
@@ -250,10 +258,13 @@ static void few_rows(const cross_entropy_job *j, int32_t row, int32_t end, block
       s.weights[i] = t->term[i].weights == NULL ? NULL : t->term[i].weights + row;
       s.weight[i] = t->term[i].weight;
     }
+    if (s.dense) s.v = t->dense.data + row * t->dense.stride;
     s.own = t->spread == NULL ? NULL : t->spread + row;
     s.row_weights = j->weights == NULL || j->options->pytorch_weighting ? NULL : j->weights + row;
     j->kernels->few->few(&s);
-    if (j->rows != NULL || !(s.most <= LS_SOFTMAX_NEAR) || !isfinite(s.loss_sum)) {
+    if (!s.sound) {
+      sweep_rows(j, row, row + s.rows, out);
+    } else if (j->rows != NULL || !(s.most <= LS_SOFTMAX_NEAR) || !isfinite(s.loss_sum)) {
       finish_few(j, &s, row, out);
     } else {
       out->loss += s.loss_sum;
@@ -308,8 +319,10 @@ static ls_status check(ls_cmat z, const ls_target *t, const ls_cross_entropy_opt
   return ls_class_weights_check(o->class_weights, z.cols, err);
 }
 
-/* Floats of a row's buffer: whole lines of the cache, and no two threads in one. */
-static size_t buffer_width(int32_t classes) { return ((size_t)classes * (classes <= LS_FEW_CLASSES ? LS_FEW_ROWS : 1) + 47) / 16 * 16; }
+/* Floats of a thread's buffer: whole lines of the cache, and no two threads in one. A row; or many rows of few classes, and products of as many. */
+static size_t buffer_width(int32_t classes) {
+  return classes <= LS_FEW_CLASSES ? ((size_t)classes * LS_FEW_ROWS + 47) / 16 * 16 * 2 : ((size_t)classes + 47) / 16 * 16;
+}
 
 size_t ls_cross_entropy_scratch(const ls_target *t, int32_t rows, int32_t classes) {
   return 64 + (size_t)ls_pool_threads() * buffer_width(classes) * sizeof(float) + (size_t)rows * (sizeof(double) + sizeof(block_result)) +

@@ -2,6 +2,7 @@
 local c       = require "lsengine.c.statistics"
 local ceval   = require "lsengine.c.eval"
 local random  = require "lsengine.c.random"
+local system  = require "lsengine.c.system"
 local options = require "lsengine.options"
 local public  = require "lsengine.public"
 require "lsengine.random"
@@ -61,7 +62,14 @@ local function of_function(x, f, o, stream)
     local v = f(list)
     return options.check("bootstrap", what, { type = "number", above = -math.huge, below = math.huge }, v)
   end
-  local copy = table.move(x, 1, n, 1, {})
+  local copy = {}
+  for i = 1, n do
+    local v = rawget(x, i)
+    if type(v) ~= "number" or v - v ~= 0 then
+      public.raise("bootstrap", ("values[%d] is %s, a %snumber is required"):format(i, system.describe(v), type(v) == "number" and "finite " or ""))
+    end
+    copy[i] = v
+  end
   local estimate = value(table.move(copy, 1, n, 1, {}), "the statistic")
   local replicates, jackknife = {}, {}
   for b = 1, count do
@@ -77,11 +85,24 @@ local function of_function(x, f, o, stream)
   return estimate, c.bootstrap_interval(replicates, estimate, jackknife, o.level, o.method)
 end
 
+-- Does one number make up more than half of the values?
+local function half_alike(x)
+  local times = {}
+  for i = 1, rawlen(x) do
+    local v = rawget(x, i)
+    if v == nil or v ~= v then return false end -- refused where the values are read
+    times[v] = (times[v] or 0) + 1
+    if times[v] > rawlen(x) / 2 then return true end
+  end
+  return false
+end
+
 public("ls.stats.bootstrap", {
   doc = [[Bootstrap interval of a statistic of n values: bca (bias-corrected and accelerated, Efron 1987) or percentile. Below 100 values it holds the truth too seldom:
 that is an error; for near-normal values `t_interval` serves. The standard deviation is not offered: with heavy tails its intervals miss far too often at any n. How often
 the interval of a function of one's own holds the truth is not known here. Each resample has a stream of its own, so that threads make no difference. O(resamples·n).]],
-  errors = "fewer than 100 values, of bca of a median or an interquartile mean more than 10000 (percentile has no limit), a NaN or infinite one",
+  errors = [[fewer than 100 values, of bca of a median or an interquartile mean more than 10000 (percentile has no limit), of bca of an interquartile mean more than half of them
+one and the same number (its end jumps where a quarter is cut off: percentile holds), a NaN or infinite one]],
   returns = "a table: estimate, low, high, error (the standard error), n, method, resamples",
   example = "local x = {}\nfor i = 1, 120 do x[i] = rng:normal() end\nlocal r = ls.stats.bootstrap(x, { statistic = \"median\", resamples = 1999 })\nprint(r.estimate, r.low, r.high)",
   values,
@@ -98,6 +119,9 @@ the interval of a function of one's own holds the truth is not known here. Each 
   end
   if o.method == "bca" and n > 10000 and o.statistic ~= "mean" and type(o.statistic) == "string" then
     public.raise("bootstrap", ("bca of the %s takes at most 10000 values, %d were given: percentile takes them"):format(o.statistic, n))
+  end
+  if o.method == "bca" and o.statistic == "interquartile_mean" and half_alike(x) then
+    public.raise("bootstrap", "more than half of the values are one and the same number: bca of their interquartile mean holds the truth too seldom, percentile is right for them")
   end
   local estimate, low, high, err
   if type(o.statistic) == "string" then

@@ -83,6 +83,12 @@ end
 
 local logits_argument = { "logits", type = "tensor", doc = "N×K" }
 
+-- The multipliers or penalties that the loss holds, nil before the first update. Its fields are open to scripts: they are looked at again.
+local numbers = { type = "tensor|table" }
+local function held(self, who, key, classes)
+  return self[key] ~= nil and numbers_of(who, key, options.check(who, key, numbers, self[key]), classes) or nil
+end
+
 Cals.penalties = public("cals:penalties", {
   doc = "Each class's penalty, the mean over rows of lambda_k max(0, max_j z_j - z_k - margin): what :update takes, of validation rows. Masked classes count 0.",
   returns = "tensor of K numbers", example = "print(ls.loss.cals{ margin = 1 }:penalties(logits))", logits_argument,
@@ -96,16 +102,17 @@ much, it shrinks. The first update is only remembered.]],
   returns = "nothing", example = "local loss = ls.loss.cals{ margin = 1 }\nloss:update(loss:penalties(logits))",
   { "penalties", type = "tensor|table", doc = "K numbers from 0 (:penalties of validation logits)" },
 }, function(self, given)
-  local now = numbers_of("update", "the penalties", given, self.lambda and raw.count(self.lambda))
-  local o, before = self.parameters, self.previous
+  local lambdas = held(self, "update", "lambda")
+  local now = numbers_of("update", "the penalties", given, lambdas and raw.count(lambdas))
+  local o, before = self.parameters, held(self, "update", "previous", raw.count(now))
   local list = {}
   for k = 1, raw.count(now) do
-    local lambda = self.lambda and self.lambda[k] or o.alpha
+    local lambda = lambdas and lambdas[k] or o.alpha
     if before and now[k] > o.tolerance * before[k] then lambda = lambda * o.factor
     elseif before and now[k] < before[k] / o.tolerance then lambda = lambda / o.factor end
     list[k] = math.max(o.minimum, math.min(o.maximum, lambda))
   end
-  if before then self.lambda = raw.from(list) else self.lambda = self.lambda or raw.full(o.alpha, raw.count(now)) end
+  if before then self.lambda = raw.from(list) else self.lambda = lambdas or raw.full(o.alpha, raw.count(now)) end
   self.previous = raw.clone(now)
 end)
 
@@ -124,10 +131,9 @@ Cals.set_state = public("cals:set_state", {
   for key in pairs(state) do
     if key ~= "lambda" and key ~= "previous" then raise("set_state", ("unknown field %s, known are lambda, previous"):format(system.describe(key))) end
   end
-  local check = { type = "tensor|table" }
   local function read(key, classes)
-    if state[key] == nil then return nil end
-    return raw.clone(numbers_of("set_state", key, options.check("set_state", key, check, state[key]), classes))
+    local list = held(state, "set_state", key, classes)
+    return list and raw.clone(list)
   end
   local lambda = read "lambda"
   local previous = read("previous", lambda and raw.count(lambda))

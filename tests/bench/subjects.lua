@@ -26,6 +26,18 @@ local function compact(shape)
   return { group = "compact", name = "compact targets " .. shape, commands = { ("{bench}/bench_loss %s %s {threads} {inner} 0"):format(rows, classes) }, threads = { 1 }, inner = 11, bars = bars }
 end
 
+local function penalties(rows, classes, inner)
+  local bars = {}
+  for i, name in ipairs{ "focal", "confidence_penalty", "margin_smoothing", "max_sup", "poly1", "generalised_cross_entropy", "symmetric_cross_entropy", "logit_norm", "bootstrap_soft" } do
+    bars[i] = { name, peer = "PyTorch " .. name, times = 1 }
+  end
+  local lua = "{lua} {here}/penalties.lua --set rows=%d --set classes=%d --set rounds=%s"
+  return {
+    group = "penalties", name = ("penalties %dx%d"):format(rows, classes), threads = { 1 }, inner = inner, bars = bars, quick = classes == 10 and { lua:format(64, 10, 1) } or nil,
+    commands = { lua:format(rows, classes, "{inner}"), ("{python} {here}/peers/penalties.py {threads} %d %d {inner}"):format(rows, classes) },
+  }
+end
+
 local function neighbours(metric, features, k)
   local numbers = ("60000 10000 %d %d %s {threads} {inner}"):format(features, k, metric)
   local avx512 = features > 128 and 1.1 or metric == "l2" and 2 or 1.5
@@ -124,6 +136,7 @@ return {
       { "Lua, weighted labels", over = "built in", most = 1.1 }, { "Lua, compact", over = "built in", most = 1.1 }, { "Lua, dense rows", over = "built in", most = 4 },
     },
   },
+  penalties(8192, 1000, 3), penalties(65536, 10, 9),
   mix(256, 3, 224, 5),
   mix(512, 3, 32, 25),
   { group = "quick", name = "mixing 8×3×8×8", commands = {}, quick = { "{bench}/bench_mix 8 3 8 {threads} 1" }, bars = { { "mixup", of = "scale in place", share = 0.001 } } },

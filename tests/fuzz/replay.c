@@ -1,6 +1,6 @@
-/* Replays inputs that fuzzing has kept: replay FOLDER. Each must be read or refused. SPDX-License-Identifier: MIT
+/* Replays inputs that fuzzing has kept: replay FOLDER [MOST]. Each must be read or refused. SPDX-License-Identifier: MIT
  *
- * Of each input the parser is also given every beginning and every input with one bit changed. */
+ * Of each input the parser is also given every beginning and every input with one bit changed; of those with more than MOST bytes (512) MOST beginnings and 8 MOST bits. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,14 +18,14 @@ static void give(const uint8_t *bytes, size_t size) {
   free(copy);
 }
 
-static size_t replay(const char *path) {
+static size_t replay(const char *path, size_t most) {
   static uint8_t bytes[1 << 16];
   FILE *file = fopen(path, "rb");
   if (file == NULL) {
     perror(path);
     exit(1);
   }
-  size_t size = fread(bytes, 1, sizeof bytes, file), given = 0, stride = size / 512 + 1;
+  size_t size = fread(bytes, 1, sizeof bytes, file), given = 0, stride = size / most + 1;
   fclose(file);
   for (size_t n = 0; n <= size; n += n < size && n + stride > size ? size - n : stride, given++) {
     give(bytes, n);
@@ -41,16 +41,17 @@ static size_t replay(const char *path) {
 
 int main(int argc, char **argv) {
   size_t files = 0, given = 0;
-  DIR *folder = argc == 2 ? opendir(argv[1]) : NULL;
+  size_t most = argc == 3 ? strtoul(argv[2], NULL, 10) : 512;
+  DIR *folder = (argc == 2 || argc == 3) && most > 0 ? opendir(argv[1]) : NULL;
   if (folder == NULL) {
-    fputs("usage: replay FOLDER\n", stderr);
+    fputs("usage: replay FOLDER [MOST]\n", stderr);
     return 2;
   }
   for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
     char path[4096];
     if (entry->d_name[0] == '.') continue;
     snprintf(path, sizeof path, "%s/%s", argv[1], entry->d_name);
-    given += replay(path);
+    given += replay(path, most);
     files++;
   }
   closedir(folder);

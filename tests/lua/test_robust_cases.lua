@@ -149,6 +149,39 @@ function T.an_experiment_over_one_class_and_its_failures()
   t.equals(object, "an object")
 end
 
+-- ---- lists that are none ----
+
+-- The border that rawlen finds may be 2^61.
+function T.a_list_that_seems_endless()
+  local x, numbers = {}, {}
+  for i = 0, 61 do x[1 << i], x[i < 61 and (1 << i) + 1 or 1] = 1, 1 end
+  local function first(list) return list[1] end
+  t.fails(function() return ls.stats.bootstrap(x, { statistic = first }) end, "is nil, a number is required", true)
+  t.fails(function() return ls.stats.bootstrap(x) end, "at most 2^31-1 are allowed", true)
+  for i = 1, 100 do numbers[i] = i end
+  for said, value in pairs{ ["NaN, a finite number"] = 0 / 0, ["-inf, a finite number"] = -math.huge, ["\"x\", a number"] = "x" } do
+    numbers[77] = value
+    for _, statistic in ipairs{ first, "mean" } do
+      t.fails(function() return ls.stats.bootstrap(numbers, { statistic = statistic }) end, ("values[77] is %s is required"):format(said), true)
+    end
+  end
+end
+
+-- ---- objects whose fields a script has exchanged ----
+
+function T.multipliers_exchanged_for_something_else()
+  for field, values in pairs{
+    previous = { [{}] = "previous have shape 0, one number for each of 3 classes is required", [5] = "previous is 5, a tensor or a table is required" },
+    lambda = { [{}] = "lambda have shape 0", [5] = "lambda is 5, a tensor or a table is required", [{ 1, 2 }] = "the penalties have shape 3, one number for each of 2 classes is required" },
+  } do
+    for value, said in pairs(values) do
+      local loss = ls.loss.cals{ margin = 0 }
+      loss[field] = value
+      t.fails(function() loss:update{ 1, 2, 3 } end, said, true)
+    end
+  end
+end
+
 -- ---- memory ----
 
 function T.tensors_larger_than_memory()

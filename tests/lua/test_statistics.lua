@@ -96,6 +96,13 @@ function T.a_statistic_of_ones_own()
 end
 
 function T.an_interval_that_would_miss_too_often_is_refused()
+  local ones = {}
+  for b = 1, 120 do ones[b] = b % 10 < 3 and 1 or 0 end
+  t.fails(function() return S.bootstrap(ones, { statistic = "interquartile_mean" }) end, "more than half of the values are one and the same number", true)
+  t.close(S.bootstrap(ones, { statistic = "interquartile_mean", method = "percentile", resamples = 99 }).estimate, 0.1, 1e-12)
+  for b = 1, 60 do ones[b] = 1 end
+  for b = 61, 120 do ones[b] = 0 end
+  t.close(S.bootstrap(ones, { statistic = "interquartile_mean", resamples = 99 }).estimate, 0.5, 1e-12) -- half is not more than half
   local x = golden.samples.normal.x
   t.fails(function() return S.t_interval(x) end, "t_interval: 25 values were given: below 50 the interval holds for near-normal values only, which normal = true says they are", true)
   t.fails(function() return S.t_interval(golden.samples.binary.x) end, "the values are 0 and 1 alone: proportion_interval is right for them", true)

@@ -40,6 +40,7 @@ typedef struct ls_penalty_row {
   const double *z, *p;   /* (K); softmax of z */
   const double *q;       /* (K); NULL for LS_PENALTY_FREE */
   double max, log_sum;   /* log p_k = z_k - max - log_sum */
+  double rest;           /* sum of exp(z_k - max) over all but top: p_top = 1 / (1 + rest) */
   const double *parameters;
   const float *values;
   ls_cmat matrix;

@@ -13,7 +13,7 @@ enum { GAMMA, SOFT };
 
 static double value(const ls_penalty_row *r) {
   double sum = 0.0, total = 0.0, gamma = r->parameters[GAMMA];
-  for (int32_t k = 0; k < r->classes; k++) {
+  for (int32_t k = r->label < 0 ? 0 : r->label; k < (r->label < 0 ? r->classes : r->label + 1); k++) {
     if (r->q[k] == 0.0) continue;
     double slope, odds = k == r->top || k == r->label ? ls_log_odds_against(r, k) : NAN;
     double log_p = isnan(odds) ? ls_log_p(r, k) : -ls_softplus(odds), log_rest = isnan(odds) ? log1p(-r->p[k]) : -ls_softplus(-odds);

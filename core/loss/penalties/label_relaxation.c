@@ -15,10 +15,10 @@ static double value(const ls_penalty_row *r) {
   double missing = (1.0 - alpha) - exp(log_p);
   if (alpha == 0.0) missing = exp(log_rest); /* 1 - p_y, never rounded away */
   if (!(missing > 0.0)) return 0.0;
-  for (int32_t k = 0; k < r->classes && r->gradient != NULL; k++) {
-    if (ls_is_masked(r, k)) continue;
-    r->gradient[k] = k == r->label ? -missing : missing * exp(ls_log_p(r, k) - log_rest);
-  }
+  bool tiny = log_rest < -300.0; /* then p_k may be subnormal */
+  double scale = tiny ? 0.0 : missing * exp(-log_rest);
+  for (int32_t k = 0; k < r->classes && r->gradient != NULL; k++)
+    if (!ls_is_masked(r, k)) r->gradient[k] = k == r->label ? -missing : tiny ? missing * exp(ls_log_p(r, k) - log_rest) : scale * r->p[k];
   return (1.0 - alpha) * (log1p(-alpha) - log_p) + (alpha > 0.0 ? alpha * (log(alpha) - log_rest) : 0.0);
 }
 

@@ -11,15 +11,15 @@ static const ls_parameter parameters[] = {
 enum { TEMPERATURE };
 
 static double value(const ls_penalty_row *r) {
-  double squares = 0.0, sum = 0.0, cross = 0.0, mass = 0.0, along = 0.0, largest = 0.0;
+  double squares = 0.0, cross = 0.0, mass = 0.0, along = 0.0, largest = 0.0;
   for (int32_t k = 0; k < r->classes; k++)
     if (!ls_is_masked(r, k)) largest = fmax(largest, fabs(r->z[k]));
   for (int32_t k = 0; k < r->classes && largest > 0.0; k++)
     if (!ls_is_masked(r, k)) squares += r->z[k] / largest * (r->z[k] / largest);
   double norm = largest * sqrt(squares), by = norm > 0.0 ? 1.0 / (r->parameters[TEMPERATURE] * norm) : 0.0;
-  for (int32_t k = 0; k < r->classes; k++)
-    if (!ls_is_masked(r, k)) sum += exp(by * (r->z[k] - r->max));
-  double log_sum = log(sum);
+  for (int32_t k = 0; k < r->classes; k++) r->work[k] = ls_is_masked(r, k) ? -INFINITY : by * (r->z[k] - r->max);
+  ls_exponentials(r->classes, r->work);
+  double sum = ls_sum(r->classes, r->work), log_sum = log(sum);
   for (int32_t k = 0; k < r->classes; k++) {
     if (ls_is_masked(r, k)) continue;
     cross += r->q[k] * (log_sum - by * (r->z[k] - r->max));
@@ -28,7 +28,7 @@ static double value(const ls_penalty_row *r) {
   if (r->gradient == NULL || by == 0.0) return cross;
   for (int32_t k = 0; k < r->classes; k++) {
     if (ls_is_masked(r, k)) continue;
-    r->gradient[k] = mass * exp(by * (r->z[k] - r->max)) / sum - r->q[k];
+    r->gradient[k] = mass / sum * r->work[k] - r->q[k];
     along += r->gradient[k] * (r->z[k] / norm);
   }
   for (int32_t k = 0; k < r->classes; k++)
@@ -52,5 +52,6 @@ const ls_penalty ls_penalty_logit_norm = {
               .parameters = parameters,
               .parameter_count = LS_COUNT(parameters)},
     .target = LS_PENALTY_LINEAR,
+    .works = true,
     .row = value,
 };

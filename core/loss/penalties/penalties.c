@@ -7,6 +7,7 @@
 #include <lsengine/pool.h>
 #include <string.h>
 
+#include "core/kernels/kernels.h"
 #include "core/loss/rows.h"
 #include "core/loss/target_row.h"
 
@@ -69,8 +70,21 @@ ls_status ls_penalty_prepare(const ls_penalty *p, ls_cmat t, ls_mat out, void *s
   return LS_OK;
 }
 
+void ls_exponentials(int32_t n, double *x) { ls_kernels_now()->evaluation->exp((size_t)n, x); }
+
+double ls_sum(int32_t n, const double *x) {
+  double sum[4] = {0.0};
+  int32_t k = 0;
+  for (; n - k >= 4; k += 4)
+    for (int32_t l = 0; l < 4; l++) sum[l] += x[k + l];
+  for (; k < n; k++) sum[0] += x[k];
+  return (sum[0] + sum[2]) + (sum[1] + sum[3]);
+}
+
 double ls_log_odds_against(const ls_penalty_row *r, int32_t y) {
   double max = -INFINITY, sum = 0.0;
+  if (y != r->top) return log(1.0 + r->rest - r->p[y] * (1.0 + r->rest)) + (r->max - r->z[y]); /* the top alone gives 1 */
+  if (r->rest > 1e-250) return log(r->rest);
   for (int32_t k = 0; k < r->classes; k++)
     if (k != y && r->z[k] > max) max = r->z[k];
   if (max == -INFINITY) return -INFINITY;
@@ -79,23 +93,15 @@ double ls_log_odds_against(const ls_penalty_row *r, int32_t y) {
   return max + log(sum) - r->z[y];
 }
 
-/* Softmax of z into p, and what rows ask of it. False for NaN, +inf, and nothing but -inf. */
-static bool look(ls_penalty_row *r, double *p) {
-  double sum = 0.0;
-  r->max = -INFINITY;
-  r->left = 0;
-  for (int32_t k = 0; k < r->classes; k++) {
-    if (isnan(r->z[k])) return false;
-    r->left += r->z[k] != -INFINITY;
-    if (r->z[k] > r->max) {
-      r->max = r->z[k];
-      r->top = k;
-    }
-  }
-  if (!isfinite(r->max)) return false;
-  for (int32_t k = 0; k < r->classes; k++) sum += p[k] = exp(r->z[k] - r->max);
-  for (int32_t k = 0; k < r->classes; k++) p[k] /= sum;
-  r->log_sum = log(sum);
+/* What rows ask of a softmax: p holds exp(z_k - max), max, top and rest are there. False for NaN, +inf, and nothing but -inf. */
+static bool complete(ls_penalty_row *r, double *p) {
+  int32_t left = 0, n = r->classes;
+  if (!isfinite(r->max) || !isfinite(r->rest)) return false;
+  double scale = 1.0 / (1.0 + r->rest);
+  for (int32_t k = 0; k < n; k++) left += r->z[k] != -INFINITY;
+  for (int32_t k = 0; k < n; k++) p[k] *= scale;
+  r->log_sum = r->rest > 0.5 ? log(1.0 + r->rest) : log1p(r->rest);
+  r->left = left;
   r->p = p;
   return true;
 }
@@ -104,8 +110,14 @@ double ls_penalty_value(const ls_penalty *p, int32_t classes, const double *z, c
                         const float *values, ls_cmat matrix, double *buffer, double *gradient) {
   double cross_entropy = 0.0, mass = 0.0;
   ls_penalty_row r = {.classes = classes, .label = label, .z = z, .q = q, .parameters = parameters, .values = values, .matrix = matrix,
-                      .work = buffer + classes, .gradient = gradient};
-  if (!look(&r, buffer)) return NAN;
+                      .work = buffer + classes, .max = -INFINITY, .gradient = gradient};
+  for (int32_t k = 0; k < classes; k++)
+    if (z[k] > r.max) r.max = z[r.top = k];
+  for (int32_t k = 0; k < classes; k++) {
+    buffer[k] = exp(z[k] - r.max);
+    r.rest += k == r.top ? 0.0 : buffer[k];
+  }
+  if (!complete(&r, buffer)) return NAN;
   for (int32_t k = 0; k < classes && gradient != NULL; k++) gradient[k] = 0.0;
   double value = p->row(&r);
   if (!p->adds) return value;
@@ -118,6 +130,7 @@ double ls_penalty_value(const ls_penalty *p, int32_t classes, const double *z, c
 }
 
 typedef struct penalty_job {
+  const ls_kernels *kernels;
   const ls_penalty *penalty;
   ls_cmat z;
   const ls_target *target;
@@ -142,7 +155,7 @@ static size_t block_count(int32_t rows, int32_t cols) {
 }
 
 static size_t buffer_of(const ls_penalty *p, int32_t classes) {
-  return (size_t)classes * (3 + (p->target != LS_PENALTY_FREE) + p->works);
+  return (size_t)classes * (3 + (p->target != LS_PENALTY_FREE) + p->works) + 7;
 }
 
 /* False for mass on a masked class. */
@@ -167,14 +180,20 @@ static bool read_target(const penalty_job *j, int32_t row, double *q) {
 static void penalty_row(const penalty_job *j, int32_t row, double *buffer) {
   const ls_penalty *p = j->penalty;
   int32_t n = j->z.cols;
-  double *z = buffer, *probability = z + n, *gradient = probability + n, *rest = gradient + n;
+  double *z = buffer, *probability = z + n, *gradient = probability + (n + 7) / 8 * 8, *rest = gradient + n;
   float *grad = j->grad == NULL ? NULL : j->grad->data + row * j->grad->stride;
   ls_penalty_row r = {.classes = n, .label = j->one_hot ? (int32_t)j->target->term[0].labels[row] : -1, .z = z,
                       .parameters = j->options->parameters, .values = j->options->values, .matrix = j->options->matrix,
                       .gradient = grad == NULL ? NULL : gradient};
-  for (int32_t k = 0; k < n; k++) z[k] = (double)j->z.data[row * j->z.stride + k];
+  const float *logits = j->z.data + row * j->z.stride;
+  for (int32_t k = 0; k < n; k++) z[k] = (double)logits[k];
+  ls_judged_row judged;
+  j->kernels->evaluation->judge_long(n, logits, 1.0, probability, &judged);
+  r.max = (double)judged.largest;
+  r.top = judged.best;
+  r.rest = judged.rest;
   j->value[row] = NAN;
-  if (!look(&r, probability)) return;
+  if (!complete(&r, probability)) return;
   if (p->target != LS_PENALTY_FREE) {
     r.q = rest;
     if (!read_target(j, row, rest)) return;
@@ -184,8 +203,11 @@ static void penalty_row(const penalty_job *j, int32_t row, double *buffer) {
   for (int32_t k = 0; k < n && grad != NULL; k++) gradient[k] = 0.0;
   j->value[row] = p->row(&r);
   double scale = j->weight[row] / j->denominator;
-  for (int32_t k = 0; k < n && grad != NULL; k++)
-    grad[k] = p->adds ? (float)((double)grad[k] + scale * gradient[k]) : (float)(scale * gradient[k]);
+  if (grad == NULL) return;
+  if (p->adds)
+    for (int32_t k = 0; k < n; k++) grad[k] = (float)((double)grad[k] + scale * gradient[k]);
+  else
+    for (int32_t k = 0; k < n; k++) grad[k] = (float)(scale * gradient[k]);
 }
 
 static void penalty_block(void *argument, size_t block) {
@@ -234,7 +256,7 @@ static ls_status add_to(ls_cmat z, const ls_target *t, const ls_penalty_options 
 
 ls_status ls_penalty_loss(const ls_penalty *p, ls_cmat z, const ls_target *t, const ls_penalty_options *o, void *scratch,
                           ls_penalty_result *result, const ls_mat *grad, float *rows, ls_err *err) {
-  penalty_job j = {.penalty = p, .z = z, .target = t, .options = o, .grad = grad, .buffer = buffer_of(p, z.cols)};
+  penalty_job j = {.kernels = ls_kernels_now(), .penalty = p, .z = z, .target = t, .options = o, .grad = grad, .buffer = buffer_of(p, z.cols)};
   ls_penalty_result sum = {0};
   ls_status status = check(p, z, t, o, grad, err);
   if (status != LS_OK) return status;

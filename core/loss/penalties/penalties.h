@@ -21,6 +21,10 @@ static inline double ls_log_p(const ls_penalty_row *r, int32_t k) { return r->z[
 /* log(1 + e^x) without overflow, exact for large negative x. */
 static inline double ls_softplus(double x) { return (x > 0.0 ? x : 0.0) + log1p(exp(-fabs(x))); }
 
+/* exp of n numbers in place, at most 2 ulp, by the vectors of the processor; their sum, in a fixed order. */
+void ls_exponentials(int32_t n, double *x);
+double ls_sum(int32_t n, const double *x);
+
 /* log((1 - p_y) / p_y) by the log-sum-exp without y: -softplus of it is log p_y, -softplus(-it) is log(1 - p_y), both exact where
  * p_y rounds to 1. -inf where no other class is left. */
 double ls_log_odds_against(const ls_penalty_row *r, int32_t y);

@@ -13,17 +13,20 @@ static const ls_parameter parameters[] = {
 };
 enum { ALPHA, BETA, LOG_ZERO };
 
+/* log q, of 0 the floor: most classes have none. */
+static double log_of(double q, double floor) { return q == 0.0 ? floor : fmax(log(q), floor); }
+
 static double value(const ls_penalty_row *r) {
   double cross = 0.0, reverse = 0.0, mass = 0.0, alpha = r->parameters[ALPHA], beta = r->parameters[BETA], floor = r->parameters[LOG_ZERO];
   for (int32_t k = 0; k < r->classes; k++) {
     if (ls_is_masked(r, k)) continue;
     if (r->q[k] != 0.0) cross -= r->q[k] * ls_log_p(r, k);
     mass += r->q[k];
-    reverse -= r->p[k] * fmax(log(r->q[k]), floor);
+    reverse -= r->p[k] * log_of(r->q[k], floor);
   }
   for (int32_t k = 0; k < r->classes && r->gradient != NULL; k++)
     if (!ls_is_masked(r, k))
-      r->gradient[k] = alpha * (mass * r->p[k] - r->q[k]) - beta * r->p[k] * (fmax(log(r->q[k]), floor) + reverse);
+      r->gradient[k] = alpha * (mass * r->p[k] - r->q[k]) - beta * r->p[k] * (log_of(r->q[k], floor) + reverse);
   return alpha * cross + beta * reverse;
 }
 

@@ -22,18 +22,19 @@ static double value(const ls_penalty_row *r) {
   const double *o = r->parameters;
   bool code = o[CODE] != 0.0;
   int32_t others = r->left - 1;
-  double temperature = o[TEMPERATURE], student_t = code ? 1.0 : temperature, sum = 0.0;
+  double temperature = o[TEMPERATURE], student_t = code ? 1.0 : temperature;
   double wrong = others > 0 ? (1.0 - o[CORRECT]) / others : 0.0; /* log v_wrong - log v_right, softened; the teacher by it */
   double gap = others == 0 ? 0.0 : code ? (wrong - o[CORRECT]) / temperature : (log(wrong) - log(o[CORRECT])) / temperature;
   double high = gap > 0.0 ? gap : 0.0, log_total = high + log(exp(-high) + others * exp(gap - high));
   double by = o[ALPHA] * (code ? o[MULTIPLIER] / r->left : 1.0), keep = 1.0 - o[ALPHA], divergence = 0.0;
-  for (int32_t k = 0; k < r->classes; k++) sum += exp((r->z[k] - r->max) / student_t);
-  double log_sum = log(sum);
+  for (int32_t k = 0; k < r->classes; k++) r->work[k] = (r->z[k] - r->max) / student_t;
+  ls_exponentials(r->classes, r->work);
+  double sum = ls_sum(r->classes, r->work), log_sum = log(sum), right = exp(-log_total), other = exp(gap - log_total);
   for (int32_t k = 0; k < r->classes; k++) {
     if (ls_is_masked(r, k)) continue;
-    double log_v = (k == r->label ? 0.0 : gap) - log_total, log_s = (r->z[k] - r->max) / student_t - log_sum, v = exp(log_v);
+    double log_v = (k == r->label ? 0.0 : gap) - log_total, log_s = (r->z[k] - r->max) / student_t - log_sum, v = k == r->label ? right : other;
     divergence += v * (log_v - log_s);
-    if (r->gradient != NULL) r->gradient[k] = keep * (r->p[k] - (k == r->label ? 1.0 : 0.0)) + by / student_t * (exp(log_s) - v);
+    if (r->gradient != NULL) r->gradient[k] = keep * (r->p[k] - (k == r->label ? 1.0 : 0.0)) + by / student_t * (r->work[k] / sum - v);
   }
   return keep * ls_softplus(ls_log_odds_against(r, r->label)) + by * divergence;
 }
@@ -59,5 +60,6 @@ const ls_penalty ls_penalty_teacher_free = {
     .target = LS_PENALTY_LABEL,
     .refusal = "the virtual teacher is made from a label; give labels, or use ls.target schemes with the "
               "cross-entropy",
+    .works = true,
     .row = value,
 };
