@@ -6,7 +6,7 @@
  * In float32, u = 2^-24, d features: rounding a and b moves a·b by at most 2u|a||b|, adding up d products to a start of -|b|²/2 by at most
  * (d+2)u / (1-(d+2)u) · (|a||b| + |b|²/2) (Higham 2002, section 3.1). So with g = 1.01 (d + 8) u
  *   |s~ - s| <= e = g (|a||b| + |b|²/2).
- * The tile computes s~ + e: g|b| is one more feature of the row, whose partner is |a|, and g|b|²/2 is in the start.
+ * The tile computes s~ + e: g|b| is one more feature of the row, whose partner is |a|, and g|b|²/2 is in the start. Where all scores are wanted it is s~: neither is.
  *
  * In bfloat16, with a~, b~ the rounded vectors, p >= |a - a~|, r >= |b - b~|, and g as above for the padded features:
  *   |s~ - s| <= p (|b| + r) + |a| r + g ((|a| + p)(|b| + r) + |b|²/2).
@@ -264,7 +264,7 @@ static void pack_float_rows(ls_knn_filter *f, size_t panel) {
     float norm = above(sqrt(square[l]) * (1.0 + 1e-9));
     to[l] = l < n ? above(g * (double)norm) : 0.0f;
     if (l < n && norm > f->most_size[panel]) f->most_size[panel] = norm;
-    bias[l] = l >= n ? -INFINITY : index->metric == LS_METRIC_INNER_PRODUCT ? 0.0f : above(-0.5 * square[l] * (1.0 - g));
+    bias[l] = l >= n ? -INFINITY : index->metric == LS_METRIC_INNER_PRODUCT ? 0.0f : f->plan->capacity == 0 ? (float)(-0.5 * square[l]) : above(-0.5 * square[l] * (1.0 - g));
   }
 }
 
@@ -398,7 +398,7 @@ double ls_knn_filter_error(const ls_knn_filter *f, size_t query) {
     low = (double)f->most_low[p] > low ? (double)f->most_low[p] : low;
   }
   double error = (double)q->error.a * size + (double)q->error.b * rest + (double)q->error.c * size * size + q->middle * low + q->low * middle;
-  return (is_wide(f->plan) ? 1.0 : 2.0) * error * (1.0 + 1e-6) + q->slack; /* float32: the start is moved by its bound */
+  return error * (1.0 + 1e-6) + q->slack;
 }
 
 void ls_knn_filter_begin(ls_knn_filter *f) {

@@ -6,7 +6,7 @@
 #include <lsengine/cpu.h>
 #include <lsengine/random.h>
 
-enum { N = 500, RELEVANT = 60, FIRST = 200, CASES = 400 };
+enum { N = 2200, RELEVANT = 60, FIRST = 200, CASES = 200 }; /* so many that the score of a place is found by a sample */
 
 static float score[N], sorted[N], kept[N + 16];
 static int32_t row[N], before[N + 16], doubtful[N + 16], after[N + 16], kept_row[N + 16];
@@ -128,12 +128,12 @@ static void scores_are_off_by_less_than_their_bound(void **state) {
       ls_rng_seed(&r, 2);
       ls_rng_fill_normal(&r, ROWS * WIDE, x, 0, 1);
       ls_rng_fill_normal(&r, QUERIES * WIDE, q, 0, 1);
-      for (int i = 0; i < ROWS * widths[w]; i++) x[i] = fabsf(x[i]) * (i / widths[w] % 2 ? 1 : -1); /* sums that grow, so that roundings do */
-      for (int i = 0; i < QUERIES * widths[w]; i++) q[i] = fabsf(q[i]);
+      for (int i = 0; i < ROWS * widths[w]; i++) x[i] = (1 + 0.1f * fabsf(x[i])) * (i / widths[w] % 2 ? 1 : -1); /* sums that grow, so that roundings do; like norms */
+      for (int i = 0; i < QUERIES * widths[w]; i++) q[i] = 1 + 0.1f * fabsf(q[i]);
       for (int metric = 0; metric < 3; metric++) {
         double share = share_of_error((ls_metric)metric, ROWS, QUERIES, widths[w], x, q);
         if (!(share < 1)) fail_msg("%s, metric %d, %d features: %g of the bound", ls_isa_name((ls_isa)isa), metric, widths[w], share);
-        if (metric == LS_METRIC_L2) assert_true(share > 0.1); /* so near that a bound a tenth as large would be noticed */
+        if (metric == LS_METRIC_L2 && widths[w] <= 2) assert_true(share > 0.1); /* so near that a bound a tenth as large would be noticed */
       }
     }
 }
