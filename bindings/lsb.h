@@ -143,9 +143,8 @@ int lsb_open_layers(lua_State *L);
 int lsb_open_labels(lua_State *L);
 int lsb_open_augment(lua_State *L);
 int lsb_open_autograd(lua_State *L);
-int lsb_open_calibration(lua_State *L);
+int lsb_open_judging(lua_State *L);
 int lsb_open_calibrators(lua_State *L);
-int lsb_open_classification(lua_State *L);
 int lsb_open_clustering(lua_State *L);
 int lsb_open_compare(lua_State *L);
 int lsb_open_data(lua_State *L);
@@ -165,7 +164,6 @@ int lsb_open_program(lua_State *L);
 int lsb_open_random(lua_State *L);
 int lsb_open_retrieval(lua_State *L);
 int lsb_open_schemes(lua_State *L);
-int lsb_open_selective(lua_State *L);
 int lsb_open_statistics(lua_State *L);
 int lsb_open_system(lua_State *L);
 
