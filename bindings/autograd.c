@@ -1,84 +1,63 @@
 /* Recording of operations for differentiation. SPDX-License-Identifier: MIT
  *
- * op(description, forward) makes an operation: a C function that calls forward(inputs…), and, where an input is tracked and
- * recording is on, hangs a node on the result:
- *   node = { [1..n] = inputs, n =, out =, saved =, op = description, version = }
- * forward returns its result and, maybe, one value to be kept in node.saved. description = { name =, backward =, … }.
- * scripts/tensor/autograd.lua walks the nodes. `version` is the sum of the storage versions of all tensors concerned: where it has
- * changed, something was written over that the gradient needs. */
-#include "bindings/lsb.h"
+ * op(description, forward) makes an operation: a C function that calls forward(inputs…), and, where an input is tracked and recording is on, hangs a node
+ * (autograd.h) on the result. forward returns its result and, maybe, one value to be kept for backward. description = { name =, backward =, foreign = },
+ * foreign: backward is the user's, who may keep or change what it returns. backward.c walks the nodes. A recorded tensor's `used` is the sum of the storage
+ * versions of all tensors concerned: where it has changed, something was written over that the gradient needs. */
+#include "bindings/autograd.h"
 
-enum { MOST_INPUTS = 1000000 }; /* more values do not fit on Lua's stack */
+lsb_recorder *lsb_recorder_of(lua_State *L) { return *(lsb_recorder **)lua_getextraspace(L); }
 
-typedef struct lsb_state {
-  bool recording;
-} lsb_state;
-
-static lsb_state *state_of(lua_State *L) { return *(lsb_state **)lua_getextraspace(L); }
-
-bool lsb_recording(lua_State *L) {
-  return state_of(L)->recording;
-}
+bool lsb_recording(lua_State *L) { return lsb_recorder_of(L)->recording; }
 
 void lsb_new_recorder(lua_State *L) {
   static const char state_key = 0;
-  lsb_state *state = lua_newuserdatauv(L, sizeof *state, 0);
-  state->recording = true;
+  lsb_recorder *recorder = lua_newuserdatauv(L, sizeof *recorder, 0);
+  *recorder = (lsb_recorder){.recording = true};
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
-  *(lsb_state **)lua_getextraspace(L) = state;
+  *(lsb_recorder **)lua_getextraspace(L) = recorder;
 }
 
-static bool tracked(const lsb_tensor *t) { return t->requires_grad || t->recorded; }
+static uint64_t version_at(lua_State *L, int index) {
+  const lsb_tensor *t = lsb_test_tensor(L, index);
+  return t == NULL ? 0 : t->owner->version;
+}
 
-/* Sum of the versions of the node's tensors: inputs, result, the kept value. Node on top of the stack. */
-static uint64_t versions(lua_State *L, int n) {
-  uint64_t sum = 0;
-  for (int i = 1; i <= n + 2; i++) {
-    if (i <= n)
-      lua_rawgeti(L, -1, i);
-    else
-      lua_getfield(L, -1, i == n + 1 ? "out" : "saved");
-    lsb_tensor *t = lsb_test_tensor(L, -1);
-    if (t != NULL) sum += t->owner->version;
+uint64_t lsb_versions(lua_State *L, const lsb_tensor *t, int node, int saved) {
+  uint64_t sum = t->owner->version + version_at(L, saved);
+  for (int i = 1; i <= t->inputs; i++) {
+    lua_rawgeti(L, node, i);
+    sum += version_at(L, -1);
     lua_pop(L, 1);
   }
   return sum;
 }
 
-static void record(lua_State *L, int n, int results) {
-  int out = n + 1;
+/* On the stack: n inputs, the result, the value to be kept or nil. */
+static void record(lua_State *L, int n) {
+  int out = n + 1, saved = n + 2;
   lsb_tensor *t = lsb_test_tensor(L, out);
   if (t == NULL) return;
-  bool own = !tracked(t);
+  bool own = !lsb_tracked(t);
   for (int i = 1; i <= n && own; i++) own = lua_touserdata(L, i) != (void *)t;
   if (!own) { /* an input handed through: the result must be an object of its own */
     t = lsb_new_view(L, out, &t->view);
     lua_replace(L, out);
   }
   luaL_checkstack(L, 8, NULL);
-  lua_createtable(L, n, 8); /* n, out, saved, op, version; grad, owned, freed to come */
+  lua_createtable(L, n, 0);
+  int node = lua_gettop(L);
   for (int i = 1; i <= n; i++) {
     lua_pushvalue(L, i);
-    lua_rawseti(L, -2, i);
+    lua_rawseti(L, node, i);
   }
-  lua_pushinteger(L, n);
-  lua_setfield(L, -2, "n");
-  lua_pushvalue(L, out);
-  lua_setfield(L, -2, "out");
-  if (results > 1) {
-    lua_pushvalue(L, out + 1);
-    lua_setfield(L, -2, "saved");
-  }
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_setfield(L, -2, "op");
-  uint64_t sum = t->owner->version; /* as versions() will find it */
-  for (int i = 1; i <= n + 2; i++) {
-    const lsb_tensor *other = i == out || (i > out && results < 2) ? NULL : lsb_test_tensor(L, i);
-    if (other != NULL) sum += other->owner->version;
-  }
-  lua_pushinteger(L, (lua_Integer)sum);
-  lua_setfield(L, -2, "version");
+  t->inputs = n;
+  t->used = lsb_versions(L, t, node, saved);
   lua_setiuservalue(L, out, LSB_NODE);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_setiuservalue(L, out, LSB_OPERATION);
+  lua_pushvalue(L, saved);
+  lua_setiuservalue(L, out, LSB_SAVED);
   t->recorded = true;
 }
 
@@ -88,7 +67,7 @@ static int op_call(lua_State *L) {
   for (int i = 1; i <= n; i++) {
     lsb_tensor *t = lsb_test_tensor(L, i);
     if (t == NULL) continue;
-    track = track || (recording && tracked(t));
+    track = track || (recording && lsb_tracked(t));
     if (t->tagged && tag == 0) tag = i;
   }
   if (lsb_interrupted()) return luaL_error(L, "interrupted");
@@ -96,7 +75,7 @@ static int op_call(lua_State *L) {
   lua_pushvalue(L, lua_upvalueindex(2));
   for (int i = 1; i <= n; i++) lua_pushvalue(L, i);
   lua_call(L, n, 2);
-  if (track) record(L, n, lua_isnil(L, -1) ? 1 : 2);
+  if (track) record(L, n);
   lsb_tensor *out = tag == 0 ? NULL : lsb_test_tensor(L, n + 1);
   if (out != NULL && !out->tagged) {
     lua_getiuservalue(L, tag, LSB_TAG);
@@ -109,64 +88,30 @@ static int op_call(lua_State *L) {
 
 /* op(description, forward) */
 static int op(lua_State *L) {
+  static const char *const fields[] = {[LSB_OP_BACKWARD] = "backward", [LSB_OP_FOREIGN] = "foreign", [LSB_OP_NAME] = "name"};
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checktype(L, 2, LUA_TFUNCTION);
   lua_settop(L, 2);
+  lua_createtable(L, LSB_OP_NAME, 0);
+  for (int i = LSB_OP_BACKWARD; i <= LSB_OP_NAME; i++) {
+    lua_getfield(L, 1, fields[i]);
+    lua_rawseti(L, 3, i);
+  }
+  lua_replace(L, 1);
   lua_pushcclosure(L, op_call, 2);
   return 1;
 }
 
-static int changed(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 1);
-  lua_getfield(L, 1, "n");
-  lua_getfield(L, 1, "version");
-  int32_t n = lsb_check_int(L, 2, "changed", "n", 0, MOST_INPUTS);
-  uint64_t then = (uint64_t)lua_tointeger(L, 3);
-  lua_settop(L, 1);
-  lua_pushboolean(L, versions(L, n) != then);
-  return 1;
-}
-
-/* receive(node, i, gradient, foreign): hands a gradient to the node's i-th input where it is the first one there; true where
- * it must be added or copied instead (autograd.lua does that), false where its shape is wrong. `foreign`: made by a function
- * of the user's, who may still hold it. */
-static int receive(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  bool foreign = lua_toboolean(L, 4);
-  lua_settop(L, 3);
-  lua_rawgeti(L, 1, luaL_checkinteger(L, 2));
-  lsb_tensor *input = lsb_test_tensor(L, 4), *gradient = lsb_test_tensor(L, 3);
-  if (input == NULL || !tracked(input)) return 0;
-  if (gradient == NULL || !ls_view_same_shape(&gradient->view, &input->view)) {
-    lua_pushboolean(L, false);
-    return 1;
-  }
-  bool ours = !foreign && gradient->fresh && gradient->owner == gradient;
-  lua_getiuservalue(L, 4, input->recorded ? LSB_NODE : LSB_GRAD);
-  if (input->recorded && lua_istable(L, 5)) {
-    lua_getfield(L, 5, "grad");
-    if (lua_isnil(L, 6)) {
-      lua_pushvalue(L, 3);
-      lua_setfield(L, 5, "grad");
-      lua_pushboolean(L, ours);
-      lua_setfield(L, 5, "owned");
-      if (ours) gradient->fresh = false;
-      return 0;
-    }
-  } else if (!input->recorded && ours && (input->spent || lua_isnil(L, 5))) {
-    lua_pushvalue(L, 3);
-    lua_setiuservalue(L, 4, LSB_GRAD);
-    gradient->fresh = input->spent = false;
-    gradient->kept = true;
-    return 0;
-  }
-  lua_pushboolean(L, true);
+/* walker(add, add_, clone, tidy): backward(root, gradient, retain). */
+static int walker(lua_State *L) {
+  for (int i = 1; i <= 4; i++) luaL_checktype(L, i, LUA_TFUNCTION);
+  lua_settop(L, 4);
+  lua_pushcclosure(L, lsb_backward, 4);
   return 1;
 }
 
 static int set_recording(lua_State *L) {
-  lsb_state *state = state_of(L);
+  lsb_recorder *state = lsb_recorder_of(L);
   bool before = state->recording;
   state->recording = lua_toboolean(L, 1);
   lua_pushboolean(L, before);
@@ -180,7 +125,7 @@ static int is_recording(lua_State *L) {
 
 static int is_tracked(lua_State *L) {
   lsb_tensor *t = lsb_test_tensor(L, 1);
-  lua_pushboolean(L, t != NULL && tracked(t));
+  lua_pushboolean(L, t != NULL && lsb_tracked(t));
   return 1;
 }
 
@@ -198,15 +143,15 @@ static int set_requires_grad(lua_State *L) {
   return 1;
 }
 
-static int get_value(lua_State *L) {
+static int get_tag(lua_State *L) {
   if (lsb_test_tensor(L, 1) == NULL) return 0;
-  lua_getiuservalue(L, 1, (int)lua_tointeger(L, lua_upvalueindex(1)));
+  lua_getiuservalue(L, 1, LSB_TAG);
   return 1;
 }
 
 lsb_tensor *lsb_push_grad(lua_State *L, int index) {
   const lsb_tensor *t = lsb_test_tensor(L, index);
-  if (t == NULL || t->spent)
+  if (t == NULL || t->spent || t->recorded) /* of a recorded one it is the way back's own */
     lua_pushnil(L);
   else
     lua_getiuservalue(L, index, LSB_GRAD);
@@ -260,14 +205,6 @@ static int set_tag(lua_State *L) {
   return 0;
 }
 
-/* take(t): true the first time for a tensor with storage of its own that was newly computed. */
-static int take(lua_State *L) {
-  lsb_tensor *t = lsb_check_tensor(L, 1, "take", "self");
-  lua_pushboolean(L, t->fresh && t->owner == t);
-  t->fresh = false;
-  return 1;
-}
-
 static int same_shape(lua_State *L) {
   lsb_tensor *a = lsb_test_tensor(L, 1), *b = lsb_test_tensor(L, 2);
   lua_pushboolean(L, a != NULL && b != NULL && ls_view_same_shape(&a->view, &b->view));
@@ -276,8 +213,7 @@ static int same_shape(lua_State *L) {
 
 int lsb_open_autograd(lua_State *L) {
   static const luaL_Reg functions[] = {{"op", op},
-                                       {"changed", changed},
-                                       {"receive", receive},
+                                       {"walker", walker},
                                        {"set_recording", set_recording},
                                        {"is_recording", is_recording},
                                        {"is_tracked", is_tracked},
@@ -285,21 +221,12 @@ int lsb_open_autograd(lua_State *L) {
                                        {"set_requires_grad", set_requires_grad},
                                        {"set_grad", set_grad},
                                        {"grad", get_grad},
+                                       {"tag", get_tag},
                                        {"forget_grad", forget_grad},
                                        {"spare", spare},
                                        {"set_tag", set_tag},
-                                       {"take", take},
                                        {"same_shape", same_shape},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);
-  static const struct {
-    const char *name;
-    int value;
-  } getters[] = {{"node", LSB_NODE}, {"tag", LSB_TAG}};
-  for (size_t i = 0; i < sizeof getters / sizeof getters[0]; i++) {
-    lua_pushinteger(L, getters[i].value);
-    lua_pushcclosure(L, get_value, 1);
-    lua_setfield(L, -2, getters[i].name);
-  }
   return 1;
 }

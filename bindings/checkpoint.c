@@ -4,6 +4,7 @@
  * the old file or the new one. A FILE.part that a killed process has left is written over by the next; a lock keeps two processes apart. */
 #define _GNU_SOURCE
 #include "bindings/files.h"
+#include "bindings/zip_library.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,9 +13,9 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zip.h>
 
 typedef struct maker {
+  const lsb_zip *lib;
   zip_t *zip;
   zip_source_t *memory; /* where the archive is written to */
 } maker;
@@ -22,54 +23,59 @@ typedef struct maker {
 static int close_maker(lua_State *L) {
   maker *m = luaL_testudata(L, 1, "lsengine checkpoint");
   if (m == NULL) return 0;
-  if (m->zip != NULL) zip_discard(m->zip);
-  if (m->memory != NULL) zip_source_free(m->memory);
+  if (m->zip != NULL) m->lib->zip_discard(m->zip);
+  if (m->memory != NULL) m->lib->zip_source_free(m->memory);
   memset(m, 0, sizeof *m);
   return 0;
 }
 
-static maker *new_maker(lua_State *L) { return lsb_new_resource(L, sizeof(maker), "lsengine checkpoint", close_maker); }
+static maker *new_maker(lua_State *L, const char *who) {
+  const lsb_zip *lib = lsb_need_zip(L, who);
+  maker *m = lsb_new_resource(L, sizeof(maker), "lsengine checkpoint", close_maker);
+  m->lib = lib;
+  return m;
+}
 
 static int cannot(lua_State *L, const char *who, const char *path, const char *why) { return lsb_fail(L, who, "%s cannot be written: %s", path, why); }
 
 static void open_maker(lua_State *L, maker *m, const char *who, const char *path) {
   zip_error_t error;
   char why[200] = "no memory";
-  zip_error_init(&error);
-  m->memory = zip_source_buffer_create(NULL, 0, 0, &error);
+  m->lib->zip_error_init(&error);
+  m->memory = m->lib->zip_source_buffer_create(NULL, 0, 0, &error);
   if (m->memory != NULL) {
-    m->zip = zip_open_from_source(m->memory, ZIP_TRUNCATE, &error);
-    if (m->zip != NULL) zip_source_keep(m->memory); /* the archive frees its own when it is closed */
+    m->zip = m->lib->zip_open_from_source(m->memory, ZIP_TRUNCATE, &error);
+    if (m->zip != NULL) m->lib->zip_source_keep(m->memory); /* the archive frees its own when it is closed */
   }
-  if (m->zip == NULL) snprintf(why, sizeof why, "%s", zip_error_strerror(&error));
-  zip_error_fini(&error);
+  if (m->zip == NULL) snprintf(why, sizeof why, "%s", m->lib->zip_error_strerror(&error));
+  m->lib->zip_error_fini(&error);
   if (m->zip == NULL) cannot(L, who, path, why);
 }
 
 /* The bytes must stay until the archive is closed. */
 static void add(lua_State *L, maker *m, const char *who, const char *path, const char *name, const uint8_t *bytes, size_t size) {
-  zip_source_t *source = zip_source_buffer(m->zip, bytes, size, 0);
-  zip_int64_t at = source == NULL ? -1 : zip_file_add(m->zip, name, source, ZIP_FL_ENC_UTF_8);
+  zip_source_t *source = m->lib->zip_source_buffer(m->zip, bytes, size, 0);
+  zip_int64_t at = source == NULL ? -1 : m->lib->zip_file_add(m->zip, name, source, ZIP_FL_ENC_UTF_8);
   if (at < 0) {
     char why[200];
-    snprintf(why, sizeof why, "%s", zip_strerror(m->zip));
-    if (source != NULL) zip_source_free(source);
+    snprintf(why, sizeof why, "%s", m->lib->zip_strerror(m->zip));
+    if (source != NULL) m->lib->zip_source_free(source);
     cannot(L, who, path, why);
   }
-  zip_set_file_compression(m->zip, (zip_uint64_t)at, ZIP_CM_STORE, 0);
-  zip_file_set_dostime(m->zip, (zip_uint64_t)at, 0, 0x21, 0); /* 1980: equal contents are equal files */
+  m->lib->zip_set_file_compression(m->zip, (zip_uint64_t)at, ZIP_CM_STORE, 0);
+  m->lib->zip_file_set_dostime(m->zip, (zip_uint64_t)at, 0, 0x21, 0); /* 1980: equal contents are equal files */
 }
 
 /* Closes the archive and pushes its bytes. */
 static uint8_t *take(lua_State *L, maker *m, const char *who, const char *path, size_t *size) {
   zip_stat_t stat;
-  if (zip_close(m->zip) != 0) cannot(L, who, path, zip_strerror(m->zip));
+  if (m->lib->zip_close(m->zip) != 0) cannot(L, who, path, m->lib->zip_strerror(m->zip));
   m->zip = NULL;
-  if (zip_source_stat(m->memory, &stat) != 0 || (stat.valid & ZIP_STAT_SIZE) == 0) cannot(L, who, path, "its size is not known");
+  if (m->lib->zip_source_stat(m->memory, &stat) != 0 || (stat.valid & ZIP_STAT_SIZE) == 0) cannot(L, who, path, "its size is not known");
   *size = (size_t)stat.size;
   uint8_t *bytes = lsb_new_scratch(L, who, *size);
-  bool read = zip_source_open(m->memory) == 0 && zip_source_read(m->memory, bytes, stat.size) == (zip_int64_t)stat.size;
-  zip_source_close(m->memory);
+  bool read = m->lib->zip_source_open(m->memory) == 0 && m->lib->zip_source_read(m->memory, bytes, stat.size) == (zip_int64_t)stat.size;
+  m->lib->zip_source_close(m->memory);
   if (!read) cannot(L, who, path, "it cannot be put together");
   return bytes;
 }
@@ -135,7 +141,7 @@ static int save(lua_State *L) {
     lua_pushlstring(L, path, slash == path ? 1 : (size_t)(slash - path));
   const char *folder = lua_tostring(L, 6);
   lua_newtable(L); /* 7: keeps the bytes until the archive is closed */
-  maker *m = new_maker(L);
+  maker *m = new_maker(L, who);
   open_maker(L, m, who, path);
   size_t count = lsb_check_length(L, 3, who, "names");
   for (size_t i = 1; i <= count + 1; i++) {

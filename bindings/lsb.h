@@ -51,14 +51,18 @@ typedef struct lsb_tensor {
   struct lsb_tensor *owner; /* itself where the storage is its own */
   uint64_t version;         /* of the storage: counts writes in place; kept in the owner */
   bool requires_grad;       /* a leaf that gathers gradients */
-  bool recorded;            /* the result of a recorded operation: user value LSB_NODE is set */
+  uint64_t used;            /* of a recorded tensor: the versions of all that its gradient needs */
+  uint64_t walk;            /* the walk of backward that met it last, and how many of its inputs that has looked at */
+  int32_t place, inputs;    /* … of how many */
+  bool recorded;            /* the result of a recorded operation: user value LSB_NODE is its node, nil once that is freed */
+  bool owned;               /* on the way back: nobody else holds its gradient */
   bool tagged;              /* a loss: user value LSB_TAG is set */
   bool fresh;               /* newly computed, nobody has taken it over yet (see autograd.lua) */
   bool kept;                /* a gradient that its leaf alone holds: no script has seen it */
   bool spent;               /* a leaf whose LSB_GRAD is no gradient but memory for the next one */
 } lsb_tensor;
 
-enum { LSB_STORAGE = 1, LSB_NODE, LSB_TAG, LSB_GRAD, LSB_USER_VALUES = LSB_GRAD };
+enum { LSB_STORAGE = 1, LSB_NODE, LSB_OPERATION, LSB_SAVED, LSB_TAG, LSB_GRAD, LSB_USER_VALUES = LSB_GRAD };
 
 /* The tensor at index, or NULL / or an error that names function and argument. */
 lsb_tensor *lsb_test_tensor(lua_State *L, int index);
@@ -139,9 +143,8 @@ int lsb_open_layers(lua_State *L);
 int lsb_open_labels(lua_State *L);
 int lsb_open_augment(lua_State *L);
 int lsb_open_autograd(lua_State *L);
-int lsb_open_calibration(lua_State *L);
+int lsb_open_judging(lua_State *L);
 int lsb_open_calibrators(lua_State *L);
-int lsb_open_classification(lua_State *L);
 int lsb_open_clustering(lua_State *L);
 int lsb_open_compare(lua_State *L);
 int lsb_open_data(lua_State *L);
@@ -161,7 +164,6 @@ int lsb_open_program(lua_State *L);
 int lsb_open_random(lua_State *L);
 int lsb_open_retrieval(lua_State *L);
 int lsb_open_schemes(lua_State *L);
-int lsb_open_selective(lua_State *L);
 int lsb_open_statistics(lua_State *L);
 int lsb_open_system(lua_State *L);
 

@@ -118,7 +118,9 @@ static int probe(lua_State *L) {
     o.l2 = grid[t];
     if (ls_probe_fit(n, d, points, train.of_row, k, &o, scratch, weights, &fit, &err) != LS_OK) return lsb_raise(L, "probe", &err);
     accuracy = nll = 0.0;
-    if (validation.points != NULL) ls_probe_judge(validation.rows, d, validation.points, validation.group, k, weights, judging, (ls_mat){0}, &accuracy, &nll);
+    if (validation.points != NULL &&
+        ls_probe_judge(validation.rows, d, validation.points, validation.group, k, weights, judging, (ls_mat){0}, &accuracy, &nll, &err) != LS_OK)
+      return lsb_raise(L, "probe", &err);
     add_tried(L, tried, (int)t + 1, o.l2, &fit, accuracy, nll, validation.points != NULL);
     bool better = lua_toboolean(L, BY_ACCURACY) ? accuracy > best_accuracy || (accuracy == best_accuracy && nll < best_nll) : nll < best_nll;
     if (t > 0 && !better) continue;
@@ -129,7 +131,7 @@ static int probe(lua_State *L) {
     memcpy(best, weights, size * sizeof *best);
   }
   lsb_tensor *logits = lsb_new_matrix(L, "probe", test.rows, k);
-  ls_probe_judge(test.rows, d, test.points, test.group, k, best, judging, lsb_as_matrix(logits), &accuracy, &nll);
+  if (ls_probe_judge(test.rows, d, test.points, test.group, k, best, judging, lsb_as_matrix(logits), &accuracy, &nll, &err) != LS_OK) return lsb_raise(L, "probe", &err);
   const lsb_field fields[] = {{"accuracy", accuracy}, {"nll", nll}, {"l2", chosen}, {"objective", kept.objective}, {"gradient", kept.gradient},
                               {"iterations", kept.iterations}, {"converged", kept.converged}, {"classes", k}};
   LSB_PUSH_FIELDS(L, fields);

@@ -1,5 +1,6 @@
 /* What the program's Lua side needs from the process. SPDX-License-Identifier: MIT */
 #include "bindings/program.h"
+#include "bindings/zip_library.h"
 
 #include <lsengine/cpu.h>
 #include <lsengine/pool.h>
@@ -8,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zip.h>
 #include <zlib.h>
 
 static volatile sig_atomic_t interrupted;
@@ -89,12 +89,16 @@ static void set_string(lua_State *L, const char *key, const char *value) {
   lua_setfield(L, -2, key);
 }
 
+/* versions(all): the program's and Lua's; where `all`, those of the libraries, too, which are loaded for it. */
 static int versions(lua_State *L) {
+  bool all = lua_toboolean(L, 1);
+  const lsb_zip *zip = all ? lsb_find_zip(NULL) : NULL;
   lua_newtable(L);
   set_string(L, "lsengine", LSENGINE_VERSION);
   set_string(L, "lua", LUA_RELEASE);
   set_string(L, "zlib", zlibVersion());
-  set_string(L, "libzip", zip_libzip_version());
+  if (!all) return 1;
+  set_string(L, "libzip", zip == NULL ? "missing" : zip->zip_libzip_version());
   set_string(L, "openblas", ls_blas_version());
   return 1;
 }

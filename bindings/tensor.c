@@ -12,11 +12,12 @@ static const char tensor_key = 0;
 
 enum { ALIGNMENT = 64 };
 
-/* Called some twenty times for each recorded operation: by its mark, not by its metatable, which is ten times as dear. */
+/* Called some twenty times for each recorded operation: by its mark, not by its metatable, which is ten times as dear. Light userdata have length 0, tables and
+ * strings no address. */
 lsb_tensor *lsb_test_tensor(lua_State *L, int index) {
-  if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) < sizeof(lsb_tensor)) return NULL;
+  if (lua_rawlen(L, index) < sizeof(lsb_tensor)) return NULL;
   lsb_tensor *t = lua_touserdata(L, index);
-  return t->mark == &tensor_key ? t : NULL;
+  return t != NULL && t->mark == &tensor_key ? t : NULL;
 }
 
 lsb_tensor *lsb_check_tensor(lua_State *L, int index, const char *name, const char *argument) {

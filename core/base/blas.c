@@ -6,11 +6,12 @@
  * of 512, the longer side halved until there are 8 blocks where the product is large enough to feed them. */
 #include "core/base/blas.h"
 
+#include "core/base/blas_library.h"
+
 #include <lsengine/cpu.h>
 #include <lsengine/pool.h>
 
 #include <assert.h>
-#include <cblas.h>
 #include <string.h>
 
 typedef struct gemm_job {
@@ -51,20 +52,21 @@ static void gemm_block(void *argument, size_t block) {
   int32_t n = job->c.cols - col < job->cols ? job->c.cols - col : job->cols;
   const float *a = job->a.data + (job->transpose_a ? row : row * job->a.stride);
   const float *b = job->b.data + (job->transpose_b ? col * job->b.stride : col);
-  cblas_sgemm(CblasRowMajor, job->transpose_a ? CblasTrans : CblasNoTrans, job->transpose_b ? CblasTrans : CblasNoTrans, m,
+  ls_blas_functions()->sgemm(CblasRowMajor, job->transpose_a ? CblasTrans : CblasNoTrans, job->transpose_b ? CblasTrans : CblasNoTrans, m,
               n, job->k, 1.0f, a, (int)job->a.stride, b, (int)job->b.stride, job->beta,
               job->c.data + row * job->c.stride + col, (int)job->c.stride);
 }
 
 /* At the first product, or where the host has set others. */
-void ls_gemm_begin(void) {
-  if (openblas_get_num_threads() != 1) openblas_set_num_threads(1);
+void ls_blas_begin(void) {
+  const ls_blas *blas = ls_blas_functions();
+  if (blas->get_threads() != 1) blas->set_threads(1);
 }
 
 void ls_blas_gemm(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c, bool alone) {
   int32_t k = transpose_a ? a.rows : a.cols;
   gemm_job job = {transpose_a, transpose_b, a, b, c, beta, k, c.rows, c.cols, 1};
-  ls_gemm_begin();
+  ls_blas_begin();
   if (alone) {
     gemm_block(&job, 0);
     return;
@@ -95,7 +97,7 @@ static void double_block(void *argument, size_t block) {
   int32_t from = (int32_t)block * DOUBLE_BLOCK, whole = j->by_rows ? j->m : j->n, size = whole - from < DOUBLE_BLOCK ? whole - from : DOUBLE_BLOCK;
   int32_t row = j->by_rows ? from : 0, col = j->by_rows ? 0 : from, m = j->by_rows ? size : j->m, n = j->by_rows ? j->n : size;
   const double *a = j->a + (j->transpose_a ? row : (ptrdiff_t)row * j->a_stride), *b = j->b + (j->transpose_b ? (ptrdiff_t)col * j->b_stride : col);
-  cblas_dgemm(CblasRowMajor, j->transpose_a ? CblasTrans : CblasNoTrans, j->transpose_b ? CblasTrans : CblasNoTrans, m, n, j->k, 1.0, a, j->a_stride, b,
+  ls_blas_functions()->dgemm(CblasRowMajor, j->transpose_a ? CblasTrans : CblasNoTrans, j->transpose_b ? CblasTrans : CblasNoTrans, m, n, j->k, 1.0, a, j->a_stride, b,
               j->b_stride, j->beta, j->c + (ptrdiff_t)row * j->c_stride + col, j->c_stride);
 }
 
@@ -103,7 +105,7 @@ void ls_gemm_double(bool transpose_a, bool transpose_b, int32_t m, int32_t n, in
                     double beta, double *c, int32_t c_stride) {
   if (m == 0 || n == 0) return;
   assert(k > 0);
-  ls_gemm_begin();
+  ls_blas_begin();
   double_job job = {transpose_a, transpose_b, m >= n, m, n, k, a_stride, b_stride, c_stride, a, b, beta, c};
   size_t blocks = (size_t)ceil_div(m >= n ? m : n, DOUBLE_BLOCK);
   if ((double)m * n * k < 5e5) {
@@ -112,11 +114,6 @@ void ls_gemm_double(bool transpose_a, bool transpose_b, int32_t m, int32_t n, in
   }
   ls_parallel(LS_SITE_MATMUL, blocks, double_block, &job);
 }
-
-/* Fortran's LAPACK, which OpenBLAS holds: matrices by columns, so that our rows are its columns. The lengths of strings come last. */
-void dgesdd_(const char *job, const int *m, const int *n, double *a, const int *lda, double *s, double *u, const int *ldu, double *vt, const int *ldvt,
-             double *work, const int *lwork, int *iwork, int *info, size_t job_length);
-void dgelqf_(const int *m, const int *n, double *a, const int *lda, double *tau, double *work, const int *lwork, int *info);
 
 static size_t singular_work(int32_t m, int32_t n, bool vectors) {
   size_t least = (size_t)(m < n ? m : n), most = (size_t)(m < n ? n : m);
@@ -135,9 +132,9 @@ ls_status ls_singular_values(int32_t m, int32_t n, double *a, double *s, double 
   int *iwork = (int *)(left + (right != NULL ? (size_t)least * (size_t)m : 0));
   if (work_size > INT32_MAX) return ls_fail(err, LS_ESHAPE, "a matrix of %dx%d is too large to be decomposed", m, n);
   if (least == 0) return LS_OK;
-  ls_gemm_begin();
+  ls_blas_begin();
   /* Fortran sees the transpose (n,m): its left singular vectors are our right ones, column by column, which are rows here */
-  dgesdd_(right != NULL ? "S" : "N", &rows, &cols, a, &rows, s, right != NULL ? right : work, right != NULL ? &rows : &one, right != NULL ? left : work,
+  ls_blas_functions()->dgesdd(right != NULL ? "S" : "N", &rows, &cols, a, &rows, s, right != NULL ? right : work, right != NULL ? &rows : &one, right != NULL ? left : work,
           right != NULL ? &least : &one, work, &lwork, iwork, &info, 1);
   return info == 0 ? LS_OK : ls_fail(err, LS_EVALUE, "the singular values of a %dx%d matrix did not converge", m, n);
 }
@@ -152,13 +149,13 @@ ls_status ls_fold_rows(int32_t n, int32_t rows, double *a, void *scratch, ls_err
   double *tau = scratch, *work = tau + n;
   if ((size_t)n * 64 > INT32_MAX) return ls_fail(err, LS_ESHAPE, "%d columns are too many to be decomposed", n);
   int lwork = n * 64;
-  ls_gemm_begin();
-  dgelqf_(&m, &all, a, &m, tau, work, &lwork, &info);
+  ls_blas_begin();
+  ls_blas_functions()->dgelqf(&m, &all, a, &m, tau, work, &lwork, &info);
   if (info != 0) return ls_fail(err, LS_EVALUE, "a matrix of %dx%d could not be decomposed", all, n);
   for (int32_t row = 1; row < n; row++) memset(a + (size_t)row * (size_t)n, 0, (size_t)row * sizeof(double));
   return LS_OK;
 }
 
-const char *ls_blas_core(void) { return openblas_get_corename(); }
+const char *ls_blas_core(void) { return ls_blas_need(NULL) == LS_OK ? ls_blas_functions()->core() : "missing"; }
 
-const char *ls_blas_version(void) { return openblas_get_config(); }
+const char *ls_blas_version(void) { return ls_blas_need(NULL) == LS_OK ? ls_blas_functions()->version() : "missing"; }

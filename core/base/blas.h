@@ -4,8 +4,10 @@
 
 #include <lsengine/view.h>
 
-/* Gives OpenBLAS a kernel that uses what the processor has where it chose one that does not. Once, before the first product: ls_cpu_start does. */
-void ls_blas_start(void);
+/* Loads OpenBLAS where it is not loaded yet; LS_ELIBRARY where it cannot be. To be called, with success, before any product in double and before LAPACK;
+ * products of floats need it on processors without FMA only, where ls_gemm_start, called by ls_cpu_start, asks for it. */
+ls_status ls_blas_need(ls_err *err);
+ls_status ls_gemm_start(ls_err *err);
 
 /* c (m,n) = op(a) (m,k) · op(b) (k,n) + beta · c, where op transposes if its flag is set and beta is 0 or 1. With beta 0, c is
  * not read. Shapes must fit (asserted: callers check), c overlaps neither input. k = 0 gives zeros (or c unchanged).
@@ -16,7 +18,8 @@ void ls_gemm(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float bet
 void ls_gemm_begin(void);
 void ls_gemm_alone(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c);
 
-/* The same by OpenBLAS, for processors without FMA; k > 0, c not empty. `alone`: one call of it, uncut. */
+/* The same by OpenBLAS, for processors without FMA; k > 0, c not empty. `alone`: one call of it, uncut, after ls_blas_begin. */
+void ls_blas_begin(void);
 void ls_blas_gemm(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c, bool alone);
 
 /* ---- in double, for measures: row-major, `stride` doubles from one row to the next ---- */

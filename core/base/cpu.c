@@ -71,8 +71,7 @@ ls_status ls_cpu_start(const char *cap, ls_err *err) {
   if (limit > SETS - 1) limit = SETS - 1;
   while (!ls_cpu_has((ls_isa)limit)) limit--;
   current = (ls_isa)limit;
-  ls_blas_start();
-  return LS_OK;
+  return ls_gemm_start(err);
 }
 
 ls_isa ls_cpu_isa(void) { return current; }

@@ -27,6 +27,12 @@ static ls_gemm_fn *kernel(void) {
   return NULL;
 }
 
+ls_status ls_gemm_start(ls_err *err) { return kernel() == NULL ? ls_blas_need(err) : LS_OK; }
+
+void ls_gemm_begin(void) {
+  if (kernel() == NULL) ls_blas_begin();
+}
+
 typedef struct gemm_job {
   ls_gemm_block all;
   ls_gemm_fn *fn;

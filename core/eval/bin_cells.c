@@ -1,6 +1,8 @@
 /* Sums over bins while rows pass. SPDX-License-Identifier: MIT */
 #include "core/eval/bin_cells.h"
 
+#include "core/kernels/kernels.h"
+
 enum { CELL = 4, FEW_BINS = 100, COPIES = 4, BLOCK = 256 };
 
 typedef double pair __attribute__((vector_size(16), aligned(8), may_alias));
@@ -15,13 +17,9 @@ size_t ls_bin_cells(const ls_binning *b) { return cells_of(b) * (size_t)copies_o
 static void places_of(const ls_binning *b, const double *edges, size_t n, const double *c, const uint8_t *a, int32_t *place) {
   if (b->kind == LS_BINS_EQUAL_MASS)
     for (size_t i = 0; i < n; i++) place[i] = a[i];
-  else if (b->rounding == LS_ROUND_PRODUCT && b->edges == LS_EDGES_LEFT && !b->one_apart) {
-    double bins = b->bins;
-    int32_t last = b->bins - 1;
-    for (size_t i = 0; i < n; i++) {
-      int32_t bin = (int32_t)(c[i] * bins);
-      place[i] = 2 * ((bin < last ? bin : last) + 1) + a[i];
-    }
+  else if (ls_bins_are_plain(b)) {
+    ls_kernels_now()->evaluation->places(n, c, b->bins, place);
+    for (size_t i = 0; i < n; i++) place[i] = 2 * place[i] + a[i];
   } else
     for (size_t i = 0; i < n; i++) place[i] = 2 * (ls_bin_of(b, edges, c[i]) + 1) + a[i];
 }

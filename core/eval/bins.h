@@ -13,6 +13,9 @@ typedef struct ls_bin_sums {
 /* Bins that a binning has, the one for confidence 1 included. */
 static inline int32_t ls_bins_of(const ls_binning *b) { return b->bins + (b->one_apart && b->edges == LS_EDGES_LEFT && b->kind == LS_BINS_EQUAL_WIDTH); }
 
+/* The default: floor(c·B), the last closed. */
+static inline bool ls_bins_are_plain(const ls_binning *b) { return b->rounding == LS_ROUND_PRODUCT && b->edges == LS_EDGES_LEFT && !b->one_apart; }
+
 ls_status ls_binning_check(const ls_binning *b, ls_err *err);
 
 /* The B + 1 edges of equal width. */

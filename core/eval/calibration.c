@@ -1,6 +1,6 @@
 /* Calibration error over bins, and Murphy's decomposition. SPDX-License-Identifier: MIT */
 #include "core/eval/bin_cells.h"
-#include "core/eval/predictions.h"
+#include "core/eval/measures.h"
 #include "core/eval/radix_sort.h"
 #include "core/kernels/kernels.h"
 
@@ -10,7 +10,7 @@
 
 #define PI 3.14159265358979323846
 
-enum { CHUNKS = 64, CHUNK_ROWS = 4096, MOST_SCRATCH = 64 << 20, BLOCK = 256 };
+enum { CHUNKS = 64, CHUNK_ROWS = 4096, BLOCK = 256 };
 
 ls_status ls_binning_check(const ls_binning *b, ls_err *err) {
   if (b->bins < 1 || b->bins > LS_MOST_BINS) return ls_fail(err, LS_ERANGE, "bins is %d, allowed is 1 to %d", b->bins, LS_MOST_BINS);
@@ -266,48 +266,65 @@ ls_status ls_calibrate(size_t n, const double *c, const uint8_t *a, const uint64
   return LS_OK;
 }
 
-typedef struct fused_job {
+typedef struct bins_job {
   const ls_binning *binning;
-  double *cells, *confidence;
-  uint8_t *correct;
-  const double *edges;
+  binning_parts parts;
   size_t cells_each;
-} fused_job;
+} bins_job;
 
 static void take_binned(void *context, const ls_predictions *p, const ls_sweep_part *part) {
-  const fused_job *j = context;
-  size_t count = (size_t)part->count;
+  const bins_job *j = context;
   (void)p;
-  ls_bin_cells_add(j->binning, j->edges, j->cells + part->chunk * j->cells_each, count, part->confidence, part->correct);
-  if (j->confidence != NULL) memcpy(j->confidence + part->offset, part->confidence, count * sizeof *j->confidence);
-  if (j->correct != NULL) memcpy(j->correct + part->offset, part->correct, count);
+  ls_bin_cells_add(j->binning, j->parts.edges, j->parts.cells + part->chunk * j->cells_each, (size_t)part->count, part->confidence, part->correct);
 }
 
-static size_t fused_chunks(const ls_predictions *p, const ls_binning *b) {
-  return ls_sweep_chunks(p, MOST_SCRATCH / (cells_of(b) * sizeof(double)) + 1);
+static ls_sweep_wants wanted(const ls_judging *j) { return j->calibration != NULL ? LS_WANT_CONFIDENCES : LS_WANT_NOTHING; }
+
+static ls_status check_width(const ls_predictions *p, const ls_judging *j, ls_err *err) {
+  (void)p;
+  ls_status status = ls_binning_check(j->binning, err);
+  if (status == LS_OK && j->binning->kind != LS_BINS_EQUAL_WIDTH) status = ls_fail(err, LS_ERANGE, "one sweep makes bins of equal width only");
+  return status;
 }
+
+static size_t chunk_bytes(const ls_predictions *p, const ls_judging *j) {
+  (void)p;
+  return cells_of(j->binning) * sizeof(double);
+}
+
+static size_t bytes(const ls_predictions *p, const ls_judging *j, size_t chunks) {
+  (void)p;
+  return sizeof(bins_job) + scratch_of(chunks, j->binning);
+}
+
+static void begin(const ls_predictions *p, const ls_judging *j, size_t chunks, void *memory) {
+  bins_job *job = memory;
+  (void)p;
+  *job = (bins_job){j->binning, parts_of(job + 1, chunks, j->binning), ls_bin_cells(j->binning)};
+  memset(job->parts.cells, 0, chunks * job->cells_each * sizeof *job->parts.cells);
+}
+
+static void end(const ls_predictions *p, const ls_judging *j, size_t chunks, int64_t kept, void *memory) {
+  const bins_job *job = memory;
+  (void)p;
+  ls_bin_totals totals = gather(j->binning, &job->parts, chunks, j->bins);
+  conclude((size_t)kept, &totals, job->parts.sums, ls_bins_of(j->binning), j->calibration, j->bins);
+}
+
+const ls_measure ls_measure_bins = {wanted, check_width, chunk_bytes, bytes, begin, take_binned, end};
 
 size_t ls_calibrate_predictions_scratch(const ls_predictions *p, const ls_binning *b) {
-  size_t chunks = fused_chunks(p, b);
-  return scratch_of(chunks, b) + ls_sweep_scratch(p, chunks);
+  ls_calibration r;
+  double confidence;
+  ls_judging j = {.binning = b, .calibration = &r, .confidence = &confidence};
+  return ls_judge_scratch(p, &j);
 }
 
 ls_status ls_calibrate_predictions(const ls_predictions *p, const ls_binning *binning, void *scratch, double *confidence, uint8_t *correct,
                                    ls_calibration *out, ls_bin *bins, ls_err *err) {
   int64_t kept;
-  ls_status status = ls_binning_check(binning, err);
-  if (status == LS_OK && binning->kind != LS_BINS_EQUAL_WIDTH) status = ls_fail(err, LS_ERANGE, "one sweep makes bins of equal width only");
-  if (status == LS_OK) status = ls_predictions_check(p, &kept, err);
-  if (status != LS_OK) return status;
-  size_t chunks = fused_chunks(p, binning);
-  binning_parts parts = parts_of(scratch, chunks, binning);
-  fused_job j = {binning, parts.cells, confidence, correct, parts.edges, ls_bin_cells(binning)};
-  memset(parts.cells, 0, chunks * j.cells_each * sizeof *parts.cells);
-  status = ls_sweep(p, chunks, LS_WANT_CONFIDENCES, parts.rest, take_binned, &j, err);
-  if (status != LS_OK) return status;
-  ls_bin_totals totals = gather(binning, &parts, chunks, bins);
-  conclude((size_t)kept, &totals, parts.sums, ls_bins_of(binning), out, bins);
-  return LS_OK;
+  ls_judging j = {.binning = binning, .calibration = out, .bins = bins, .confidence = confidence, .correct = correct};
+  return ls_judge(p, &j, scratch, &kept, err);
 }
 
 size_t ls_mmce_scratch(size_t n) { return 2 * n * sizeof(uint64_t); }

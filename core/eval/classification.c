@@ -1,12 +1,8 @@
 /* Accuracy and its kin, negative log-likelihood, Brier score, by class and over all. SPDX-License-Identifier: MIT */
-#include <lsengine/classification.h>
-
-#include "core/eval/predictions.h"
+#include "core/eval/measures.h"
 
 #include <math.h>
 #include <string.h>
-
-enum { MOST_SCRATCH = 64 << 20 };
 
 typedef struct classify_job {
   int32_t tops;
@@ -17,21 +13,10 @@ typedef struct classify_job {
   int32_t *pairs;          /* (n, 2): label, prediction; or NULL */
 } classify_job;
 
-static size_t chunks_of(const ls_predictions *p) {
-  size_t classes = (size_t)(p->z.cols < 1 ? 1 : p->z.cols);
-  return ls_sweep_chunks(p, MOST_SCRATCH / (classes * sizeof(ls_class_score)) + 1);
-}
-
-size_t ls_classification_scratch(const ls_predictions *p, bool confusion) {
-  size_t chunks = chunks_of(p), classes = (size_t)(p->z.cols < 1 ? 1 : p->z.cols);
-  return chunks * (classes * sizeof(ls_class_score) + 2 * sizeof(double) + LS_MOST_TOP * sizeof(int64_t)) + ls_sweep_scratch(p, chunks) +
-         (confusion ? (size_t)p->z.rows * 2 * sizeof(int32_t) : 0);
-}
-
 static void take(void *context, const ls_predictions *p, const ls_sweep_part *part) {
   const classify_job *j = context;
   ls_class_score *classes = j->classes + part->chunk * (size_t)part->classes;
-  double *sums = j->sums + 2 * part->chunk;
+  double *sums = j->sums + 2 * part->chunk, nll = sums[0], brier = sums[1];
   int64_t *in_top = j->in_top + part->chunk * (size_t)j->tops;
   for (int32_t i = 0; i < part->count; i++) {
     int32_t y = part->label[i];
@@ -41,8 +26,8 @@ static void take(void *context, const ls_predictions *p, const ls_sweep_part *pa
     own->nll += part->nll[i];
     own->brier += part->brier[i];
     classes[part->predicted[i]].predicted++;
-    sums[0] += part->nll[i];
-    sums[1] += part->brier[i];
+    nll += part->nll[i];
+    brier += part->brier[i];
     if (j->pairs != NULL) {
       int32_t *pair = j->pairs + 2 * (part->offset + (size_t)i);
       pair[0] = y;
@@ -56,6 +41,8 @@ static void take(void *context, const ls_predictions *p, const ls_sweep_part *pa
     for (int32_t k = y + 1; k < part->classes; k++) ahead += z[k] > own_z;
     for (int32_t t = 0; t < j->tops; t++) in_top[t] += ahead < j->top[t];
   }
+  sums[0] = nll;
+  sums[1] = brier;
 }
 
 static void over_classes(const ls_class_score *classes, int32_t count, ls_classification *out) {
@@ -104,30 +91,63 @@ static void add_chunks(const classify_job *j, size_t chunks, size_t k_count, int
   for (int32_t t = 0; t < j->tops; t++) top_share[t] = (double)in_top[t] / n;
 }
 
+static ls_sweep_wants wanted(const ls_judging *j) { return j->classification != NULL ? LS_WANT_SCORES : LS_WANT_NOTHING; }
+
+static ls_status check(const ls_predictions *p, const ls_judging *j, ls_err *err) {
+  (void)p;
+  if (j->tops < 0 || j->tops > LS_MOST_TOP) return ls_fail(err, LS_ERANGE, "%d values of top_k were given, at most %d are taken", j->tops, LS_MOST_TOP);
+  for (int32_t t = 0; t < j->tops; t++)
+    if (j->top[t] < 1) return ls_fail(err, LS_ERANGE, "top_k is %d, at least 1 is allowed", j->top[t]);
+  return LS_OK;
+}
+
+static size_t chunk_bytes(const ls_predictions *p, const ls_judging *j) {
+  (void)j;
+  return (size_t)(p->z.cols < 1 ? 1 : p->z.cols) * sizeof(ls_class_score);
+}
+
+/* The chunks' sums, which begin as zeros. */
+static size_t bytes_of_sums(const ls_predictions *p, const ls_judging *j, size_t chunks) {
+  return chunks * (chunk_bytes(p, j) + 2 * sizeof(double) + LS_MOST_TOP * sizeof(int64_t));
+}
+
+static size_t bytes(const ls_predictions *p, const ls_judging *j, size_t chunks) {
+  return sizeof(classify_job) + bytes_of_sums(p, j, chunks) + (j->confusion != NULL ? (size_t)p->z.rows * 2 * sizeof(int32_t) : 0);
+}
+
+static void begin(const ls_predictions *p, const ls_judging *j, size_t chunks, void *memory) {
+  classify_job *job = memory;
+  *job = (classify_job){.tops = j->tops, .top = j->top, .classes = (ls_class_score *)(job + 1)};
+  job->sums = (double *)(job->classes + chunks * (size_t)p->z.cols);
+  job->in_top = (int64_t *)(job->sums + 2 * chunks);
+  if (j->confusion != NULL) job->pairs = (int32_t *)(job->in_top + chunks * LS_MOST_TOP);
+  memset(job->classes, 0, bytes_of_sums(p, j, chunks));
+}
+
+static void end(const ls_predictions *p, const ls_judging *j, size_t chunks, int64_t kept, void *memory) {
+  const classify_job *job = memory;
+  size_t k_count = (size_t)p->z.cols;
+  ls_classification r = {.rows = kept};
+  add_chunks(job, chunks, k_count, kept, &r, j->top_share, j->class_scores);
+  if (j->confusion != NULL) {
+    memset(j->confusion, 0, k_count * k_count * sizeof *j->confusion);
+    for (int64_t i = 0; i < kept; i++) j->confusion[(size_t)job->pairs[2 * i] * k_count + (size_t)job->pairs[2 * i + 1]]++;
+  }
+  *j->classification = r;
+}
+
+const ls_measure ls_measure_classification = {wanted, check, chunk_bytes, bytes, begin, take, end};
+
+size_t ls_classification_scratch(const ls_predictions *p, bool confusion) {
+  ls_classification r;
+  int64_t cell;
+  ls_judging j = {.classification = &r, .confusion = confusion ? &cell : NULL};
+  return ls_judge_scratch(p, &j);
+}
+
 ls_status ls_classify(const ls_predictions *p, int32_t tops, const int32_t *top, void *scratch, ls_classification *out, double *top_share,
                       ls_class_score *classes, int64_t *confusion, ls_err *err) {
   int64_t kept;
-  if (tops < 0 || tops > LS_MOST_TOP) return ls_fail(err, LS_ERANGE, "%d values of top_k were given, at most %d are taken", tops, LS_MOST_TOP);
-  for (int32_t t = 0; t < tops; t++)
-    if (top[t] < 1) return ls_fail(err, LS_ERANGE, "top_k is %d, at least 1 is allowed", top[t]);
-  ls_status status = ls_predictions_check(p, &kept, err);
-  if (status != LS_OK) return status;
-  size_t chunks = chunks_of(p), k_count = (size_t)p->z.cols;
-  classify_job j = {.tops = tops, .top = top, .classes = scratch};
-  j.sums = (double *)(j.classes + chunks * k_count);
-  j.in_top = (int64_t *)(j.sums + 2 * chunks);
-  char *rest = (char *)(j.in_top + chunks * LS_MOST_TOP);
-  memset(scratch, 0, (size_t)(rest - (char *)scratch));
-  if (confusion != NULL) j.pairs = (int32_t *)(rest + ls_sweep_scratch(p, chunks) / sizeof(double) * sizeof(double));
-  status = ls_sweep(p, chunks, LS_WANT_SCORES, rest, take, &j, err);
-  if (status != LS_OK) return status;
-
-  ls_classification r = {.rows = kept};
-  add_chunks(&j, chunks, k_count, kept, &r, top_share, classes);
-  if (confusion != NULL) {
-    memset(confusion, 0, k_count * k_count * sizeof *confusion);
-    for (int64_t i = 0; i < kept; i++) confusion[(size_t)j.pairs[2 * i] * k_count + (size_t)j.pairs[2 * i + 1]]++;
-  }
-  *out = r;
-  return LS_OK;
+  ls_judging j = {.classification = out, .tops = tops, .top = top, .top_share = top_share, .class_scores = classes, .confusion = confusion};
+  return ls_judge(p, &j, scratch, &kept, err);
 }

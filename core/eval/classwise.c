@@ -1,88 +1,65 @@
 /* Calibration of every class against the rest, and Murphy's decomposition of the Brier score. SPDX-License-Identifier: MIT */
 #include "core/eval/bins.h"
-#include "core/eval/predictions.h"
+#include "core/eval/measures.h"
+#include "core/kernels/kernels.h"
 
 #include <string.h>
 
-enum { MOST_SCRATCH = 64 << 20 }; /* bytes of sums that the number of chunks is chosen for */
+enum { BLOCK = 1024 }; /* numbers whose places are held at once */
 
-typedef double pair __attribute__((vector_size(16), aligned(8), may_alias));
-
-/* What a class has in a bin; the last two only of rows that carry its label. */
-typedef struct cell {
-  double count, c, squares, unused, a, products;
-} cell;
+/* What a class has in a bin of the rows that carry its label. */
+typedef struct hits {
+  double a, products;
+} hits;
 
 typedef struct classwise_job {
   const ls_binning *binning;
-  const double *edges;
-  cell *cells;       /* (chunks, K, bins + 1): the first is of no bin */
-  double *scores;    /* (chunks, 2): brier, nll */
+  double *edges;
+  ls_class_cell *cells; /* (chunks, K, bins + 1): the first is of no bin */
+  hits *hits;           /* likewise */
+  double *scores;       /* (chunks, 2): brier, nll */
+  ls_bin_sums *sums;    /* (bins), of a class at the end */
   int32_t bins;
 } classwise_job;
-
-static size_t cells_of_chunk(const ls_predictions *p, const ls_binning *b) {
-  return (size_t)(p->z.cols < 1 ? 1 : p->z.cols) * ((size_t)(b->bins > 0 ? b->bins : 0) + 2);
-}
-
-static size_t chunks_of(const ls_predictions *p, const ls_binning *b) { return ls_sweep_chunks(p, MOST_SCRATCH / (cells_of_chunk(p, b) * sizeof(cell)) + 1); }
-
-/* cells, scores, edges, sums of a class, the sweep's */
-size_t ls_classwise_scratch(const ls_predictions *p, const ls_binning *b) {
-  size_t chunks = chunks_of(p, b), bins = (size_t)(b->bins > 0 ? b->bins : 0) + 2;
-  return chunks * (cells_of_chunk(p, b) * sizeof(cell) + 2 * sizeof(double)) + bins * (sizeof(double) + sizeof(ls_bin_sums)) + ls_sweep_scratch(p, chunks);
-}
 
 /* Places of n numbers, whatever their class. */
 static void places_of(const classwise_job *j, size_t n, const double *p, int32_t *place) {
   const ls_binning *b = j->binning;
-  double bins = b->bins;
-  int32_t last = b->bins - 1;
-  if (b->rounding == LS_ROUND_PRODUCT && b->edges == LS_EDGES_LEFT && !b->one_apart)
-    for (size_t k = 0; k < n; k++) {
-      int32_t bin = (int32_t)(p[k] * bins);
-      place[k] = (bin < last ? bin : last) + 1;
-    }
+  if (ls_bins_are_plain(b))
+    ls_kernels_now()->evaluation->places(n, p, b->bins, place);
   else
     for (size_t k = 0; k < n; k++) place[k] = ls_bin_of(b, j->edges, p[k]) + 1;
 }
 
-static void add_cells(cell *to, size_t bins, size_t n, const double *p, const int32_t *place) {
-  for (size_t k = 0; k < n; k++, to += bins) {
-    pair *sums = (pair *)&to[place[k]];
-    double c = p[k];
-    sums[0] += (pair){1.0, c};
-    to[place[k]].squares += c * c;
-  }
+/* Places lie as the numbers do: side by side along the rows or along the classes. */
+static void add_block(const classwise_job *j, const ls_sweep_part *part, size_t rows, size_t classes, const double *p, ls_class_cell *cells) {
+  int32_t place[BLOCK];
+  bool columns = part->p_row == 1;
+  size_t lines = columns ? classes : rows, length = columns ? rows : classes, step = columns ? part->p_class : part->p_row;
+  for (size_t i = 0; i < lines; i++) places_of(j, length, p + i * step, place + i * length);
+  ls_class_block block = {rows, classes, part->p_row, part->p_class, columns ? 1 : classes, columns ? rows : 1, p, place};
+  ls_kernels_now()->evaluation->add_cells(&block, (size_t)j->bins + 1, cells);
 }
 
 static void take(void *context, const ls_predictions *p, const ls_sweep_part *part) {
-  enum { BLOCK = 1024 };
   const classwise_job *j = context;
-  size_t bins = (size_t)j->bins + 1, classes = (size_t)part->classes;
-  cell *cells = j->cells + part->chunk * classes * bins;
-  int32_t place[BLOCK];
-  size_t rows = classes < BLOCK ? BLOCK / classes : 1;
-  double brier = 0.0, nll = 0.0;
+  size_t bins = (size_t)j->bins + 1, classes = (size_t)part->classes, count = (size_t)part->count;
+  size_t block_classes = classes < BLOCK ? classes : BLOCK, block_rows = BLOCK / block_classes;
+  ls_class_cell *cells = j->cells + part->chunk * classes * bins;
+  hits *own_hits = j->hits + part->chunk * classes * bins;
+  double brier = 0.0, nll = 0.0, own[LS_SWEEP_ROWS] = {0};
+  int32_t place[LS_SWEEP_ROWS];
   (void)p;
-  for (size_t first = 0; first < (size_t)part->count; first += rows) {
-    size_t count = (size_t)part->count - first < rows ? (size_t)part->count - first : rows;
-    if (classes <= BLOCK) places_of(j, count * classes, part->p + first * classes, place);
-    for (size_t i = 0; i < count; i++) {
-      const double *row = part->p + (first + i) * classes;
-      if (classes <= BLOCK) add_cells(cells, bins, classes, row, place + i * classes);
-      for (size_t from = 0; classes > BLOCK && from < classes; from += BLOCK) {
-        size_t some = classes - from < BLOCK ? classes - from : BLOCK;
-        places_of(j, some, row + from, place);
-        add_cells(cells + from * bins, bins, some, row + from, place);
-      }
-    }
-  }
-  for (int32_t i = 0; i < part->count; i++) {
-    int32_t y = part->label[i], own;
-    double c = part->p[(size_t)i * classes + (size_t)y];
-    places_of(j, 1, &c, &own);
-    *(pair *)&cells[(size_t)y * bins + (size_t)own].a += (pair){1.0, c};
+  for (size_t i = 0; i < count; i += block_rows)
+    for (size_t k = 0; k < classes; k += block_classes)
+      add_block(j, part, count - i < block_rows ? count - i : block_rows, classes - k < block_classes ? classes - k : block_classes,
+                part->p + i * part->p_row + k * part->p_class, cells + k * bins);
+  for (size_t i = 0; i < count; i++) own[i] = part->p[i * part->p_row + (size_t)part->label[i] * part->p_class];
+  places_of(j, count, own, place);
+  for (size_t i = 0; i < count; i++) {
+    hits *to = &own_hits[(size_t)part->label[i] * bins + (size_t)place[i]];
+    to->a += 1.0;
+    to->products += own[i];
     brier += part->brier[i];
     nll += part->nll[i];
   }
@@ -96,13 +73,15 @@ static void gather(const classwise_job *j, size_t chunks, int32_t classes, int32
   memset(sums, 0, (size_t)j->bins * sizeof *sums);
   for (size_t c = 0; c < chunks; c++)
     for (size_t b = 1; b < bins; b++) {
-      const cell *from = &j->cells[(c * (size_t)classes + (size_t)k) * bins + b];
+      size_t at = (c * (size_t)classes + (size_t)k) * bins + b;
+      const ls_class_cell *from = &j->cells[at];
       ls_bin_sums *to = &sums[b - 1];
-      to->count += from->count, to->c += from->c, to->a += from->a, to->squares += from->squares, to->products += from->products;
+      to->count += from->count, to->c += from->p, to->a += j->hits[at].a, to->squares += from->squares, to->products += j->hits[at].products;
     }
 }
 
-static void sum_up(const classwise_job *j, size_t chunks, int32_t classes, double n, ls_bin_sums *s, ls_classwise *out, ls_class_calibration *each) {
+static void sum_up(const classwise_job *j, size_t chunks, int32_t classes, double n, ls_classwise *out, ls_class_calibration *each) {
+  ls_bin_sums *s = j->sums;
   int32_t bins = j->bins;
   double l2 = 0.0, debiased = 0.0;
   for (int32_t k = 0; k < classes; k++) {
@@ -132,30 +111,57 @@ static void sum_up(const classwise_job *j, size_t chunks, int32_t classes, doubl
   out->debiased_l2 = sqrt(fmax(0.0, debiased));
 }
 
+static ls_sweep_wants wanted(const ls_judging *j) { return j->classwise != NULL ? LS_WANT_PROBABILITIES : LS_WANT_NOTHING; }
+
+static ls_status check(const ls_predictions *p, const ls_judging *j, ls_err *err) {
+  (void)p;
+  ls_status status = ls_binning_check(j->binning, err);
+  if (status == LS_OK && j->binning->kind != LS_BINS_EQUAL_WIDTH) status = ls_fail(err, LS_ERANGE, "classes are binned by equal width only");
+  return status;
+}
+
+static size_t chunk_bytes(const ls_predictions *p, const ls_judging *j) {
+  return (size_t)(p->z.cols < 1 ? 1 : p->z.cols) * ((size_t)(j->binning->bins > 0 ? j->binning->bins : 0) + 2) * (sizeof(ls_class_cell) + sizeof(hits));
+}
+
+static size_t bytes(const ls_predictions *p, const ls_judging *j, size_t chunks) {
+  size_t bins = (size_t)(j->binning->bins > 0 ? j->binning->bins : 0) + 2;
+  return sizeof(classwise_job) + chunks * (chunk_bytes(p, j) + 2 * sizeof(double)) + bins * (sizeof(double) + sizeof(ls_bin_sums));
+}
+
+static void begin(const ls_predictions *p, const ls_judging *j, size_t chunks, void *memory) {
+  classwise_job *job = memory;
+  *job = (classwise_job){.binning = j->binning, .cells = (ls_class_cell *)(job + 1), .bins = ls_bins_of(j->binning)};
+  size_t all = chunks * (size_t)p->z.cols * ((size_t)job->bins + 1);
+  job->hits = (hits *)(job->cells + all);
+  job->scores = (double *)(job->hits + all);
+  job->edges = job->scores + 2 * chunks;
+  job->sums = (ls_bin_sums *)(job->edges + j->binning->bins + 2);
+  ls_bin_edges_of(j->binning, job->edges);
+  memset(job->cells, 0, (size_t)((char *)job->edges - (char *)job->cells));
+}
+
+static void end(const ls_predictions *p, const ls_judging *j, size_t chunks, int64_t kept, void *memory) {
+  const classwise_job *job = memory;
+  ls_classwise r = {0};
+  for (size_t k = 0; k < chunks; k++) r.brier += job->scores[2 * k], r.nll += job->scores[2 * k + 1];
+  r.brier /= (double)kept;
+  r.nll /= (double)kept;
+  sum_up(job, chunks, p->z.cols, (double)kept, &r, j->classes);
+  *j->classwise = r;
+}
+
+const ls_measure ls_measure_classwise = {wanted, check, chunk_bytes, bytes, begin, take, end};
+
+size_t ls_classwise_scratch(const ls_predictions *p, const ls_binning *b) {
+  ls_classwise r;
+  ls_judging j = {.binning = b, .classwise = &r};
+  return ls_judge_scratch(p, &j);
+}
+
 ls_status ls_classwise_calibration(const ls_predictions *p, const ls_binning *binning, void *scratch, ls_classwise *out, ls_class_calibration *classes,
                                    ls_err *err) {
   int64_t kept;
-  ls_status status = ls_binning_check(binning, err);
-  if (status == LS_OK) status = ls_predictions_check(p, &kept, err);
-  if (status == LS_OK && binning->kind != LS_BINS_EQUAL_WIDTH) status = ls_fail(err, LS_ERANGE, "classes are binned by equal width only");
-  if (status != LS_OK) return status;
-  int32_t bins = ls_bins_of(binning);
-  size_t chunks = chunks_of(p, binning), each = (size_t)p->z.cols * ((size_t)bins + 1);
-  classwise_job j = {.binning = binning, .cells = scratch, .bins = bins};
-  j.scores = (double *)(j.cells + chunks * each);
-  double *edges = j.scores + 2 * chunks;
-  ls_bin_sums *sums = (ls_bin_sums *)(edges + binning->bins + 2);
-  j.edges = edges;
-  ls_bin_edges_of(binning, edges);
-  memset(scratch, 0, chunks * (each * sizeof *j.cells + 2 * sizeof *j.scores));
-  status = ls_sweep(p, chunks, LS_WANT_PROBABILITIES, sums + binning->bins + 2, take, &j, err);
-  if (status != LS_OK) return status;
-
-  ls_classwise r = {0};
-  for (size_t k = 0; k < chunks; k++) r.brier += j.scores[2 * k], r.nll += j.scores[2 * k + 1];
-  r.brier /= (double)kept;
-  r.nll /= (double)kept;
-  sum_up(&j, chunks, p->z.cols, (double)kept, sums, &r, classes);
-  *out = r;
-  return LS_OK;
+  ls_judging j = {.binning = binning, .classwise = out, .classes = classes};
+  return ls_judge(p, &j, scratch, &kept, err);
 }

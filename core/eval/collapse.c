@@ -139,6 +139,8 @@ ls_status ls_neural_collapse(ls_cmat x, const int32_t *group, int32_t classes, l
   if (status == LS_OK) status = check_weight(x, classes, weight, bias, err);
   if (status != LS_OK) return status;
   if (classes < 2) return ls_fail(err, LS_ERANGE, "there is one class, neural collapse needs at least 2");
+  status = ls_blas_need(err);
+  if (status != LS_OK) return status;
   collapse_space s = lay_out(x, classes, scratch);
 
   ls_class_means(x, NULL, group, classes, s.means, s.sizes);

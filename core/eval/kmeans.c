@@ -182,6 +182,8 @@ ls_status ls_kmeans_run(int32_t n, int32_t d, const double *points, const ls_kme
   ls_kmeans r = {0};
   if (o->clusters < 1 || o->clusters > n) return ls_fail(err, LS_ERANGE, "clusters is %d, allowed is 1 to the number of rows, %d", o->clusters, n);
   if (o->iterations < 1) return ls_fail(err, LS_ERANGE, "iterations is %d, at least 1 is allowed", o->iterations);
+  ls_status status = ls_blas_need(err);
+  if (status != LS_OK) return status;
   kmeans_space s = lay_out(n, d, o->clusters, scratch);
   if (starts != NULL)
     memcpy(centres, starts, (size_t)o->clusters * (size_t)d * sizeof *centres);

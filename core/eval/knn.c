@@ -1,6 +1,6 @@
 /* Exact nearest neighbours: candidates by bounded products, order in double. SPDX-License-Identifier: MIT
  *
- * Up to three stages, each for the queries that the one before could not decide: tiles of bfloat16 where the processor has them, tiles of float32,
+ * Up to three stages, each for the queries that the one before could not decide: tiles of bfloat16 or of 16-bit integers, whichever are the faster, tiles of float32,
  * all rows in double. A row stays while its upper bound s~ + e reaches T, T the k-th largest lower bound s~ - e among the rows seen, less what the doubles
  * that decide in the end may themselves be off. A query fails in a stage where more rows stay than it has places for.
  *
@@ -46,9 +46,9 @@ static search_plan make_plan(const ls_knn *index, int32_t queries, int32_t k) {
   search_plan p = {0};
   size_t most = (size_t)k;
   bool direct = !index->fast || queries < FEW_QUERIES || index->base.rows < FEW_ROWS || k > index->base.rows / 4;
-  for (int wide = ls_knn_wide() != NULL; !direct && wide >= 0; wide--) {
+  for (int first = ls_knn_first_tiles() != LS_KNN_FLOAT; !direct && first >= 0; first--) {
     ls_knn_plan *stage = &p.stage[p.stages++];
-    *stage = ls_knn_make_plan(index, queries, most_candidates(k, wide), wide ? LS_KNN_BFLOAT : LS_KNN_FLOAT);
+    *stage = ls_knn_make_plan(index, queries, most_candidates(k, first), first ? ls_knn_first_tiles() : LS_KNN_FLOAT);
     size_t bytes = ls_knn_filter_memory(index, stage, NULL, NULL);
     p.filter_bytes = bytes > p.filter_bytes ? bytes : p.filter_bytes;
     most = stage->capacity > most ? stage->capacity : most;

@@ -6,11 +6,16 @@
  * In float32, u = 2^-24, d features: rounding a and b moves a·b by at most 2u|a||b|, adding up d products to a start of -|b|²/2 by at most
  * (d+2)u / (1-(d+2)u) · (|a||b| + |b|²/2) (Higham 2002, section 3.1). So with g = 1.01 (d + 8) u
  *   |s~ - s| <= e = g (|a||b| + |b|²/2).
- * The tile computes s~ + e: g|b| is one more feature of the row, whose partner is |a|, and g|b|²/2 is in the start.
+ * The tile computes s~ + e: g|b| is one more feature of the row, whose partner is |a|, and g|b|²/2 is in the start. Where all scores are wanted it is s~: neither is.
  *
  * In bfloat16, with a~, b~ the rounded vectors, p >= |a - a~|, r >= |b - b~|, and g as above for the padded features:
  *   |s~ - s| <= p (|b| + r) + |a| r + g ((|a| + p)(|b| + r) + |b|²/2).
  * p and r are the norms of what rounding took, row by row: about 2^-9 of |a| and |b|.
+ *
+ * In 16-bit integers: units t, w of a query and of a panel of rows, the largest norm being 32767 of them; a~ and b~ are whole numbers of units. Sums of their
+ * products are exact: by Cauchy-Schwarz no sum of some of them is above (32767 + sqrt(d)/2)² < 2^31. The sum becomes a float32 (u), is multiplied by the product
+ * of the units (2u; these are exact) and added to the start, which was rounded (u |b|²/2), so that with g = 8u the bound above holds, and c = g/2 is more than
+ * enough. p and r are about sqrt(d/12) units, 2^-14 of |a| and |b| for 64 features.
  *
  * Split in three, a~ = high + middle + low and so b~: p and r are about 2^-25 of |a| and |b|, little more than float32 takes. Left out are the products of the low
  * parts with each other and with the middle ones, at most middle a · low b + low a · middle b, where middle are norms of all but the high part, low of all below
@@ -24,22 +29,35 @@
 
 #include <float.h>
 #include <math.h>
+#include <string.h>
 
 enum { CHUNK = 32 << 20, TOGETHER = 64 << 20 };
+#define SHORT_BOUND (8 * 0x1p-24)
+#define SHORT_LEAST 0x1p-40 /* norms below it count as rounding: units and their products stay well within float */
 
 static size_t up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 static float above(double x) { return nextafterf((float)x, INFINITY); }
 static double bound_of(size_t features) { return 1.01 * ((double)features + 8) * 0x1p-24; }
-static bool is_wide(const ls_knn_plan *p) { return p->tiles != LS_KNN_FLOAT; }
+static bool is_wide(const ls_knn_plan *p) { return p->tiles >= LS_KNN_BFLOAT; }
+static bool is_coarse(const ls_knn_plan *p) { return p->tiles != LS_KNN_FLOAT; } /* errors by what rounding took */
 static size_t row_bytes(const ls_knn_plan *p) { return is_wide(p) ? p->steps * LS_KNN_WIDE * sizeof(uint16_t) : p->steps * sizeof(float); }
 
-static double split_bound_of(double features) { return 1.02 * (fmin(features, 18 + features / 32) + 2 + (5 * features + 8) / 100) * 0x1p-24; }
+/* g of the tiles. */
+static double sum_bound_of(ls_knn_tiles tiles, size_t features) {
+  if (tiles == LS_KNN_FLOAT) return bound_of(features);
+  if (tiles == LS_KNN_SHORT) return SHORT_BOUND;
+  double padded = (double)up(features, LS_KNN_WIDE);
+  return tiles == LS_KNN_BFLOAT ? bound_of((size_t)padded) : 1.02 * (fmin(padded, 18 + padded / 32) + 2 + (5 * padded + 8) / 100) * 0x1p-24;
+}
+
+ls_knn_tiles ls_knn_first_tiles(void) { return ls_knn_wide() != NULL ? LS_KNN_BFLOAT : ls_kernels_now()->knn->sweep_short != NULL ? LS_KNN_SHORT : LS_KNN_FLOAT; }
 
 static ls_knn_plan plan_of(const ls_knn *index, int32_t queries, size_t capacity, ls_knn_tiles tiles, size_t chunk_bytes) {
   const ls_knn_kernels *kernels = ls_kernels_now()->knn;
-  bool wide = tiles != LS_KNN_FLOAT;
+  bool wide = tiles >= LS_KNN_BFLOAT;
+  size_t d = (size_t)index->base.cols;
   ls_knn_plan p = {.tiles = tiles, .capacity = capacity, .tile_queries = wide ? LS_KNN_WIDE : kernels->queries, .tile_rows = wide ? LS_KNN_WIDE : kernels->rows};
-  p.steps = wide ? up((size_t)index->base.cols, LS_KNN_WIDE) / LS_KNN_WIDE * (tiles == LS_KNN_SPLIT ? 3 : 1) : (size_t)index->base.cols + 1;
+  p.steps = wide ? up(d, LS_KNN_WIDE) / LS_KNN_WIDE * (tiles == LS_KNN_SPLIT ? 3 : 1) : tiles == LS_KNN_SHORT ? up(d, 2) / 2 : d + 1;
   size_t each = p.capacity * 8 + row_bytes(&p) + sizeof(ls_knn_queue) + sizeof(ls_knn_query) + sizeof(ls_knn_error) + 4;
   size_t together = TOGETHER / each;
   size_t wanted = up((size_t)queries, (size_t)p.tile_queries);
@@ -74,12 +92,14 @@ size_t ls_knn_filter_memory(const ls_knn *index, const ls_knn_plan *p, void *mem
   PART(packed_queries, queries * row_bytes(p));
   PART(packed_rows, (size_t)p->chunk * row_bytes(p));
   PART(bias, (size_t)p->chunk * sizeof(float));
-  PART(size, is_wide(p) ? n * sizeof(float) : 0);
-  PART(rest, is_wide(p) ? n * sizeof(float) : 0);
+  PART(size, is_coarse(p) ? n * sizeof(float) : 0);
+  PART(rest, is_coarse(p) ? n * sizeof(float) : 0);
   PART(most_size, groups * sizeof(float));
   PART(most_rest, groups * sizeof(float));
   PART(most_middle, groups * sizeof(float));
   PART(most_low, groups * sizeof(float));
+  PART(query_unit, queries * sizeof(float));
+  PART(row_unit, groups * sizeof(float));
   size_t spare = ls_padded(2 * p->capacity * sizeof(float));
   PART(spare, (size_t)ls_pool_threads() * spare);
   size_t lists = ls_padded(queries * p->capacity * 8);
@@ -106,14 +126,13 @@ static double scale_of(const ls_knn *index, const float *x, double *factor) {
 /* A query once its norm is known. rest: of its rounding to bfloat16. */
 static void start_query(ls_knn_filter *f, size_t i, double scale, double norm, double rest) {
   const ls_knn *index = f->index;
-  bool products = index->metric == LS_METRIC_INNER_PRODUCT, wide = is_wide(f->plan);
-  double d = index->base.cols, padded = (double)up((size_t)index->base.cols, LS_KNN_WIDE);
-  double g = f->plan->tiles == LS_KNN_FLOAT ? bound_of((size_t)index->base.cols) : f->plan->tiles == LS_KNN_BFLOAT ? bound_of((size_t)padded) : split_bound_of(padded);
+  bool products = index->metric == LS_METRIC_INNER_PRODUCT, coarse = is_coarse(f->plan);
+  double d = index->base.cols, g = sum_bound_of(f->plan->tiles, (size_t)index->base.cols);
   ls_knn_query *q = &f->query[i];
   *q = (ls_knn_query){.norm = norm, .scale = scale, .failed = !(norm < 0x1p60)};
   q->slack = (d + 8) * 0x1p-52 * norm * (products ? index->largest : norm) + 0x1p-100 * (1.0 + norm);
-  double a = wide ? rest + g * (norm + rest) : g * norm;
-  q->error = q->failed ? (ls_knn_error){0} : (ls_knn_error){above(a), wide ? above(norm) : 0.0f, products ? 0.0f : above(f->plan->tiles == LS_KNN_SPLIT ? 2.04 * 0x1p-24 : 0.5 * g)};
+  double a = coarse ? rest + g * (norm + rest) : g * norm;
+  q->error = q->failed ? (ls_knn_error){0} : (ls_knn_error){above(a), coarse ? above(norm) : 0.0f, products ? 0.0f : above(f->plan->tiles == LS_KNN_SPLIT ? 2.04 * 0x1p-24 : 0.5 * g)};
   f->error[i] = q->error;
   f->threshold[i] = q->failed ? INFINITY : -1e38f;
   f->queue[i].count = 0;
@@ -151,6 +170,49 @@ static void pack_float_queries(ls_knn_filter *f, size_t panel) {
     start_query(f, i, scale, norm, 0.0);
     to[d * wide + l] = f->query[i].failed || f->plan->capacity == 0 ? 0.0f : above(norm); /* scores alone come without their bound */
     for (int32_t j = 0; f->query[i].failed && j < d; j++) to[j * wide + l] = 0.0f;
+  }
+}
+
+/* Of one query or row: numbers as pairs of integers, `step` pairs apart. *square: of the norm. Returns the norm of what rounding took, from above. */
+static double put_short(int16_t *to, size_t step, const float *x, int32_t d, double factor, const double *centre, double scale, float unit, double *square) {
+  double left = 0.0, inverse = unit > 0.0f ? 1.0 / (double)unit : 0.0;
+  *square = 0.0;
+  for (int32_t j = 0; j < d; j++) {
+    double v = ((double)x[j] * factor - (centre != NULL ? centre[j] : 0.0)) * scale, whole = rint(v * inverse), r = v - whole * (double)unit;
+    to[(size_t)(j / 2) * 2 * step + (size_t)(j % 2)] = (int16_t)whole;
+    left += r * r;
+    *square += v * v;
+  }
+  if (d % 2 != 0) to[(size_t)(d / 2) * 2 * step + 1] = 0;
+  return (sqrt(left) + sqrt(*square) * 0x1p-50) * (1.0 + 1e-9) + 0x1p-100;
+}
+
+static float unit_of(double norm) { return norm < SHORT_LEAST ? 0.0f : above(norm / LS_KNN_SHORT_NORM); }
+
+static void pack_short_queries(ls_knn_filter *f, size_t panel) {
+  const ls_knn *index = f->index;
+  size_t wide = (size_t)f->plan->tile_queries;
+  int16_t *to = (int16_t *)f->packed_queries + panel * f->plan->steps * wide * 2;
+  const double *centre = index->metric == LS_METRIC_INNER_PRODUCT ? NULL : index->centre;
+  memset(to, 0, f->plan->steps * wide * 2 * sizeof *to);
+  for (size_t l = 0, i = panel * wide; l < wide; l++, i++) {
+    f->query_unit[i] = 0.0f;
+    if ((int32_t)i >= f->count) {
+      fill_query(f, i);
+      continue;
+    }
+    const float *x = ls_knn_filter_query(f, i);
+    double factor, scale = scale_of(index, x, &factor), square = 0.0;
+    for (int32_t j = 0; j < index->base.cols; j++) {
+      double v = ((double)x[j] * factor - (centre != NULL ? centre[j] : 0.0)) * scale;
+      square += v * v;
+    }
+    double norm = sqrt(square) * (1.0 + 1e-9), rest = 0.0;
+    if (norm < 0x1p60) {
+      f->query_unit[i] = unit_of(norm);
+      rest = put_short(to + 2 * l, wide, x, index->base.cols, factor, centre, scale, f->query_unit[i], &square);
+    }
+    start_query(f, i, scale, norm, rest);
   }
 }
 
@@ -202,8 +264,31 @@ static void pack_float_rows(ls_knn_filter *f, size_t panel) {
     float norm = above(sqrt(square[l]) * (1.0 + 1e-9));
     to[l] = l < n ? above(g * (double)norm) : 0.0f;
     if (l < n && norm > f->most_size[panel]) f->most_size[panel] = norm;
-    bias[l] = l >= n ? -INFINITY : index->metric == LS_METRIC_INNER_PRODUCT ? 0.0f : above(-0.5 * square[l] * (1.0 - g));
+    bias[l] = l >= n ? -INFINITY : index->metric == LS_METRIC_INNER_PRODUCT ? 0.0f : f->plan->capacity == 0 ? (float)(-0.5 * square[l]) : above(-0.5 * square[l] * (1.0 - g));
   }
+}
+
+static void pack_short_rows(ls_knn_filter *f, size_t panel) {
+  const ls_knn *index = f->index;
+  size_t wide = (size_t)f->plan->tile_rows;
+  int16_t *to = (int16_t *)f->packed_rows + panel * f->plan->steps * wide * 2;
+  int32_t first = f->first_row + (int32_t)(panel * wide), n = f->first_row + f->chunk_rows - first;
+  float *bias = f->bias + panel * wide, size = 0.0f, rest = 0.0f;
+  for (int32_t l = 0; l < n && l < (int32_t)wide; l++) size = index->norm[first + l] > size ? index->norm[first + l] : size;
+  float unit = f->row_unit[panel] = unit_of((double)size);
+  memset(to, 0, f->plan->steps * wide * 2 * sizeof *to);
+  for (int32_t l = 0; l < (int32_t)wide; l++) {
+    bias[l] = -INFINITY;
+    if (l >= n) continue;
+    int32_t row = f->order[first + l];
+    double factor = index->metric == LS_METRIC_COSINE ? index->inverse[row] : 1.0, norm = (double)index->norm[first + l], square;
+    f->rest[first + l] = above(put_short(to + 2 * l, wide, index->base.data + row * index->base.stride, index->base.cols, factor, index->centre, index->scale, unit, &square));
+    f->size[first + l] = above(norm + (double)f->rest[first + l]);
+    bias[l] = index->metric == LS_METRIC_INNER_PRODUCT ? 0.0f : (float)(-0.5 * square);
+    rest = f->rest[first + l] > rest ? f->rest[first + l] : rest;
+  }
+  f->most_size[panel] = above((double)size + (double)rest);
+  f->most_rest[panel] = rest;
 }
 
 static void pack_wide_rows(ls_knn_filter *f, size_t panel) {
@@ -239,12 +324,12 @@ static void pack_wide_rows(ls_knn_filter *f, size_t panel) {
 
 static void pack_queries(void *filter, size_t panel) {
   ls_knn_filter *f = filter;
-  (is_wide(f->plan) ? pack_wide_queries : pack_float_queries)(f, panel);
+  (is_wide(f->plan) ? pack_wide_queries : f->plan->tiles == LS_KNN_SHORT ? pack_short_queries : pack_float_queries)(f, panel);
 }
 
 static void pack_rows(void *filter, size_t panel) {
   ls_knn_filter *f = filter;
-  (is_wide(f->plan) ? pack_wide_rows : pack_float_rows)(f, panel);
+  (is_wide(f->plan) ? pack_wide_rows : f->plan->tiles == LS_KNN_SHORT ? pack_short_rows : pack_float_rows)(f, panel);
 }
 
 typedef struct block_context {
@@ -273,7 +358,14 @@ static ls_knn_sweep sweep_of(const ls_knn_filter *f, size_t panel, size_t panels
                         .error = f->error + first,
                         .size = f->most_size,
                         .rest = f->most_rest,
+                        .query_unit = f->query_unit + first,
+                        .row_unit = f->row_unit,
                         .queue = f->queue + first};
+}
+
+static void run_sweep(const ls_knn_plan *p, const ls_knn_sweep *s) {
+  const ls_knn_kernels *kernels = ls_kernels_now()->knn;
+  (is_wide(p) ? ls_knn_wide()->sweep : p->tiles == LS_KNN_SHORT ? kernels->sweep_short : kernels->sweep)(s);
 }
 
 static void sweep_block(void *filter, size_t block) {
@@ -284,14 +376,14 @@ static void sweep_block(void *filter, size_t block) {
   ls_knn_sweep s = sweep_of(f, panel, all - panel < (size_t)p->panels ? all - panel : (size_t)p->panels);
   s.full = block_full;
   s.context = &context;
-  (is_wide(p) ? ls_knn_wide()->sweep : ls_kernels_now()->knn->sweep)(&s);
+  run_sweep(p, &s);
 }
 
 void ls_knn_filter_scores(const ls_knn_filter *f, size_t panel, size_t panels, float *scores, size_t scores_step) {
   ls_knn_sweep s = sweep_of(f, panel, panels);
   s.scores = scores;
   s.scores_step = scores_step;
-  (is_wide(f->plan) ? ls_knn_wide()->sweep : ls_kernels_now()->knn->sweep)(&s);
+  run_sweep(f->plan, &s);
 }
 
 double ls_knn_filter_error(const ls_knn_filter *f, size_t query) {
@@ -306,7 +398,7 @@ double ls_knn_filter_error(const ls_knn_filter *f, size_t query) {
     low = (double)f->most_low[p] > low ? (double)f->most_low[p] : low;
   }
   double error = (double)q->error.a * size + (double)q->error.b * rest + (double)q->error.c * size * size + q->middle * low + q->low * middle;
-  return (is_wide(f->plan) ? 1.0 : 2.0) * error * (1.0 + 1e-6) + q->slack; /* float32: the start is moved by its bound */
+  return error * (1.0 + 1e-6) + q->slack;
 }
 
 void ls_knn_filter_begin(ls_knn_filter *f) {

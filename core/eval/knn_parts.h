@@ -37,7 +37,10 @@ void ls_knn_exact(const ls_knn *index, const float *query, int32_t k, int64_t se
 
 /* ---- candidates ---- */
 
-typedef enum ls_knn_tiles { LS_KNN_FLOAT, LS_KNN_BFLOAT, LS_KNN_SPLIT } ls_knn_tiles; /* SPLIT: three parts in bfloat16, float's precision */
+typedef enum ls_knn_tiles { LS_KNN_FLOAT, LS_KNN_SHORT, LS_KNN_BFLOAT, LS_KNN_SPLIT } ls_knn_tiles; /* SPLIT: three parts in bfloat16, float's precision */
+
+/* Those that are fastest here; LS_KNN_FLOAT is the next stage, if it is not the first. */
+ls_knn_tiles ls_knn_first_tiles(void);
 
 /* How rows are filtered: by the sizes, the tile and the room for candidates alone. */
 typedef struct ls_knn_plan {
@@ -70,6 +73,7 @@ typedef struct ls_knn_filter {
   void *packed_queries, *packed_rows;
   const int32_t *order; /* row of a position; begin and run take the index's unless given */
   float *bias, *threshold, *size, *rest, *most_size, *most_rest, *most_middle, *most_low; /* most_…: of a panel of rows */
+  float *query_unit, *row_unit; /* of integers: of a query, of a panel of rows */
   float *spare; /* for each thread of the pool: 2 · capacity */
   size_t spare_step;
   ls_knn_error *error;

@@ -86,7 +86,7 @@ static void by_rows(void *argument, size_t i) {
 
 static bool is_direct(const ls_knn *index, int32_t queries) { return !index->fast || queries < FEW_QUERIES || index->base.rows < FEW_ROWS; }
 
-static ls_knn_plan plan_of(const ls_knn *index, int32_t queries) { return ls_knn_make_plan(index, queries, QUEUE, ls_knn_wide() != NULL ? LS_KNN_BFLOAT : LS_KNN_FLOAT); }
+static ls_knn_plan plan_of(const ls_knn *index, int32_t queries) { return ls_knn_make_plan(index, queries, QUEUE, ls_knn_first_tiles()); }
 
 size_t ls_knn_range_filter_scratch(const ls_knn *index, int32_t queries) {
   if (is_direct(index, queries)) return 0;

@@ -41,9 +41,14 @@ size_t ls_sweep_chunks(const ls_predictions *p, size_t most) {
   return parts < 1 ? 1 : parts < most ? parts : most < 1 ? 1 : most;
 }
 
+/* Logits of few classes, which the kernel takes many rows at a time; its columns begin a line of the cache farther than a power of two would say. */
+static bool in_columns(const ls_predictions *p) { return !p->probabilities && p->z.cols <= LS_JUDGED_CLASSES; }
+
+static size_t column_of(int32_t classes) { return (size_t)rows_of_part(classes) + 8; }
+
 static size_t numbers_of_chunk(const ls_predictions *p) {
-  size_t rows = (size_t)rows_of_part(p->z.cols < 1 ? 1 : p->z.cols);
-  return (rows * (size_t)(p->z.cols < 1 ? 1 : p->z.cols) + 7) / 8 * 8 + 8; /* exponentials of a row are stored by eights */
+  int32_t classes = p->z.cols < 1 ? 1 : p->z.cols;
+  return (column_of(classes) * (size_t)classes + 7) / 8 * 8 + 8; /* exponentials of a row are stored by eights */
 }
 
 size_t ls_sweep_scratch(const ls_predictions *p, size_t chunks) {
@@ -105,11 +110,11 @@ static void judge_long_rows(const sweep_job *j, ls_sweep_part *part, const float
 /* Logits of a part's rows; true where one cannot be judged. */
 static bool judge_logits(const sweep_job *j, ls_sweep_part *part, const float **row, double *numbers) {
   bool wrong = false;
-  if (part->classes <= LS_JUDGED_CLASSES) {
+  if (in_columns(j->p)) {
     int32_t padded = (part->count + LS_JUDGED_ROWS - 1) / LS_JUDGED_ROWS * LS_JUDGED_ROWS;
     for (int32_t i = part->count; i < padded; i++) row[i] = row[0], part->label[i] = part->label[0];
     ls_judged_rows out = {part->top, part->second, part->confidence, part->others, j->wants == LS_WANT_CONFIDENCES ? NULL : part->nll, part->brier, part->predicted,
-                          j->all ? numbers : NULL};
+                          j->all ? numbers : NULL, part->p_class};
     wrong = !j->kernels->evaluation->judge((size_t)padded, part->classes, row, 1.0 / j->p->temperature, part->label, &out);
   } else {
     judge_long_rows(j, part, row, numbers);
@@ -220,6 +225,8 @@ static void sweep_chunk(void *argument, size_t chunk) {
   part.offset = j->offsets[chunk];
   part.classes = p->z.cols;
   part.p = j->all ? numbers : NULL;
+  part.p_row = in_columns(p) ? 1 : (size_t)p->z.cols;
+  part.p_class = in_columns(p) ? column_of(p->z.cols) : 1;
   while (begin < end) {
     begin = gather_rows(j, &part, rows, begin, &end, &sound);
     if (part.count == 0) continue;
@@ -254,25 +261,4 @@ ls_status ls_sweep(const ls_predictions *p, size_t chunks, ls_sweep_wants wants,
   for (size_t c = 0; c < chunks; c++)
     if (j.failed[c] >= 0) return explain(p, j.failed[c], err);
   return LS_OK;
-}
-
-typedef struct confidences_job {
-  double *confidence;
-  uint8_t *correct;
-} confidences_job;
-
-static void take_confidences(void *context, const ls_predictions *p, const ls_sweep_part *part) {
-  const confidences_job *j = context;
-  (void)p;
-  memcpy(j->confidence + part->offset, part->confidence, (size_t)part->count * sizeof *j->confidence);
-  memcpy(j->correct + part->offset, part->correct, (size_t)part->count);
-}
-
-size_t ls_confidences_scratch(const ls_predictions *p) { return ls_sweep_scratch(p, ls_sweep_chunks(p, LS_SWEEP_CHUNKS)); }
-
-ls_status ls_confidences(const ls_predictions *p, void *scratch, double *confidence, uint8_t *correct, int64_t *kept, ls_err *err) {
-  confidences_job j = {confidence, correct};
-  ls_status status = ls_predictions_check(p, kept, err);
-  if (status != LS_OK) return status;
-  return ls_sweep(p, ls_sweep_chunks(p, LS_SWEEP_CHUNKS), LS_WANT_CONFIDENCES, scratch, take_confidences, &j, err);
 }

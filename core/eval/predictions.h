@@ -19,13 +19,14 @@ typedef struct ls_sweep_part {
   double top[LS_SWEEP_ROWS], second[LS_SWEEP_ROWS]; /* largest and second largest entry as given; second is -inf (logits) or 0 for one class */
   double nll[LS_SWEEP_ROWS];        /* -log p_y */
   double brier[LS_SWEEP_ROWS];      /* sum_k (p_k - [k=y])² */
-  const double *p;                  /* (count, K), where asked for */
+  const double *p;                  /* of row i and class k, where asked for: p[i · p_row + k · p_class]; few classes have columns, many have rows */
+  size_t p_row, p_class;
 } ls_sweep_part;
 
 typedef void ls_take_fn(void *context, const ls_predictions *p, const ls_sweep_part *part);
 
 /* What a part holds: CONFIDENCES: all but nll, brier, p; SCORES: all but p. */
-typedef enum ls_sweep_wants { LS_WANT_CONFIDENCES, LS_WANT_SCORES, LS_WANT_PROBABILITIES } ls_sweep_wants;
+typedef enum ls_sweep_wants { LS_WANT_NOTHING, LS_WANT_CONFIDENCES, LS_WANT_SCORES, LS_WANT_PROBABILITIES } ls_sweep_wants;
 
 /* Chunks for a shape; `most` may be lower than LS_SWEEP_CHUNKS where a consumer's memory for each is large. */
 size_t ls_sweep_chunks(const ls_predictions *p, size_t most);

@@ -171,6 +171,8 @@ ls_status ls_probe_fit(int32_t n, int32_t d, const double *points, const int32_t
   if (!(o->l2 >= 0.0) || isinf(o->l2)) return ls_fail(err, LS_ERANGE, "l2 is %g, allowed is any finite number from 0", o->l2);
   if (!(o->tolerance > 0.0)) return ls_fail(err, LS_ERANGE, "tolerance is %g, allowed is above 0", o->tolerance);
   if ((double)classes * (d + 1.0) > INT32_MAX) return ls_fail(err, LS_ESHAPE, "%d classes of %d columns are too many weights", classes, d);
+  ls_status status = ls_blas_need(err);
+  if (status != LS_OK) return status;
   int32_t size = classes * (d + 1);
   double *gradient = scratch, *direction = gradient + size, *room = direction + 3 * (size_t)size, *logits = room + (size_t)(2 * PAIRS) * (size_t)size;
   point at = {weights, gradient, 0.0}, tried = {direction + size, direction + 2 * (size_t)size, 0.0};
@@ -205,8 +207,10 @@ ls_status ls_probe_fit(int32_t n, int32_t d, const double *points, const int32_t
 
 size_t ls_probe_judge_scratch(int32_t n, int32_t classes) { return (size_t)(n < PANEL ? n : PANEL) * ((size_t)classes + 1) * sizeof(double); }
 
-void ls_probe_judge(int32_t n, int32_t d, const double *points, const int32_t *group, int32_t classes, const double *weights, void *scratch, ls_mat logits, double *accuracy,
-                    double *nll) {
+ls_status ls_probe_judge(int32_t n, int32_t d, const double *points, const int32_t *group, int32_t classes, const double *weights, void *scratch, ls_mat logits,
+                         double *accuracy, double *nll, ls_err *err) {
+  ls_status status = ls_blas_need(err);
+  if (status != LS_OK) return status;
   double *z = scratch, *losses = z + (size_t)(n < PANEL ? n : PANEL) * (size_t)classes, loss = 0.0;
   int64_t right = 0;
   for (int32_t first = 0; first < n; first += PANEL) {
@@ -232,4 +236,5 @@ void ls_probe_judge(int32_t n, int32_t d, const double *points, const int32_t *g
   }
   *accuracy = (double)right / n;
   *nll = loss / n;
+  return LS_OK;
 }

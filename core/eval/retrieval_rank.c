@@ -2,7 +2,19 @@
  *
  * The gallery is packed in the order of its labels, so that a query's relevant rows stand together. Scores that differ by more than twice their error are in the
  * right order. For every other row only the number of relevant rows nearer than it matters: where some are within reach, the two are compared by sums in double, and
- * where these differ by no more than their rounding, by the values that <lsengine/knn.h> defines. So the counts are those of the values, whatever made the scores. */
+ * where these differ by no more than their rounding, by the values that <lsengine/knn.h> defines. So the counts are those of the values, whatever made the scores.
+ *
+ * Why nothing else is taken for sure. E = ls_knn_filter_error is above |s~ - s| and what the values' own rounding moves: of |a|² by `slack`, of |b|² by the 1 % that g
+ * has beyond its terms. So with reach >= 2E (rounded up to float), s~ - t~ > reach says that s > t by more than both values may be off, and the values stand so, too.
+ * No comparison loses by rounding: to the nearest is monotone and leaves floats as they are, so for floats s, t and a float reach, s <= t + reach implies
+ * s = fl(s) <= fl(t + reach), and s >= t - reach likewise. That covers
+ *   decide: `above` and `below` take in every relevant row that is within reach (and perhaps some that are not, which are compared in double for nothing);
+ *   the table (rank_tmpl.c): part_of is made of monotone operations, so every row within reach of a relevant one falls between the parts of fl(t + reach) and
+ *     fl(t - reach), which are all marked; and in a part without a mark no relevant row stands, so that those of the parts before are farther off than the reach;
+ *   the first places alone: `least` = fl(t - reach), t a score that `top` rows have. A row below it has s < t - reach, and `top` rows are surely nearer.
+ * Sums (compared): of terms of one sign, each rounded three times, in any order: off by at most (d + 2) 2^-53 of themselves, the values' sums likewise; `relative` has
+ * twice the total. Of products: (d + 1) 2^-53 |q||x| each, the four of them; `absolute` has twice that. Halving a cosine's is exact.
+ * tests/core/test_rank.c holds both halves: the scores to E, on every set, and the table to the reach, with scores that are a few units in the last place apart. */
 #include "core/eval/retrieval_parts.h"
 #include "core/eval/radix_sort.h"
 #include "core/kernels/kernels.h"
@@ -94,8 +106,6 @@ size_t ls_retrieval_tiles_bytes(const ls_knn *gallery, int32_t queries) {
 }
 
 /* ---- the order by labels ---- */
-
-
 
 static void sort_by_label(rank_job *r) {
   int32_t n = r->job->gallery->base.rows;

@@ -1,7 +1,5 @@
 /* Risk, coverage, and the areas under them. SPDX-License-Identifier: MIT */
-#include <lsengine/selective.h>
-
-#include "core/eval/predictions.h"
+#include "core/eval/measures.h"
 #include "core/eval/radix_sort.h"
 
 #include <math.h>
@@ -28,10 +26,10 @@ static double log_of_others(const float *z, int32_t n, int32_t best, double top,
   return (second - top) * inverse + log(sum);
 }
 
-static double entropy_of_logits(const float *z, const double *p, int32_t n, double top, double inverse, double others) {
+static double entropy_of_logits(const float *z, const double *p, size_t step, int32_t n, double top, double inverse, double others) {
   double sum = 0.0;
-  for (int32_t k = 0; k < n; k++)
-    if (p[k] > 0.0) sum += p[k] * (top - (double)z[k]) * inverse;
+  for (int32_t k = 0; k < n; k++, p += step)
+    if (*p > 0.0) sum += *p * (top - (double)z[k]) * inverse;
   return sum - (others < 1.0 ? log1p(-others) : 0.0);
 }
 
@@ -69,7 +67,7 @@ static double doubt_of(ls_score score, const ls_predictions *p, const ls_sweep_p
     return log_of_others(z, part->classes, part->predicted[i], top, second, inverse, true);
   case LS_SCORE_ENTROPY:
     if (p->probabilities) return entropy_of_probabilities(z, part->classes);
-    return entropy_of_logits(z, part->p + (size_t)i * (size_t)part->classes, part->classes, top, inverse, others);
+    return entropy_of_logits(z, part->p + (size_t)i * part->p_row, part->p_class, part->classes, top, inverse, others);
   case LS_SCORE_LOGIT_MARGIN: return p->probabilities ? log(second) - log(top) : second - top;
   case LS_SCORE_MAX_LOGIT: return -top;
   case LS_SCORE_ENERGY: return -(top * inverse - log(part->confidence[i]));
@@ -88,18 +86,37 @@ static void take_doubts(void *context, const ls_predictions *p, const ls_sweep_p
   }
 }
 
+static ls_sweep_wants wanted(const ls_judging *j) {
+  return j->doubt == NULL ? LS_WANT_NOTHING : j->score == LS_SCORE_ENTROPY ? LS_WANT_PROBABILITIES : LS_WANT_CONFIDENCES;
+}
+
+static ls_status check(const ls_predictions *p, const ls_judging *j, ls_err *err) {
+  if (p->probabilities && (j->score == LS_SCORE_MAX_LOGIT || j->score == LS_SCORE_ENERGY || j->score == LS_SCORE_NORMALISED_LOGIT))
+    return ls_fail(err, LS_ERANGE, "the score %s is made of logits, probabilities were given", ls_score_name(j->score));
+  return LS_OK;
+}
+
+static size_t bytes(const ls_predictions *p, const ls_judging *j, size_t chunks) {
+  (void)p, (void)j, (void)chunks;
+  return sizeof(doubts_job);
+}
+
+static void begin(const ls_predictions *p, const ls_judging *j, size_t chunks, void *memory) {
+  (void)p, (void)chunks;
+  *(doubts_job *)memory = (doubts_job){j->score, j->doubt, j->wrong};
+}
+
+const ls_measure ls_measure_doubts = {.wants = wanted, .check = check, .bytes = bytes, .begin = begin, .take = take_doubts};
+
 size_t ls_doubts_scratch(const ls_predictions *p, ls_score score) {
-  (void)score;
-  return ls_sweep_scratch(p, ls_sweep_chunks(p, LS_SWEEP_CHUNKS));
+  double doubt;
+  ls_judging j = {.doubt = &doubt, .score = score};
+  return ls_judge_scratch(p, &j);
 }
 
 ls_status ls_doubts(const ls_predictions *p, ls_score score, void *scratch, double *doubt, uint8_t *wrong, int64_t *kept, ls_err *err) {
-  doubts_job j = {score, doubt, wrong};
-  ls_status status = ls_predictions_check(p, kept, err);
-  if (status != LS_OK) return status;
-  if (p->probabilities && (score == LS_SCORE_MAX_LOGIT || score == LS_SCORE_ENERGY || score == LS_SCORE_NORMALISED_LOGIT))
-    return ls_fail(err, LS_ERANGE, "the score %s is made of logits, probabilities were given", ls_score_name(score));
-  return ls_sweep(p, ls_sweep_chunks(p, LS_SWEEP_CHUNKS), score == LS_SCORE_ENTROPY ? LS_WANT_PROBABILITIES : LS_WANT_CONFIDENCES, scratch, take_doubts, &j, err);
+  ls_judging j = {.doubt = doubt, .wrong = wrong, .score = score};
+  return ls_judge(p, &j, scratch, kept, err);
 }
 
 /* The curve walked once: errors among the first k, expected where k cuts a group of equal doubt. */
@@ -122,11 +139,11 @@ static size_t rows_at(double n, double coverage) {
 }
 
 /* Rows from+1 … to share their doubt; `errors` before them, `wrong` among them. */
-static void walk_group(walk *w, size_t from, size_t to, double errors, double wrong) {
+static inline void walk_group(walk *w, size_t from, size_t to, double errors, double wrong) {
   const ls_selective_wants *o = w->wants;
-  double each = wrong / (double)(to - from);
-  for (size_t k = from + 1; k <= to; k++) w->area += weight_of(w, k) * (errors + each * (double)(k - from)) / (double)k;
-  double m = (double)(to - from);
+  double m = (double)(to - from), each = wrong / m, area = w->area;
+  for (size_t k = from + 1; k <= to; k++) area += weight_of(w, k) * (errors + each * (double)(k - from)) / (double)k;
+  w->area = area;
   w->generalised += m * errors + wrong * (m + 1.0) / 2.0;
   for (; w->point < o->points; w->point++) {
     size_t k = rows_at(w->n, (double)(w->point + 1) / o->points);
@@ -151,12 +168,12 @@ static double best_area(double n, double right) {
 /* Rows in the order of their doubt. Narrow: keys that lie within 63 bits of each other, moved up by one, with the verdict below; else items of two
  * words. */
 static uint64_t *sorted_rows(size_t n, const double *doubt, const uint8_t *wrong, uint64_t *items, bool *narrow) {
-  uint64_t least = UINT64_MAX, most = 0;
-  for (size_t i = 0; i < n; i++) {
-    uint64_t key = ls_ordered_bits(doubt[i]);
-    least = key < least ? key : least;
-    most = key > most ? key : most;
+  double low = doubt[0], high = doubt[0];
+  for (size_t i = 1; i < n; i++) {
+    low = doubt[i] < low ? doubt[i] : low;
+    high = doubt[i] > high ? doubt[i] : high;
   }
+  uint64_t least = ls_ordered_bits(low), most = ls_ordered_bits(high);
   *narrow = (most - least) >> 63 == 0;
   if (*narrow) {
     for (size_t i = 0; i < n; i++) items[i] = (ls_ordered_bits(doubt[i]) - least) << 1 | (wrong[i] != 0);
@@ -185,7 +202,9 @@ size_t ls_selective_scratch(size_t n) { return 4 * n * sizeof(uint64_t); }
 ls_status ls_select(size_t n, const double *doubt, const uint8_t *wrong, const ls_selective_wants *wants, void *scratch, ls_selective *out, ls_err *err) {
   uint64_t *items = scratch;
   if (n == 0) return ls_fail(err, LS_ERANGE, "there is no row to judge");
-  for (size_t i = 0; i < n; i++)
+  bool nan = false;
+  for (size_t i = 0; i < n; i++) nan |= isnan(doubt[i]);
+  for (size_t i = 0; nan && i < n; i++)
     if (isnan(doubt[i])) return ls_fail(err, LS_EVALUE, "the score of row %zu is NaN", i + 1);
   for (int32_t i = 0; i < wants->coverages; i++)
     if (!(wants->coverage[i] > 0.0 && wants->coverage[i] <= 1.0))

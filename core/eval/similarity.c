@@ -46,6 +46,8 @@ ls_status ls_cka(ls_cmat x, ls_cmat y, void *scratch, double *out, ls_err *err) 
   if (status == LS_OK) status = ls_check_features(y, "features of b", err);
   if (status != LS_OK) return status;
   if (x.rows != y.rows) return ls_fail(err, LS_ESHAPE, "a has %d rows but b has %d: they must be of the same examples", x.rows, y.rows);
+  status = ls_blas_need(err);
+  if (status != LS_OK) return status;
   double *work = y_mean + e + 1;
   int64_t *size = (int64_t *)(work - 1);
   ls_class_means(x, NULL, NULL, 1, x_mean, size);
@@ -105,6 +107,7 @@ ls_status ls_effective_rank(ls_cmat x, void *scratch, ls_rank *out, ls_err *err)
   int64_t *size = (int64_t *)(mean + w);
   void *lapack = size + 1;
   ls_status status = ls_check_features(x, "features", err);
+  if (status == LS_OK) status = ls_blas_need(err);
   if (status != LS_OK) return status;
   ls_class_means(x, NULL, NULL, 1, mean, size);
   memset(a, 0, (size_t)d * (size_t)d * sizeof *a);

@@ -17,10 +17,10 @@ static void take(void *context, const ls_predictions *p, const ls_sweep_part *pa
   moments *m = (moments *)context + part->chunk;
   for (int32_t i = 0; i < part->count; i++) {
     const float *z = p->z.data + part->row[i] * p->z.stride;
-    const double *q = part->p + (size_t)i * (size_t)part->classes;
+    const double *q = part->p + (size_t)i * part->p_row;
     double mean = 0.0, square = 0.0, top = part->top[i];
     for (int32_t k = 0; k < part->classes; k++) {
-      double u = z[k] > -INFINITY ? (double)z[k] - top : 0.0, qu = q[k] * u;
+      double u = z[k] > -INFINITY ? (double)z[k] - top : 0.0, qu = q[(size_t)k * part->p_class] * u;
       mean += qu;
       square += qu * u;
     }

@@ -128,14 +128,23 @@ static inline dvec exp_down(dvec x) {
 #else
 static inline dvec exp_down(dvec x) {
   const double magic = 6755399441055744.0;
+#if defined(__AVX2__) /* the second where one is NaN; of a float's NaN the lowest bits are zeros, so that what is added to its exponent below is nothing */
+  mask kept = (mask)_mm256_cmp_pd(x, all_doubles(-708.0), _CMP_NLT_UQ);
+  dvec c = _mm256_max_pd(all_doubles(-708.0), x);
+#else
   mask kept = x >= all_doubles(-708.0), sound = x == x;
   dvec c = (dvec)(((lvec)x & kept) | ((lvec)all_doubles(-708.0) & ~kept));
+#endif
   dvec t = c * 1.4426950408889634 + magic, n = t - magic;
   dvec r = (c - n * 0.69314718036912382) - n * 1.9082149292705877e-10;
   dvec p = EXP_SERIES(r);
   dvec e = (p * (r * r) + r) + 1.0;
   dvec scaled = (dvec)(((ulvec)e + ((ulvec)t << 52)) & (ulvec)kept);
+#if defined(__AVX2__)
+  return scaled;
+#else
   return (dvec)((lvec)scaled | ((lvec)x & ~sound));
+#endif
 }
 #endif
 

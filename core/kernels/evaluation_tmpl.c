@@ -52,7 +52,27 @@ static void log1p_kernel(size_t n, const double *x, double *out) {
   for (size_t i = 0; i < n; i++) out[i] = log1p_d(x[i]);
 }
 
-/* Columns of a group's rows: z[k · WIDTH + row]. */
+#if defined(__AVX2__) && !defined(__AVX512F__)
+/* The columns of eight rows of eight numbers: pairs, fours, then halves. */
+static inline void transpose(const __m256 *x, float *to) {
+  __m256 pair[8], four[8];
+  for (int i = 0; i < 4; i++) {
+    pair[2 * i] = _mm256_unpacklo_ps(x[2 * i], x[2 * i + 1]);
+    pair[2 * i + 1] = _mm256_unpackhi_ps(x[2 * i], x[2 * i + 1]);
+  }
+  for (int i = 0; i < 2; i++)
+    for (int h = 0; h < 2; h++) {
+      four[4 * i + 2 * h] = _mm256_shuffle_ps(pair[4 * i + h], pair[4 * i + 2 + h], 0x44);
+      four[4 * i + 2 * h + 1] = _mm256_shuffle_ps(pair[4 * i + h], pair[4 * i + 2 + h], 0xee);
+    }
+  for (int i = 0; i < 4; i++) {
+    _mm256_storeu_ps(to + 8 * i, _mm256_permute2f128_ps(four[i], four[4 + i], 0x20));
+    _mm256_storeu_ps(to + 8 * (4 + i), _mm256_permute2f128_ps(four[i], four[4 + i], 0x31));
+  }
+}
+#endif
+
+/* Columns of a group's rows: z[k · WIDTH + row]; on AVX2 eight at a time, so that z has room for a multiple of eight. */
 static inline void columns_of(int32_t classes, const float *const *row, float *z) {
 #if defined(__AVX512F__)
   __m512i low = _mm512_loadu_si512(row), high = _mm512_loadu_si512(row + 8); /* addresses */
@@ -60,6 +80,12 @@ static inline void columns_of(int32_t classes, const float *const *row, float *z
     const char *offset = (const char *)NULL + sizeof(float) * (size_t)k;
     _mm256_storeu_ps(z + k * WIDTH, _mm512_i64gather_ps(low, offset, 1));
     _mm256_storeu_ps(z + k * WIDTH + 8, _mm512_i64gather_ps(high, offset, 1));
+  }
+#elif defined(__AVX2__)
+  for (int32_t k = 0; k < classes; k += 8) {
+    __m256 x[8];
+    for (int l = 0; l < 8; l++) x[l] = classes - k >= 8 ? _mm256_loadu_ps(row[l] + k) : _mm256_maskload_ps(row[l] + k, (__m256i)lanes_before(classes - k));
+    transpose(x, z + k * WIDTH);
   }
 #else
   for (int l = 0; l < WIDTH; l++)
@@ -111,10 +137,10 @@ static inline void finish(const ls_judged_rows *out, size_t i, dvec top, dvec wi
   store_doubles(out->brier + i, (square + missing * missing) * (scale * scale));
 }
 
-/* WIDTH rows side by side, so that rows of few classes fill the vectors, too. The largest is left out of the sums. `scored`: with nll and brier, the
- * exponentials to e where it is not NULL. */
+/* WIDTH rows side by side, so that rows of few classes fill the vectors, too. The largest is left out of the sums. `scored`: with nll and brier; the
+ * softmax to p where it is not NULL. */
 static inline __attribute__((always_inline)) mask judge_rows(int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out, size_t at,
-                                                             bool scored, double *rests, double *e) {
+                                                             bool scored, double *rests, double *p) {
   float z[LS_JUDGED_CLASSES * WIDTH] __attribute__((aligned(64))), best[WIDTH], second[WIDTH], own[WIDTH], y[WIDTH];
   columns_of(classes, row, z);
   leaders r = leaders_of(classes, z);
@@ -130,7 +156,7 @@ static inline __attribute__((always_inline)) mask judge_rows(int32_t classes, co
       mask other = differ(winner[h], class);
       rest[h] = add_where(other, rest[h], x);
       if (scored) squares[h] = add_square_where(other, squares[h], x);
-      if (e != NULL) store_doubles(e + k * WIDTH + h * HALF, x);
+      if (p != NULL) store_doubles(p + (size_t)k * out->column + h * HALF, x);
     }
     class += 1.0;
   }
@@ -142,6 +168,10 @@ static inline __attribute__((always_inline)) mask judge_rows(int32_t classes, co
     store_doubles(out->confidence + i, scale);
     store_doubles(out->others + i, rest[h] * scale);
     sound &= below(top[h], limit) & below(rest[h], limit) & below(all_doubles(-INFINITY), own_z);
+    for (int32_t k = 0; p != NULL && k < classes; k++) {
+      double *at_class = p + (size_t)k * out->column + h * HALF;
+      store_doubles(at_class, load_doubles(at_class) * scale);
+    }
     if (!scored) continue;
     store_doubles(rests + h * HALF, rest[h]);
     finish(out, i, top[h], winner[h], own_z, widen_from(y + h * HALF), rest[h], squares[h], inverse);
@@ -150,7 +180,7 @@ static inline __attribute__((always_inline)) mask judge_rows(int32_t classes, co
 }
 
 static bool judge_kernel(size_t rows, int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out) {
-  double e[LS_JUDGED_CLASSES * WIDTH], rests[LS_JUDGED_ROWS];
+  double rests[LS_JUDGED_ROWS];
   mask sound = below(all_doubles(0.0), all_doubles(1.0));
   for (size_t i = 0; i < rows && classes > 0; i += WIDTH) {
     size_t place = i % LS_JUDGED_ROWS;
@@ -161,12 +191,8 @@ static bool judge_kernel(size_t rows, int32_t classes, const float *const *row, 
     if (out->p == NULL)
       sound &= judge_rows(classes, row + i, inverse, label, out, i, true, rests + place, NULL);
     else
-      sound &= judge_rows(classes, row + i, inverse, label, out, i, true, rests + place, e);
+      sound &= judge_rows(classes, row + i, inverse, label, out, i, true, rests + place, out->p + i);
     for (size_t l = 0; place + WIDTH == LS_JUDGED_ROWS && l < LS_JUDGED_ROWS; l++) out->nll[i + WIDTH - LS_JUDGED_ROWS + l] += log1p_d(rests[l]);
-    for (int l = 0; out->p != NULL && l < WIDTH; l++) {
-      double *p = out->p + (i + (size_t)l) * (size_t)classes, scale = out->confidence[i + (size_t)l];
-      for (int32_t k = 0; k < classes; k++) p[k] = e[k * WIDTH + l] * scale;
-    }
   }
   return everywhere(sound);
 }
@@ -249,4 +275,35 @@ static void judge_long_kernel(int32_t n, const float *z, double inverse, double 
   out->squares = ((q[0] + q[4]) + (q[2] + q[6])) + ((q[1] + q[5]) + (q[3] + q[7]));
 }
 
-const ls_evaluation_kernels LS_PASTE(ls_evaluation_kernels_, LS_ISA) = {.exp = exp_kernel, .log1p = log1p_kernel, .judge = judge_kernel, .judge_long = judge_long_kernel};
+static void places_kernel(size_t n, const double *p, int32_t bins, int32_t *places) {
+  double factor = bins;
+  for (size_t i = 0; i < n; i++) {
+    int32_t bin = (int32_t)(p[i] * factor);
+    places[i] = (bin < bins ? bin : bins - 1) + 1;
+  }
+}
+
+static inline void add_to_cell(ls_class_cell *cell, const double *p) {
+#if defined(__AVX2__)
+  __m256d ones = _mm256_set1_pd(1.0), x = _mm256_broadcast_sd(p), v = _mm256_blend_pd(ones, x, 6), w = _mm256_blend_pd(ones, x, 4); /* 1·1, p·1, p·p */
+  _mm256_storeu_pd(&cell->count, _mm256_fmadd_pd(v, w, _mm256_loadu_pd(&cell->count)));
+#else
+  typedef double pair __attribute__((vector_size(16), aligned(8), may_alias));
+  *(pair *)&cell->count += (pair){1.0, *p};
+  cell->squares += *p * *p;
+#endif
+}
+
+/* Row by row: numbers of one class mostly fall into one bin, and would wait for each other's sums. */
+static void add_cells_kernel(const ls_class_block *block, size_t cells_each, ls_class_cell *cells) {
+  const ls_class_block b = *block;
+  for (size_t i = 0; i < b.rows; i++) {
+    const double *p = b.p + i * b.row;
+    const int32_t *place = b.places + i * b.place_row;
+    ls_class_cell *to = cells;
+    for (size_t k = 0; k < b.classes; k++, p += b.class, place += b.place_class, to += cells_each) add_to_cell(to + *place, p);
+  }
+}
+
+const ls_evaluation_kernels LS_PASTE(ls_evaluation_kernels_, LS_ISA) = {.exp = exp_kernel, .log1p = log1p_kernel, .judge = judge_kernel, .judge_long = judge_long_kernel,
+                                                                   .places = places_kernel, .add_cells = add_cells_kernel};

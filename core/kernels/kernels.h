@@ -124,7 +124,8 @@ typedef struct ls_judged_rows {
   double *top, *second; /* unscaled; second is -inf for one class */
   double *confidence, *others, *nll, *brier;
   int32_t *predicted;
-  double *p; /* (rows, classes): softmax; or NULL */
+  double *p;     /* softmax: that of row i and class k at p[k · column + i]; or NULL */
+  size_t column; /* at least rows */
 } ls_judged_rows;
 
 typedef struct ls_judged_row {
@@ -132,6 +133,18 @@ typedef struct ls_judged_row {
   float largest, second;
   double rest, squares; /* sums of e, e² over the others */
 } ls_judged_row;
+
+/* What a class has in a bin. */
+typedef struct ls_class_cell {
+  double count, p, squares, unused; /* sums of 1, p, p² */
+} ls_class_cell;
+
+/* Probabilities p[i · row + k · class] and places[i · place_row + k · place_class]. */
+typedef struct ls_class_block {
+  size_t rows, classes, row, class, place_row, place_class;
+  const double *p;
+  const int32_t *places;
+} ls_class_block;
 
 typedef struct ls_evaluation_kernels {
   void (*exp)(size_t n, double *x);                        /* in place, at most 2 ulp */
@@ -141,6 +154,10 @@ typedef struct ls_evaluation_kernels {
   bool (*judge)(size_t rows, int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out);
   /* One row of any length: e[k] = exp((z[k] - largest) · inverse); room for n rounded up to 8. */
   void (*judge_long)(int32_t n, const float *z, double inverse, double *e, ls_judged_row *out);
+  /* places[i] = 1 + min(floor(p[i] · bins), bins - 1), of numbers in 0 … 1; all sets agree. */
+  void (*places)(size_t n, const double *p, int32_t bins, int32_t *places);
+  /* Adds each number to the cell of its place; class k has the cells from k · cells_each on. */
+  void (*add_cells)(const ls_class_block *b, size_t cells_each, ls_class_cell *cells);
 } ls_evaluation_kernels;
 
 extern const ls_evaluation_kernels ls_evaluation_kernels_ref, ls_evaluation_kernels_avx2, ls_evaluation_kernels_avx512;

@@ -1,6 +1,6 @@
 /* The loops of the nearest-neighbour search, compiled once for each instruction set. SPDX-License-Identifier: MIT
  *
- * Scores: the nearer, the larger. Two kinds of sweeps make candidates of them: in float32, and in bfloat16 on AMX. */
+ * Scores: the nearer, the larger. Three kinds of sweeps make candidates of them: in float32, in 16-bit integers, and in bfloat16 on AMX. */
 #ifndef LS_KERNELS_KNN_H
 #define LS_KERNELS_KNN_H
 
@@ -20,23 +20,27 @@ typedef struct ls_knn_queue {
   int32_t count, capacity;
 } ls_knn_queue;
 
+/* Of the largest norm in 16-bit integers: no component is larger, and no sum of products leaves 32 bits. */
+#define LS_KNN_SHORT_NORM 32767.0
+
 /* The error of a score: a · size + b · rest + c · size², with size not below the row's norm, rest not below what its rounding took. */
 typedef struct ls_knn_error {
   float a, b, c;
 } ls_knn_error;
 
 typedef struct ls_knn_sweep {
-  size_t steps;           /* float32: features and one for the bound; bfloat16: parts of 32 features */
+  size_t steps;           /* float32: features and one for the bound; integers: pairs of features; bfloat16: parts of 32 features */
   int split;              /* bfloat16: a third of the parts each for high, middle and low parts of the numbers */
-  const void *queries;    /* panel after panel: float32 [step][query]; bfloat16 [part][two halves][16 queries][32] */
+  const void *queries;    /* panel after panel: float32 [step][query]; integers [step][query][2]; bfloat16 [part][two halves][16 queries][32] */
   size_t panels;          /* 1 … LS_KNN_PANELS */
-  const void *rows;       /* panel after panel: float32 [step][row]; bfloat16 [part][two halves][16 pairs of features][16 rows][2] */
+  const void *rows;       /* panel after panel: float32 [step][row]; integers [step][row][2]; bfloat16 [part][two halves][16 pairs of features][16 rows][2] */
   const float *bias;      /* a number for each row, -inf for rows that only fill the last panel */
   size_t row_panels;
   int32_t first;          /* position of the first row */
-  float *threshold;       /* for each query: what reaches it is kept; float32: products + bias, which hold the error; bfloat16: and the error */
-  const ls_knn_error *error; /* bfloat16: for each query */
-  const float *size, *rest;  /* bfloat16: the largest of each panel of rows */
+  float *threshold;       /* for each query: what reaches it is kept; float32: products + bias, which hold the error; else: and the error */
+  const ls_knn_error *error; /* but for float32: for each query */
+  const float *size, *rest;  /* but for float32: the largest of each panel of rows */
+  const float *query_unit, *row_unit; /* integers: what 1 stands for, of each query and of each panel of rows */
   ls_knn_queue *queue;    /* for each query */
   void (*full)(void *context, size_t query); /* makes room: called where fewer than LS_KNN_SPARE places are left */
   void *context;
@@ -58,6 +62,7 @@ typedef struct ls_knn_thinning {
 typedef struct ls_knn_kernels {
   int queries, rows; /* of a tile */
   void (*sweep)(const ls_knn_sweep *s);
+  void (*sweep_short)(const ls_knn_sweep *s); /* of integers, in tiles of the same size; NULL where they would gain nothing */
   /* Drops the candidates that k others are surely nearer than; returns what a score's upper bound must reach from now on. More candidates than k. */
   float (*thin)(const ls_knn_thinning *t);
   /* Values of `count` rows, as <lsengine/knn.h> says: the same bits in every set. */

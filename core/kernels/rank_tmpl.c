@@ -19,7 +19,7 @@
 #define LS_RANK_NAME LS_PASTE(ls_rank_, LS_ISA)
 #define LS_NEAR_NAME LS_PASTE(ls_near_, LS_ISA)
 
-enum { DOUBT = 0x8000, AT_ONCE = 256 };
+enum { DOUBT = 0x8000, AT_ONCE = 256, SAMPLE = 512 };
 
 typedef struct scale {
   float most, inverse, last;
@@ -45,6 +45,14 @@ static int32_t keep(const float *score, int32_t from, int32_t end, float least, 
     _mm512_storeu_ps(kept + count, _mm512_maskz_compress_ps(some, s));
     _mm512_storeu_si512(row + count, _mm512_maskz_compress_epi32(some, place));
     count += __builtin_popcount(some);
+  }
+#elif defined(__AVX2__)
+  for (; i + 8 <= end; i += 8) {
+    uint32_t some = (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(score + i), _mm256_set1_ps(least), _CMP_GE_OQ));
+    for (; some != 0; some &= some - 1) {
+      kept[count] = score[i + __builtin_ctz(some)];
+      row[count++] = i + __builtin_ctz(some);
+    }
   }
 #endif
   for (; i < end; i++) {
@@ -84,8 +92,10 @@ static int32_t count_from(const float *score, int32_t n, float least) {
   return count;
 }
 
-/* A score that at least k rows have, few more; all are from low to high. */
-static float score_of_place(const float *score, int32_t n, int32_t k, float low, float high) {
+static int32_t enough(int32_t k) { return k + k / 8 + 8; }
+
+/* A score that at least k of n have, few more; all are from low to high. */
+static float by_halving(const float *score, int32_t n, int32_t k, float low, float high) {
   for (int step = 0; step < 24; step++) {
     float middle = 0.5f * low + 0.5f * high;
     if (!(middle > low && middle < high)) break;
@@ -94,9 +104,31 @@ static float score_of_place(const float *score, int32_t n, int32_t k, float low,
       low = middle;
     else
       high = middle;
-    if (count >= k && count <= k + k / 8) break;
+    if (count >= k && count <= enough(k)) break;
   }
   return low;
+}
+
+/* The same for many: a sample says between which scores it lies, which saves most of the counting. */
+static float score_of_place(const float *score, int32_t n, int32_t k, float low, float high) {
+  float some[SAMPLE];
+  if (n < 4 * SAMPLE) return by_halving(score, n, k, low, high);
+  for (int32_t i = 0; i < SAMPLE; i++) some[i] = score[(int64_t)i * n / SAMPLE];
+  float place = (float)k * SAMPLE / (float)n, deviation = sqrtf(place) + 1.0f, from = low, to = high;
+  for (int side = 1; side >= -1; side -= 2) {
+    int32_t k_of_sample = (int32_t)(place + (float)side * deviation);
+    if (k_of_sample < 1 || k_of_sample > SAMPLE) continue;
+    float guess = by_halving(some, SAMPLE, k_of_sample, low, high);
+    if (!(guess > from && guess < to)) continue;
+    int32_t count = count_from(score, n, guess);
+    if (count < k) {
+      to = guess;
+      continue;
+    }
+    from = guess;
+    if (count <= enough(k)) return from;
+  }
+  return by_halving(score, n, k, from, to);
 }
 
 /* Counts become the sums up to and with their own. */

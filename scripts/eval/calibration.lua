@@ -1,5 +1,5 @@
 -- Calibration: ls.eval.calibration. SPDX-License-Identifier: MIT
-local c           = require "lsengine.c.calibration"
+local c           = require "lsengine.c.judging"
 local ctemp       = require "lsengine.c.calibrators"
 local raw         = require "lsengine.c.tensor"
 local options     = require "lsengine.options"
@@ -138,15 +138,16 @@ local as_netcal = ls.eval.calibration(logits, labels, { bins = 10, convention = 
   local o = completed(given)
   local z, y, probabilities, temperature, ignore = predictions.arguments("calibration", logits, labels, given)
   local wilson = o.interval == "wilson"
-  local lists, smooth, width, mmce = c.calibrate(z, y, probabilities, temperature, ignore, { binning(o, "equal_width"), binning(o, "equal_mass") },
-    { level = o.level, wilson = wilson, smooth = o.smooth_width or 0, mmce = o.mmce_width })
-  local plain, mass = lists[1], lists[2]
+  local judged = c.judge(z, y, probabilities, temperature, ignore, { name = "calibration",
+    calibration = { binnings = { binning(o, "equal_width"), binning(o, "equal_mass") }, level = o.level, wilson = wilson, smooth = o.smooth_width or 0, mmce = o.mmce_width },
+    classwise = binning(o, "equal_width") })
+  local plain, mass, classwise = judged.calibrations[1], judged.calibrations[2], judged.classwise
   local own = o.kind == "equal_mass" and mass or plain
   local r = {
     rows = plain.rows, accuracy = plain.accuracy, confidence = plain.confidence, confidence_gap = plain.gap,
     ece = plain.l1, ece_l2 = plain.l2, mce = plain.max, ace = plain.mean, ece_null = plain.null, ece_debiased = plain.debiased, ece_debiased_l2 = mass.debiased_l2,
     overconfidence = plain.over, underconfidence = plain.under, adaptive_ece = mass.l1, adaptive_ece_null = mass.null,
-    smooth_ece = smooth, smooth_ece_width = width, mmce = mmce, bins = own.bins, error = own[norms[o.norm]],
+    smooth_ece = judged.smooth, smooth_ece_width = judged.smooth_width, mmce = judged.mmce, bins = own.bins, error = own[norms[o.norm]],
     murphy = { brier = plain.brier, reliability = plain.reliability, resolution = plain.resolution, uncertainty = plain.uncertainty,
                within_variance = plain.within_variance, within_covariance = plain.within_covariance },
     conventions = { bins = o.bins, kind = o.kind, norm = o.norm, edges = o.edges, rounding = o.rounding, ties = o.ties, zero = o.zero, one = o.one, convention = o.convention,
@@ -154,10 +155,9 @@ local as_netcal = ls.eval.calibration(logits, labels, { bins = 10, convention = 
     classes = {},
   }
   r.accuracy_low, r.accuracy_high = c.interval(r.accuracy * r.rows, r.rows, o.level, wilson)
-  local classwise, by_class = c.classwise(z, y, probabilities, temperature, ignore, binning(o, "equal_width"))
   r.classwise_ece, r.classwise_ece_l2, r.classwise_ece_debiased_l2, r.classwise_ece_null = classwise.l1, classwise.l2, classwise.debiased_l2, classwise.null
   r.brier, r.nll = classwise.brier, classwise.nll
-  for k, s in pairs(by_class) do r.classes[k] = { ece = s.l1, ece_l2 = s.l2, mce = s.max, gap = s.gap, ece_null = s.null } end
+  for k, s in pairs(judged.class_calibrations) do r.classes[k] = { ece = s.l1, ece_l2 = s.l2, mce = s.max, gap = s.gap, ece_null = s.null } end
   r.temperature, r.nll_at_temperature, r.nll_at_one, r.temperature_at_bound = ctemp.fit_temperature(predictions.logits_of(logits, given), y, false, nil, ignore)
   return setmetatable(r, Calibration)
 end)

@@ -208,7 +208,8 @@ affine("matrix_scaling", true, "Matrix scaling (Guo et al. 2017): softmax(W z + 
 local function kept_rows(who, logits, labels, o)
   check_matrix(who, logits)
   local z = predictions.logits_of(logits, o)
-  require "lsengine.c.classification".classify(o.probabilities and raw.detach(logits) or z, labels, o.probabilities, nil, o.ignore_index, {}, false) -- every check
+  require "lsengine.c.judging".judge(o.probabilities and raw.detach(logits) or z, labels, o.probabilities, nil, o.ignore_index,
+    { name = "classification", classification = { top_k = {} } }) -- every check
   local p, y = o.probabilities and raw.detach(logits) or softmax(z), labels_c.is_labels(labels) and labels or labels_c.from(labels)
   if o.ignore_index == nil then return p, y end
   local positions = {}

@@ -1,6 +1,5 @@
 -- Measures of classification: ls.eval.classification. SPDX-License-Identifier: MIT
-local c           = require "lsengine.c.classification"
-local ccal        = require "lsengine.c.calibration"
+local c           = require "lsengine.c.judging"
 local raw         = require "lsengine.c.tensor"
 local autograd    = require "lsengine.autograd"
 local loss        = require "lsengine.loss"
@@ -83,11 +82,11 @@ return public("ls.eval.classification", {
   local tops = top_list(o.top_k, classes)
   local confusion = o.confusion
   if confusion == nil then confusion = classes <= 1000 end
-  local r, by_class, shares, matrix = c.classify(z, y, probabilities, temperature, ignore, tops, confusion)
-  r.classes, r.confusion, r.class_count, r.top_k, r.level = by_class, matrix, classes, {}, o.level
-  for i, k in ipairs(tops) do r.top_k[k] = shares[i] end
-  r.accuracy_low, r.accuracy_high = ccal.interval(r.accuracy * r.rows, r.rows, o.level)
-  local w = ccal.classwise(z, y, probabilities, temperature, ignore, BINS)
+  local judged = c.judge(z, y, probabilities, temperature, ignore, { name = "classification", classification = { top_k = tops, confusion = confusion }, classwise = BINS })
+  local r, w = judged.classification, judged.classwise
+  r.classes, r.confusion, r.class_count, r.top_k, r.level = judged.classes, judged.confusion, classes, {}, o.level
+  for i, k in ipairs(tops) do r.top_k[k] = judged.top_k[i] end
+  r.accuracy_low, r.accuracy_high = c.interval(r.accuracy * r.rows, r.rows, o.level)
   r.murphy = { reliability = w.reliability, resolution = w.resolution, uncertainty = w.uncertainty, within_variance = w.within_variance, within_covariance = w.within_covariance }
   if o.target then
     local _ <close> = autograd.pause()

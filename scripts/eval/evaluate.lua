@@ -1,9 +1,7 @@
 -- Judging a model on a data set. SPDX-License-Identifier: MIT
-local calibration = require "lsengine.c.calibration"
 local calibrators = require "lsengine.c.calibrators"
-local classification = require "lsengine.c.classification"
+local judging  = require "lsengine.c.judging"
 local regression = require "lsengine.c.eval".regression
-local selective = require "lsengine.c.selective"
 local raw      = require "lsengine.c.tensor"
 local outputs  = require "lsengine.predict".outputs
 local pitfalls = require "lsengine.pitfalls"
@@ -18,13 +16,13 @@ local function predict(model, dataset) return outputs("evaluate", model, dataset
 -- The measures that ls.eval's functions make, in one flat table.
 local function judge(logits, labels, temperature, o)
   local function binning(kind) return { bins = o.bins, kind = kind, edges = "left", rounding = "product", ties = "shared" } end
-  local right, _, top = classification.classify(logits, labels, false, temperature, nil, { o.top_k }, false, "evaluate")
-  local lists = calibration.calibrate(logits, labels, false, temperature, nil, { binning "equal_width", binning "equal_mass" }, {})
-  local b, mass = lists[1], lists[2]
-  local order = selective.select(logits, labels, false, temperature, nil, "max_probability", 0, 0, {}, {})
+  local judged = judging.judge(logits, labels, false, temperature, nil, { name = "evaluate", classification = { top_k = { o.top_k } },
+    calibration = { binnings = { binning "equal_width", binning "equal_mass" } },
+    selective = { score = "max_probability", area = 0, points = 0, risks = {}, coverages = {} } })
+  local right, b, mass = judged.classification, judged.calibrations[1], judged.calibrations[2]
   return {
-    accuracy = right.accuracy, top_k = top[1], nll = right.nll, brier = right.brier, confidence = b.confidence, confidence_gap = b.gap, ece = b.l1, ece_null = b.null,
-    ece_debiased = b.debiased, ece_debiased_l2 = mass.debiased_l2, mce = b.max, aurc = order.aurc,
+    accuracy = right.accuracy, top_k = judged.top_k[1], nll = right.nll, brier = right.brier, confidence = b.confidence, confidence_gap = b.gap, ece = b.l1, ece_null = b.null,
+    ece_debiased = b.debiased, ece_debiased_l2 = mass.debiased_l2, mce = b.max, aurc = judged.selective.aurc,
   }
 end
 
@@ -47,7 +45,7 @@ local function check_temperature(model, dataset, fitted_on, fitting, result, tem
     pitfalls.raise("temperature-on-used-rows", ("the temperature, %.3f, is fitted on the %d rows that are judged: what it repairs there it has seen"):format(temperature, #dataset.y))
   else
     pitfalls.raise("temperature-on-used-rows", ("the temperature, %.3f, is fitted on rows that the model was trained on: it is right on %.3f of these and on %.3f of those that are judged"):format(
-      temperature, classification.classify(fitting, fitted_on.y, false, 1, nil, {}, false, "evaluate").accuracy, result.accuracy))
+      temperature, judging.judge(fitting, fitted_on.y, false, 1, nil, { name = "evaluate", classification = { top_k = {} } }).classification.accuracy, result.accuracy))
   end
 end
 

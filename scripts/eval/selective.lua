@@ -1,5 +1,5 @@
 -- Selective prediction: ls.eval.selective. SPDX-License-Identifier: MIT
-local c           = require "lsengine.c.selective"
+local judge       = require "lsengine.c.judging".judge
 local raw         = require "lsengine.c.tensor"
 local options     = require "lsengine.options"
 local predictions = require "lsengine.predictions"
@@ -80,8 +80,10 @@ A float64 file's probabilities are rounded to float32 when read; the small ones 
   local risks, coverages = list("risks", o.risks or { 0.01, 0.05, 0.1 }), list("coverages", o.coverages or { 0.5, 0.8, 0.9 }, true)
   local z, y, probabilities, temperature, ignore = predictions.arguments("selective", logits, labels, o)
   local own = raw.is_tensor(o.score)
-  local r, curve, coverage_at, risk_at = c.select(z, y, probabilities, temperature, ignore, own and raw.detach(o.score) or o.score, areas[o.area], o.points, risks, coverages)
-  r.curve, r.score, r.area, r.coverage_at_risk, r.risk_at_coverage = curve, own and "own numbers" or o.score, o.area, {}, {}
+  local r = judge(z, y, probabilities, temperature, ignore, { name = "selective",
+    selective = { score = own and raw.detach(o.score) or o.score, area = areas[o.area], points = o.points, risks = risks, coverages = coverages } }).selective
+  local coverage_at, risk_at = r.coverage_at_risk, r.risk_at_coverage
+  r.score, r.area, r.coverage_at_risk, r.risk_at_coverage = own and "own numbers" or o.score, o.area, {}, {}
   for i = 1, #coverage_at do r.coverage_at_risk[risks[i]] = coverage_at[i] end
   for i = 1, #risk_at do r.risk_at_coverage[coverages[i]] = risk_at[i] end
   return setmetatable(r, Selective)

@@ -43,7 +43,7 @@ local function open(experiment, folder)
   local arms = {}
   for i, arm in ipairs(experiment.arms) do arms[i] = plain(arm) end
   append(self, { kind = "experiment", name = experiment.name, arms = arms, seeds = experiment.seeds, seed = experiment.seed,
-    script = program.settings.script, options = program.settings.set, versions = program.versions(), machine = system.machine(),
+    script = program.settings.script, options = program.settings.set, versions = program.versions(true), machine = system.machine(),
     started = os.date "!%Y-%m-%dT%H:%M:%SZ" })
   return self
 end

@@ -20,8 +20,7 @@ local loss = {}
 local function wants(t) return grad.is_recording() and needs(t) end
 
 -- The gradient was computed with the value. A leaf gets a copy: it may be asked for again (retain_graph).
-local function scaled(n, g)
-  local own = n.saved
+local function scaled(n, g, _, own)
   if raw.rank(g) == 1 then return raw.mul(own, raw.unsqueeze(g, 2)) end
   local by = raw.item(g)
   if by == 1 then return grad.is_leaf(n[1]) and raw.clone(own) or own end
@@ -115,7 +114,7 @@ local function elementwise(name, doc, kernel, check)
   local f = autograd.op(name, function(x, y)
     local value, gradient = kernel(x, y, wants(x))
     return value, gradient or nil
-  end, function(n, g) return scaled(n, g) end)
+  end, scaled)
   tensor.operations[name] = f
   loss[name] = public("ls.loss." .. name, {
     doc = doc, returns = "one-element tensor",

@@ -38,8 +38,8 @@ local function pair(who, name, value, least)
   return result
 end
 
--- The gradient before ReLU: g where the node's result is above 0; in place where g is nobody else's.
-local function masked(n, g) return n.owned and raw.relu_back_(g, n.out) or raw.relu_back(g, n.out) end
+-- The gradient before ReLU: g where its result is above 0; in place where g is nobody else's.
+local function masked(g, out, owned) return owned and raw.relu_back_(g, out) or raw.relu_back(g, out) end
 
 -- gᵀ·x, in the memory of the last step's gradient where the weights still hold it.
 local function weight_gradient(w, g, x)
@@ -60,9 +60,9 @@ tensor.operations.linear = linear
 -- relu(x·Wᵀ + b), to the bits of the two operations, without what lies between them: ReLU's gradient asks only where its result is above 0.
 local linear_relu = autograd.op("linear_relu", function(x, w, b)
   return raw.add_relu_(raw.matmul(x, w, false, true), b or 0)
-end, function(n, g)
+end, function(n, g, out, _, owned)
   local x, w, b = n[1], n[2], n[3]
-  g = masked(n, g)
+  g = masked(g, out, owned)
   return c.is_tracked(x) and raw.matmul(g, w) or nil, c.is_tracked(w) and weight_gradient(w, g, x) or nil,
     b and c.is_tracked(b) and raw.sum(g, 1) or nil
 end)
@@ -157,7 +157,7 @@ end
 local conv2d = autograd.op("conv2d", function(x, w, b, ...) return clayers.conv2d(x, w, b, ...) end, conv2d_back)
 tensor.operations.conv2d = conv2d
 local conv2d_relu = autograd.op("conv2d_relu", function(x, w, b, ...) return raw.add_relu_(clayers.conv2d(x, w, b, ...), 0) end,
-  function(n, g) return conv2d_back(n, masked(n, g)) end)
+  function(n, g, out, _, owned) return conv2d_back(n, masked(g, out, owned)) end)
 tensor.operations.conv2d_relu = conv2d_relu
 
 local Conv2d = new_class "conv2d"
@@ -249,9 +249,9 @@ end)
 local batch_norm = autograd.op("batch_norm", function(x, weight, bias, mean, variance, training, momentum, eps)
   local y, kept = clayers.batch_norm(x, weight, bias, mean, variance, training, momentum, eps)
   return y, kept
-end, function(n, g)
+end, function(n, g, _, kept)
   local x, weight, bias = n[1], n[2], n[3]
-  local dx, dweight, dbias = clayers.batch_norm_back(x, weight, n.saved, n[6] or not n[4], g, needs(x))
+  local dx, dweight, dbias = clayers.batch_norm_back(x, weight, kept, n[6] or not n[4], g, needs(x))
   return dx, weight and needs(weight) and dweight or nil, bias and needs(bias) and dbias or nil
 end)
 tensor.operations.batch_norm = batch_norm
@@ -286,9 +286,9 @@ end)
 local layer_norm = autograd.op("layer_norm", function(x, weight, bias, axes, eps)
   local y, mean, scale = clayers.layer_norm(x, weight, bias, axes, eps)
   return y, { mean, scale }
-end, function(n, g)
+end, function(n, g, _, kept)
   local x, weight, bias = n[1], n[2], n[3]
-  local dx, dweight, dbias = clayers.layer_norm_back(x, weight, n[4], n.saved[1], n.saved[2], g)
+  local dx, dweight, dbias = clayers.layer_norm_back(x, weight, n[4], kept[1], kept[2], g)
   return dx, weight and needs(weight) and dweight or nil, bias and needs(bias) and dbias or nil
 end)
 tensor.operations.layer_norm = layer_norm

@@ -172,11 +172,11 @@ end }
 commands.doctor = { "doctor", "says what this machine and installation have", {}, function(found)
   local code = start(found)
   if code then return code end
-  local v, m, memory = c.versions(), require "lsengine.c.system".machine(), c.memory()
+  local v, m, memory = c.versions(true), require "lsengine.c.system".machine(), c.memory()
   local function line(name, ...) print(("%-16s%s"):format(name, string.format(...))) end
   line("lsengine", "%s", v.lsengine)
   line("Lua", "%s", (v.lua:gsub("^Lua ", "")))
-  line("OpenBLAS", "%s, kernel %s", v.openblas:match "OpenBLAS ([%d.]+)" or v.openblas, m.blas_core)
+  line("OpenBLAS", v.openblas == m.blas_core and "missing" or "%s, kernel %s", v.openblas:match "OpenBLAS ([%d.]+)" or v.openblas, m.blas_core)
   line("zlib, libzip", "%s, %s", v.zlib, v.libzip)
   line("instructions", "%s", m.instruction_set)
   line("threads", "%d of %d processors", m.threads, m.processors)

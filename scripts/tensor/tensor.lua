@@ -38,17 +38,17 @@ end, "(other)", "Difference, broadcasting; also `a - b`.")
 method("mul", mul, function(n, g)
   return needs(n[1]) and to(mul(g, n[2]), n[1]) or nil, needs(n[2]) and to(mul(g, n[1]), n[2]) or nil
 end, "(other)", "Product element by element, broadcasting; also `a * b`.")
-method("div", div, function(n, g)
+method("div", div, function(n, g, out)
   local ga = needs(n[1]) and to(div(g, n[2]), n[1]) or nil
-  return ga, needs(n[2]) and to(neg(div(mul(g, n.out), n[2])), n[2]) or nil
+  return ga, needs(n[2]) and to(neg(div(mul(g, out), n[2])), n[2]) or nil
 end, "(other)", "Quotient, broadcasting; also `a / b`.")
-method("pow", raw.pow, function(n, g)
+method("pow", raw.pow, function(n, g, out)
   local a, b = n[1], n[2]
   local ga = needs(a) and to(mul(g, mul(b, raw.pow(a, sub(b, 1)))), a) or nil
   if not needs(b) then return ga end
   local log = raw.log(is_tensor(a) and a or raw.full(a))
   -- 0^b is 0 for b > 0: its derivative there is 0, not 0 · log 0
-  local slope = mul(n.out, raw.maximum(log, -3.4e38))
+  local slope = mul(out, raw.maximum(log, -3.4e38))
   return ga, to(mul(g, slope), b)
 end, "(other)", "Power, broadcasting; also `a ^ b`.")
 
@@ -94,7 +94,7 @@ method("neg", neg, function(_, g) return neg(g) end, "()", "The negative; also `
 metamethods.__unm = function(a) return methods.neg(a) end
 method("abs", raw.abs, function(n, g) return mul(g, raw.sign(n[1])) end, "()", "Absolute value; gradient 0 at 0.")
 plain("sign", raw.sign, "()", "-1, 0 or 1 (no gradient).")
-method("exp", raw.exp, function(n, g) return mul(g, n.out) end, "()", "e to the power of each element.")
+method("exp", raw.exp, function(_, g, out) return mul(g, out) end, "()", "e to the power of each element.")
 local exp = operations.exp
 methods.exp = system.public(function(t, ...)
   if hooks.exp and is_tensor(t) then hooks.exp(t) end
@@ -102,14 +102,14 @@ methods.exp = system.public(function(t, ...)
 end)
 public.registry["tensor:exp"].entry = methods.exp
 method("log", raw.log, function(n, g) return div(g, n[1]) end, "()", "Natural logarithm; -inf at 0, NaN below.")
-method("sqrt", raw.sqrt, function(n, g) return div(g, mul(n.out, 2)) end, "()", "Square root.")
+method("sqrt", raw.sqrt, function(_, g, out) return div(g, mul(out, 2)) end, "()", "Square root.")
 method("square", raw.square, function(n, g) return mul(g, mul(n[1], 2)) end, "()", "Square.")
-method("reciprocal", raw.reciprocal, function(n, g) return neg(mul(g, raw.square(n.out))) end, "()", "1 / x.")
+method("reciprocal", raw.reciprocal, function(_, g, out) return neg(mul(g, raw.square(out))) end, "()", "1 / x.")
 method("relu", raw.relu, function(n, g) return raw.relu_back(g, n[1]) end, "()", "max(0, x); gradient 0 at 0.")
 method("gelu", raw.gelu, function(n, g) return mul(g, raw.gelu_slope(n[1])) end,
   "()", "x·Φ(x), Φ the normal distribution function (Hendrycks & Gimpel 2016, the exact form).")
-method("tanh", raw.tanh, function(n, g) return mul(g, raw.tanh_slope(n.out)) end, "()", "Hyperbolic tangent.")
-method("sigmoid", raw.sigmoid, function(n, g) return mul(g, raw.sigmoid_slope(n.out)) end, "()", "1 / (1 + e^-x).")
+method("tanh", raw.tanh, function(_, g, out) return mul(g, raw.tanh_slope(out)) end, "()", "Hyperbolic tangent.")
+method("sigmoid", raw.sigmoid, function(_, g, out) return mul(g, raw.sigmoid_slope(out)) end, "()", "1 / (1 + e^-x).")
 method("softplus", raw.softplus, function(n, g) return mul(g, raw.sigmoid(n[1])) end, "()", "log(1 + e^x), without overflow.")
 
 -- ---- reductions ----
@@ -139,10 +139,10 @@ local function extreme(name, doc)
   method(name, function(t, axis, keep)
     local value = raw[name](t, axis, keep)
     return value
-  end, function(n, g)
+  end, function(n, g, out)
     local x, axis, keep = n[1], n[2], n[3]
     -- elements that tie share the gradient
-    local hits = raw.eq(x, spread(n.out, x, axis, keep))
+    local hits = raw.eq(x, spread(out, x, axis, keep))
     local count = raw.sum(hits, axis, axis ~= nil)
     return mul(hits, div(spread(g, x, axis, keep), count))
   end, "([axis, [keep]])", doc)
@@ -198,21 +198,21 @@ method("pick", raw.pick, function(n, g) return raw.pick_back(g, n[2], n[1]) end,
   "(labels)", "Of row i of a matrix the element of class labels[i] (from 0): a vector.")
 
 -- cat takes a table: the operation itself takes the axis and then each tensor
-local cat_operation = autograd.op("cat", function(axis, ...) return raw.cat({ ... }, axis) end, function(n, g)
+local cat_operation = autograd.op("cat", function(axis, ...) return raw.cat({ ... }, axis), 1 + select("#", ...) end, function(n, g, _, count)
   local gradients, first, axis = { false }, 1, n[1]
-  for i = 2, n.n do
+  for i = 2, count do
     local length = raw.size(n[i], axis)
     gradients[i] = raw.narrow(g, axis, first, length)
     first = first + length
   end
-  return table.unpack(gradients, 1, n.n)
+  return table.unpack(gradients, 1, count)
 end)
 operations.cat = cat_operation
 
 local closs = require "lsengine.c.loss"
-method("softmax", closs.softmax, function(n, g) return closs.softmax_backward(n.out, g) end,
+method("softmax", closs.softmax, function(_, g, out) return closs.softmax_backward(out, g) end,
   "()", "Softmax along the rows of a matrix; -inf logits get probability 0.")
-method("log_softmax", closs.log_softmax, function(n, g) return closs.log_softmax_backward(n.out, g) end,
+method("log_softmax", closs.log_softmax, function(_, g, out) return closs.log_softmax_backward(out, g) end,
   "()", "Logarithm of the softmax along the rows of a matrix.")
 
 -- ---- without gradients ----

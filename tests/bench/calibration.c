@@ -3,12 +3,10 @@
  * labels are written for the peers. SPDX-License-Identifier: MIT */
 #include "measure.h"
 
-#include <lsengine/calibration.h>
-#include <lsengine/classification.h>
 #include <lsengine/cpu.h>
+#include <lsengine/judging.h>
 #include <lsengine/pool.h>
 #include <lsengine/random.h>
-#include <lsengine/selective.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,18 +50,21 @@ static void error_alone(void *argument) {
   bench_check(ls_calibrate_predictions(&a->p, &equal_width, a->scratch, NULL, NULL, &a->width, bins, &bench_err));
 }
 
+static ls_judging wants_of(analysis *a, ls_bin *bins) {
+  return (ls_judging){.classification = &a->all, .class_scores = a->scores, .binning = &equal_width, .calibration = &a->width, .bins = bins, .classwise = &a->classwise,
+                      .classes = a->class_calibration, .confidence = a->confidence, .correct = a->correct, .doubt = a->doubt, .wrong = a->wrong};
+}
+
 /* The confidences' order stays in keys. */
 static const uint64_t *common(analysis *a) {
   ls_bin bins[BINS + 1];
   ls_selective_wants wants = {.area = LS_AREA_MEAN};
+  ls_judging judging = wants_of(a, bins);
   const uint64_t *sorted = NULL;
   int64_t kept;
-  bench_check(ls_classify(&a->p, 0, NULL, a->scratch, &a->all, NULL, a->scores, NULL, &bench_err));
-  bench_check(ls_calibrate_predictions(&a->p, &equal_width, a->scratch, a->confidence, a->correct, &a->width, bins, &bench_err));
+  bench_check(ls_judge(&a->p, &judging, a->scratch, &kept, &bench_err));
   bench_check(ls_sort_confidences(a->n, a->confidence, a->correct, a->keys, &sorted, &bench_err));
   bench_check(ls_calibrate(a->n, a->confidence, a->correct, sorted, &equal_mass, a->scratch, &a->mass, bins, &bench_err));
-  bench_check(ls_classwise_calibration(&a->p, &equal_width, a->scratch, &a->classwise, a->class_calibration, &bench_err));
-  bench_check(ls_doubts(&a->p, LS_SCORE_MAX_PROBABILITY, a->scratch, a->doubt, a->wrong, &kept, &bench_err));
   bench_check(ls_select(a->n, a->doubt, a->wrong, &wants, a->scratch, &a->selective, &bench_err));
   return sorted;
 }
@@ -79,11 +80,6 @@ static void full(void *argument) {
 }
 
 static void make_scratch(analysis *a) {
-  size_t need[] = {ls_calibrate_predictions_scratch(&a->p, &equal_width), ls_calibration_scratch(a->n, &equal_mass), ls_classwise_scratch(&a->p, &equal_width),
-                   ls_classification_scratch(&a->p, false), ls_smooth_calibration_scratch(a->n), ls_mmce_scratch(a->n), ls_selective_scratch(a->n),
-                   ls_doubts_scratch(&a->p, LS_SCORE_MAX_PROBABILITY)}, most = 0;
-  for (size_t i = 0; i < sizeof need / sizeof *need; i++) most = need[i] > most ? need[i] : most;
-  a->scratch = bytes(most);
   a->confidence = bytes(a->n * sizeof *a->confidence);
   a->doubt = bytes(a->n * sizeof *a->doubt);
   a->keys = bytes(2 * a->n * sizeof *a->keys);
@@ -91,6 +87,11 @@ static void make_scratch(analysis *a) {
   a->wrong = bytes(a->n);
   a->class_calibration = bytes(a->k * sizeof *a->class_calibration);
   a->scores = bytes(a->k * sizeof *a->scores);
+  ls_judging judging = wants_of(a, NULL);
+  size_t need[] = {ls_judge_scratch(&a->p, &judging), ls_calibrate_predictions_scratch(&a->p, &equal_width), ls_calibration_scratch(a->n, &equal_mass),
+                   ls_smooth_calibration_scratch(a->n), ls_mmce_scratch(a->n), ls_selective_scratch(a->n)}, most = 0;
+  for (size_t i = 0; i < sizeof need / sizeof *need; i++) most = need[i] > most ? need[i] : most;
+  a->scratch = bytes(most);
 }
 
 /* Normal logits, the label's raised by 3. */

@@ -22,8 +22,8 @@ static inline double norm_of(const float *x, int d) {
   return sqrt(sum);
 }
 
-static inline double value_of(ls_metric metric, const float *q, const float *x, int d) {
-  double sum = 0, q_inverse = 1 / norm_of(q, d), x_inverse = 1 / norm_of(x, d);
+static inline double value_between(ls_metric metric, const float *q, double q_inverse, const float *x, double x_inverse, int d) {
+  double sum = 0;
   for (int j = 0; j < d; j++) {
     double a = (double)q[j], b = (double)x[j];
     if (metric == LS_METRIC_INNER_PRODUCT)
@@ -35,5 +35,12 @@ static inline double value_of(ls_metric metric, const float *q, const float *x, 
   }
   return metric == LS_METRIC_COSINE ? 0.5 * sum : sum;
 }
+
+static inline double value_of(ls_metric metric, const float *q, const float *x, int d) {
+  return value_between(metric, q, 1 / norm_of(q, d), x, 1 / norm_of(x, d), d);
+}
+
+/* What is reported for a value. */
+static inline float reported(ls_metric metric, double v) { return (float)(metric == LS_METRIC_L2 ? sqrt(v) : metric == LS_METRIC_INNER_PRODUCT ? 0 - v : v); }
 
 #endif

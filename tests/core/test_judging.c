@@ -1,8 +1,8 @@
 /* The kernels that judge rows, on each instruction set, against their definitions in long double; one sweep against its parts; the sort. SPDX-License-Identifier: MIT */
 #include "test.h"
 
-#include <lsengine/calibration.h>
 #include <lsengine/cpu.h>
+#include <lsengine/judging.h>
 #include <lsengine/pool.h>
 #include <lsengine/random.h>
 
@@ -63,7 +63,7 @@ static void columns_of_rows_are_right_on_every_set(void **state) {
       int k = (int[]){1, 2, 3, 7, 10, 16, 33, 64}[set % 8];
       double t = set % 3 == 0 ? 1.0 : 0.7;
       for (int i = 0; i < ROWS; i++) y[i] = (int32_t)ls_rng_integer(&r, 0, k - 1), row[i] = z[(i * 5) % ROWS], draw_row(&r, z[(i * 5) % ROWS], k, y[i], set + i);
-      ls_judged_rows out = {top, second, c, others, nll, brier, predicted, p}, few = {top, second, c2, others2, NULL, NULL, predicted, NULL};
+      ls_judged_rows out = {top, second, c, others, nll, brier, predicted, p, ROWS}, few = {top, second, c2, others2, NULL, NULL, predicted, NULL, 0};
       assert_true(kernels->judge(ROWS, k, row, 1 / t, y, &out));
       assert_true(kernels->judge(ROWS, k, row, 1 / t, y, &few));
       assert_true(memcmp(c, c2, sizeof c) == 0 && memcmp(others, others2, sizeof others) == 0);
@@ -75,9 +75,9 @@ static void columns_of_rows_are_right_on_every_set(void **state) {
         assert_close(nll[i], (double)want.own, tolerance(k), 1e-300);
         assert_close(brier[i], (double)want.brier, 4 * tolerance(k), 1e-300);
         double sum = 0;
-        for (int j = 0; j < k; j++) sum += p[i * k + j];
+        for (int j = 0; j < k; j++) sum += p[j * ROWS + i];
         assert_close(sum, 1, 1e-14, 0);
-        assert_close(p[i * k + y[i]], exp((double)-want.own), 1e-12, 1e-300);
+        assert_close(p[y[i] * ROWS + i], exp((double)-want.own), 1e-12, 1e-300);
       }
       for (int bad = 0; bad < 4; bad++) { /* NaN first and last, +inf, a masked label */
         int i = (int)ls_rng_integer(&r, 0, ROWS - 1), at = bad == 0 ? 0 : bad == 1 ? k - 1 : bad == 2 ? k / 2 : y[i];
@@ -113,6 +113,17 @@ static void long_rows_are_right_on_every_set(void **state) {
   }
 }
 
+/* Logits of which the label's is raised, or their softmax; every ninth row has the label -100. */
+static void draw_predictions(ls_rng *r, int n, int k, bool probabilities, float *z, int64_t *y) {
+  for (int i = 0; i < n; i++, z += k) {
+    double sum = 0;
+    y[i] = i % 9 == 0 ? -100 : ls_rng_integer(r, 0, k - 1);
+    for (int j = 0; j < k; j++) z[j] = 2 * (float)ls_rng_normal(r) + (j == y[i] ? 3 : 0);
+    for (int j = 0; probabilities && j < k; j++) sum += z[j] = expf(z[j]);
+    for (int j = 0; probabilities && j < k; j++) z[j] = (float)(z[j] / sum);
+  }
+}
+
 static void one_sweep_is_its_parts(void **state) {
   (void)state;
   enum { N = 20011, K = 10, MANY = 1000 };
@@ -123,10 +134,7 @@ static void one_sweep_is_its_parts(void **state) {
   static char scratch[1 << 25];
   ls_rng r;
   ls_rng_seed(&r, 6);
-  for (int i = 0; i < N; i++) {
-    y[i] = i % 9 == 0 ? -100 : ls_rng_integer(&r, 0, K - 1);
-    for (int k = 0; k < K; k++) z[i * K + k] = 2 * (float)ls_rng_normal(&r) + (k == y[i] ? 3 : 0);
-  }
+  draw_predictions(&r, N, K, false, z, y);
   ls_predictions p = {.z = {z, N, K, K}, .labels = y, .temperature = 1, .ignore = {true, -100}};
   for (int set = 0; set < 5; set++) {
     static ls_bin bins[MANY + 1], want_bins[MANY + 1];
@@ -147,6 +155,66 @@ static void one_sweep_is_its_parts(void **state) {
     assert_ok(ls_calibrate_predictions(&p, &b, scratch, NULL, NULL, &threaded, bins, err));
     ls_pool_stop();
     assert_memory_equal(&threaded, &got, sizeof got);
+  }
+}
+
+/* All measures wanted at once, of few and of many classes, logits and probabilities, are those of each alone to the last bit; what is not wanted is left. */
+static void measures_together_are_each_alone(void **state) {
+  enum { N = 9001, K = 100 };
+  static float z[N * K];
+  static int64_t y[N], confusion[K * K], confusion_alone[K * K];
+  static double c[N], c_alone[N], doubt[N], doubt_alone[N];
+  static uint8_t a[N], a_alone[N], wrong[N], wrong_alone[N];
+  static ls_class_score scores[K], scores_alone[K];
+  static ls_class_calibration classes[K], classes_alone[K];
+  static char scratch[1 << 26];
+  (void)state;
+  ls_rng r;
+  ls_rng_seed(&r, 9);
+  for (int set = 0; set < 12; set++) {
+    int k = (int[]){3, 10, K}[set % 3];
+    bool probabilities = set >= 9;
+    draw_predictions(&r, N, k, probabilities, z, y);
+    ls_predictions p = {.z = {z, N, k, k}, .labels = y, .temperature = probabilities ? 1 : 1.3, .ignore = {true, -100}, .probabilities = probabilities};
+    ls_binning b = {.bins = 15, .edges = set % 2 ? LS_EDGES_RIGHT : LS_EDGES_LEFT};
+    ls_bin bins[16], bins_alone[16];
+    double share[2], share_alone[2];
+    const int32_t top[2] = {1, 2};
+    int64_t kept, kept_alone;
+    ls_classification all, all_alone;
+    ls_calibration width, width_alone;
+    ls_classwise classwise, classwise_alone;
+    ls_judging j = {.classification = &all, .tops = 2, .top = top, .top_share = share, .class_scores = scores, .confusion = confusion, .binning = &b, .calibration = &width, .bins = bins,
+                    .classwise = &classwise, .classes = classes, .confidence = c, .correct = a, .doubt = doubt, .wrong = wrong, .score = set % 4 == 1 ? LS_SCORE_ENTROPY : LS_SCORE_MARGIN};
+    assert_true(ls_judge_scratch(&p, &j) <= sizeof scratch);
+    if (set % 2) assert_ok(ls_pool_start(3, err));
+    assert_ok(ls_judge(&p, &j, scratch, &kept, err));
+    if (set % 2) ls_pool_stop();
+    assert_ok(ls_classify(&p, 2, top, scratch, &all_alone, share_alone, scores_alone, confusion_alone, err));
+    assert_ok(ls_calibrate_predictions(&p, &b, scratch, NULL, NULL, &width_alone, bins_alone, err));
+    assert_ok(ls_classwise_calibration(&p, &b, scratch, &classwise_alone, classes_alone, err));
+    assert_ok(ls_confidences(&p, scratch, c_alone, a_alone, &kept_alone, err));
+    assert_ok(ls_doubts(&p, j.score, scratch, doubt_alone, wrong_alone, &kept_alone, err));
+    assert_true(kept == kept_alone && kept == N - N / 9 - 1 && all.rows == kept && width.rows == kept);
+    assert_memory_equal(&all, &all_alone, sizeof all);
+    assert_memory_equal(share, share_alone, sizeof share);
+    assert_memory_equal(scores, scores_alone, (size_t)k * sizeof *scores);
+    assert_memory_equal(confusion, confusion_alone, (size_t)k * (size_t)k * sizeof *confusion);
+    assert_memory_equal(&width, &width_alone, sizeof width);
+    assert_memory_equal(bins, bins_alone, 15 * sizeof *bins);
+    assert_memory_equal(&classwise, &classwise_alone, sizeof classwise);
+    assert_memory_equal(classes, classes_alone, (size_t)k * sizeof *classes);
+    assert_memory_equal(c, c_alone, (size_t)kept * sizeof *c);
+    assert_memory_equal(a, a_alone, (size_t)kept);
+    assert_memory_equal(doubt, doubt_alone, (size_t)kept * sizeof *doubt);
+    assert_memory_equal(wrong, wrong_alone, (size_t)kept);
+    ls_judging some = {.confidence = c_alone};
+    c_alone[0] = 5;
+    assert_ok(ls_judge(&p, &some, scratch, &kept, err));
+    assert_memory_equal(c, c_alone, (size_t)kept * sizeof *c);
+    if (!probabilities) continue;
+    j.score = LS_SCORE_ENERGY;
+    assert_fails(ls_judge(&p, &j, scratch, &kept, err), LS_ERANGE, "the score energy is made of logits");
   }
 }
 
@@ -190,6 +258,7 @@ int main(void) {
       cmocka_unit_test(columns_of_rows_are_right_on_every_set),
       cmocka_unit_test(long_rows_are_right_on_every_set),
       cmocka_unit_test(one_sweep_is_its_parts),
+      cmocka_unit_test(measures_together_are_each_alone),
       cmocka_unit_test(runs_of_every_kind_are_sorted),
   };
   return run_suite(tests);

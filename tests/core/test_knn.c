@@ -68,10 +68,9 @@ static ls_knn_effort holds(const char *what, ls_metric metric, int n, int m, int
           want[at] = next;
         }
         for (int p = 0; p < k; p++) {
-          double v = want[p].value, reported = metric == LS_METRIC_L2 ? sqrt(v) : metric == LS_METRIC_INNER_PRODUCT ? -v : v;
           if (rows[i * k + p] != want[p].row)
             fail_msg("%s, metric %d, query %d, place %d: row %d, want %d", what, metric, i, p, (int)rows[i * k + p], (int)want[p].row);
-          assert_true(distances[i * k + p] == (float)reported);
+          assert_true(distances[i * k + p] == reported(metric, want[p].value));
         }
       }
     }

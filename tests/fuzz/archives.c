@@ -1,7 +1,7 @@
 /* The reader of NPZ archives, for libFuzzer: SPDX-License-Identifier: MIT
- *   b=bindings; clang -O1 -g -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -Icore/include -I. $(pkg-config --cflags lua5.4) tests/fuzz/archives.c
- *     $b/autograd.c $b/checkpoint.c $b/error.c $b/files.c $b/labels.c $b/memory.c $b/resource.c $b/tensor.c $b/tensor_make.c $b/tensor_shape.c $b/tensor_arithmetic.c
- *     core/data/array.c core/data/npy.c core/base/view.c core/base/status.c build/core/liblsengine.a $(pkg-config --libs lua5.4 libzip openblas) -lz -lm -o archives
+ *   b=bindings; clang -O1 -g -D_GNU_SOURCE -DLSB_ZIP_FOLDER='""' -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -Icore/include -I. $(pkg-config --cflags lua5.4)
+ *     tests/fuzz/archives.c $b/autograd.c $b/backward.c $b/checkpoint.c $b/error.c $b/files.c $b/labels.c $b/memory.c $b/resource.c $b/tensor.c $b/tensor_make.c $b/tensor_shape.c
+ *     $b/tensor_arithmetic.c $b/zip_library.c core/data/array.c core/data/npy.c core/base/view.c core/base/status.c build/core/liblsengine.a $(pkg-config --libs lua5.4 libzip) -lz -lm -o archives
  *   ./archives -max_len=1024 -runs=10000000 -seed=1 CORPUS
  *
  * The archive is taken from memory. A new Lua state every 1000 inputs; every error is a Lua error, all else a defect. Bits of the first byte: 1, a checkpoint,
@@ -25,7 +25,7 @@ static bool as_checkpoint;
 
 static int load_input(lua_State *L) {
   zip_error_t error;
-  handle *h = new_handle(L);
+  handle *h = new_handle(L, "load");
   zip_error_init(&error);
   zip_source_t *source = zip_source_buffer_create(input, input_size, 0, &error);
   if (source == NULL) return luaL_error(L, "no source");

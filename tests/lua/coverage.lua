@@ -1,8 +1,8 @@
 -- How often the printed intervals cover, at a nominal 95 %: lsengine run tests/lua/coverage.lua [--set write=true], from the source folder. Fails where one that is
 -- printed covers less than 90 %. write = true: the table goes to docs/intervals.md. SPDX-License-Identifier: MIT
 local ls = require "lsengine"
-local c_module = require "lsengine.c.calibration"
-local interval, calibrate = c_module.interval, c_module.calibrate
+local judging = require "lsengine.c.judging"
+local interval, judge = judging.interval, judging.judge
 local o = ls.options{ write = false, repeats = 1000 }
 
 local LEVEL, LEAST = 0.95, 0.90
@@ -77,7 +77,7 @@ local function simulate(rng, n, draw, truth, kind)
       rows[i] = { 0, math.log(c[i] / (1 - c[i])) }
       labels[i] = rng:random() < chance[i] and 1 or 0
     end
-    local bins = calibrate(ls.tensor(rows), labels, false, nil, nil, { binning }, { level = LEVEL })[1].bins
+    local bins = judge(ls.tensor(rows), labels, false, nil, nil, { name = "coverage", calibration = { binnings = { binning }, level = LEVEL } }).calibrations[1].bins
     local sum, count = {}, {}
     for i = 1, n do
       for b = kind == "equal_width" and math.min(15, math.floor(c[i] * 15 + 1e-9) + 1) or 1, 15 do

@@ -25,8 +25,8 @@ math.randomseed(math.tointeger(tonumber(os.getenv "LSENGINE_SEED" or 7)))
 local random, unpack = math.random, table.unpack
 local function pick(list) return list[random(#list)] end
 
-local modules = { "augment", "autograd", "calibration", "calibrators", "checkpoint", "classification", "data", "eval", "files", "json", "labels", "layers", "loss", "mix", "nn", "penalties", "program", "random",
-  "schemes", "selective", "system", "clustering", "compare", "geometry", "probe", "statistics", "knn", "retrieval",
+local modules = { "augment", "autograd", "calibrators", "checkpoint", "data", "eval", "files", "json", "judging", "labels", "layers", "loss", "mix", "nn", "penalties", "program", "random",
+  "schemes", "system", "clustering", "compare", "geometry", "probe", "statistics", "knn", "retrieval",
   "tensor" }
 
 -- What is not called, and why.

@@ -2,7 +2,8 @@
 -- SPDX-License-Identifier: MIT
 local t, ls   = require "harness", require "lsengine"
 local eval    = require "lsengine.c.eval"
-local classify, fit_temperature = require "lsengine.c.classification".classify, require "lsengine.c.calibrators".fit_temperature
+local judge, fit_temperature = require "lsengine.c.judging".judge, require "lsengine.c.calibrators".fit_temperature
+local CLASSIFY = { name = "evaluate", classification = { top_k = { 5 } } }
 local raw     = require "lsengine.c.tensor"
 local program = require "lsengine.c.program"
 local T = t.tests
@@ -26,13 +27,13 @@ function T.logits_that_are_no_numbers()
     t.fails(function() return ls.loss.cross_entropy(z, y) end, "cross_entropy: " .. text, true)
     t.fails(function() return ls.loss.cross_entropy_parts(z, y) end, text, true)
     t.fails(function() return ls.loss.kl_divergence(z, y) end, text, true)
-    t.fails(function() return classify(z, y, false, 1, nil, { 5 }, false, "evaluate") end, "evaluate: " .. text, true)
+    t.fails(function() return judge(z, y, false, 1, nil, CLASSIFY) end, "evaluate: " .. text, true)
     t.fails(function() return fit_temperature(z, y, false) end, "temperature: " .. text, true)
     t.fails(function() return ls.target.soft(z):rows(3) end, "row 1 of the target sums to 6", true)
   end
   local masked = ls.tensor{ { 1, 2, 3 }, { 4, -math.huge, 6 } }
   t.fails(function() return ls.loss.cross_entropy(masked, y) end, "row 2 of the target has mass on class 1, which is masked (its logit is -inf)", true)
-  t.fails(function() return classify(masked, y, false, 1, nil, { 5 }, false, "evaluate") end, "labels[2] is 1, a class that is masked (its logit is -inf)", true)
+  t.fails(function() return judge(masked, y, false, 1, nil, CLASSIFY) end, "labels[2] is 1, a class that is masked (its logit is -inf)", true)
   t.fails(function() return fit_temperature(masked, y, false) end, "labels[2] is 1, a class that is masked", true)
   t.close(ls.loss.cross_entropy(masked, { 0, 2 }):item(), 1.2672668, 1e-5)
   t.fails(function() return ls.loss.cross_entropy(ls.tensor.full(-math.huge, 1, 2), { 0 }) end, "logits[1] is -inf for every class", true)
@@ -51,9 +52,9 @@ end
 function T.weights_temperatures_and_targets_that_are_no_numbers()
   local z, y = ls.tensor.zeros(2, 3), ls.labels{ 0, 1 }
   t.fails(function() return ls.loss.cross_entropy(z, y, { weight = { 1, 0 / 0, 1 } }) end, "the weight of class 1 is", true)
-  t.fails(function() return classify(z, y, false, 1e-320, nil, { 5 }, false, "evaluate") end, "temperature is 9.99989e-321, allowed is", true) -- 1 / T would be infinite
-  t.fails(function() return classify(z, y, false, 0 / 0, nil, { 5 }, false, "evaluate") end, "temperature is", true)
-  t.fails(function() return classify(z, y, false, 0, nil, { 5 }, false, "evaluate") end, "temperature is 0, allowed is 1e-100 to 1e+100", true)
+  t.fails(function() return judge(z, y, false, 1e-320, nil, CLASSIFY) end, "temperature is 9.99989e-321, allowed is", true) -- 1 / T would be infinite
+  t.fails(function() return judge(z, y, false, 0 / 0, nil, CLASSIFY) end, "temperature is", true)
+  t.fails(function() return judge(z, y, false, 0, nil, CLASSIFY) end, "temperature is 0, allowed is 1e-100 to 1e+100", true)
   t.fails(function() return ls.target.uniform(0 / 0) end, "epsilon is", true)
   t.fails(function() return ls.target.prior(0.1, { 0 / 0, 1, 0 })(y):rows(3) end, "the prior gives class 0 the mass", true)
   t.fails(function() return ls.target.weighted{ { y, 0 / 0 } } end, "weight of term 1 is", true)
@@ -74,7 +75,7 @@ function T.labels_that_are_no_class()
     local said = ("labels[2] is %s but logits have 3 classes (0..2)"):format(text)
     t.fails(function() return ls.loss.cross_entropy(z, y) end, said, true)
     t.fails(function() return ls.loss.cross_entropy(z, ls.target.uniform(0.1)(y)) end, said, true)
-    t.fails(function() return classify(z, y, false, 1, nil, { 5 }, false, "evaluate") end, said, true)
+    t.fails(function() return judge(z, y, false, 1, nil, CLASSIFY) end, said, true)
     t.fails(function() return fit_temperature(z, y, false) end, said, true)
     t.fails(function() return ls.target.uniform(0.1)(y):rows(3) end, said, true)
     t.fails(function() return ls.tensor.one_hot(y, 3) end, ("one_hot: index[2] is %s, allowed is 0 to 2"):format(text), true)
@@ -105,7 +106,7 @@ function T.a_set_without_rows()
   t.equals(ls.loss.cross_entropy(z, {}):item(), 0)
   t.equals({ ls.tensor.one_hot({}, 3):size(1), z:softmax():count(), z:pick{}:count(), z:sum():item(), #z:argmax() }, { 0, 0, 0, 0, 0 })
   t.fails(function() return z:max() end, "there is no element to choose from", true)
-  t.fails(function() return classify(z, {}, false, 1, nil, { 5 }, false, "evaluate") end, "there is no row to judge", true)
+  t.fails(function() return judge(z, {}, false, 1, nil, CLASSIFY) end, "there is no row to judge", true)
   t.fails(function() return fit_temperature(z, {}, false) end, "there is no row to judge", true)
   t.fails(function() return ls.tensor.zeros(2, 0):softmax() end, "logits have no class", true)
   t.fails(function() return ls.loss.cross_entropy(ls.tensor.zeros(2, 0), { 0, 0 }) end, "logits have no class", true)

@@ -12,8 +12,8 @@ extern "C" {
 typedef enum ls_isa { LS_ISA_REF, LS_ISA_AVX2, LS_ISA_AVX512, LS_ISA_AMX } ls_isa;
 
 /* Chooses the kernels: the best set that this processor has and this build holds, or `cap` ("ref", "avx2", "avx512", "amx"; NULL: no cap) where that is
- * lower; and, whatever the cap, OpenBLAS's kernel where its own choice makes no use of the processor. LS_ERANGE for another name. Called once, at the
- * start; without it the reference kernels run. */
+ * lower. LS_ERANGE for another name. LS_ELIBRARY on a processor without FMA where OpenBLAS cannot be loaded; with FMA it is loaded when a product in double
+ * or a decomposition first needs it. Called once, at the start; without it the reference kernels run. */
 ls_status ls_cpu_start(const char *cap, ls_err *err);
 
 /* The set in use, and its name. */
@@ -23,7 +23,7 @@ const char *ls_isa_name(ls_isa isa);
 /* True where processor and build can run the set. */
 int ls_cpu_has(ls_isa isa);
 
-/* OpenBLAS's kernel ("Haswell", …) and its version string. */
+/* OpenBLAS's kernel ("Haswell", …) and its version string; "missing" where it cannot be loaded. */
 const char *ls_blas_core(void);
 const char *ls_blas_version(void);
 

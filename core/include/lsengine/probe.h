@@ -35,8 +35,8 @@ ls_status ls_probe_fit(int32_t n, int32_t d, const double *points, const int32_t
 
 /* Logits (n,K) as floats, or .data NULL; accuracy (ties to the lower class) and mean -log p_y. scratch: K + 1 doubles a row of at most 4096 rows. O(ndK). */
 size_t ls_probe_judge_scratch(int32_t n, int32_t classes);
-void ls_probe_judge(int32_t n, int32_t d, const double *points, const int32_t *group, int32_t classes, const double *weights, void *scratch, ls_mat logits, double *accuracy,
-                    double *nll);
+ls_status ls_probe_judge(int32_t n, int32_t d, const double *points, const int32_t *group, int32_t classes, const double *weights, void *scratch, ls_mat logits,
+                         double *accuracy, double *nll, ls_err *err);
 
 #ifdef __cplusplus
 }

@@ -18,7 +18,8 @@ typedef enum ls_status {
   LS_ERANGE,  /* a number outside what is allowed: a label, an option, a probability */
   LS_EVALUE,  /* a value that cannot be computed with: NaN, +inf logits */
   LS_EFORMAT, /* bytes that are not the format they claim to be */
-  LS_EPOOL    /* threads that cannot be started */
+  LS_EPOOL,   /* threads that cannot be started */
+  LS_ELIBRARY /* a shared library that cannot be loaded */
 } ls_status;
 
 #define LS_MESSAGE_SIZE 512

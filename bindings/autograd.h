@@ -1,0 +1,27 @@
+/* What recording and the way back share. SPDX-License-Identifier: MIT
+ *
+ * The node of a recorded tensor is in its user values, nil once it is freed: LSB_NODE, a table of the inputs from 1 to t->inputs; LSB_OPERATION, a table that is
+ * an array, too; LSB_SAVED, the value that forward wants to be kept. */
+#ifndef LSB_AUTOGRAD_H
+#define LSB_AUTOGRAD_H
+
+#include "bindings/lsb.h"
+
+enum { LSB_OP_BACKWARD = 1, LSB_OP_FOREIGN, LSB_OP_NAME };
+
+typedef struct lsb_recorder {
+  bool recording;
+  uint64_t walks; /* of backward, so far */
+} lsb_recorder;
+
+lsb_recorder *lsb_recorder_of(lua_State *L);
+
+static inline bool lsb_tracked(const lsb_tensor *t) { return t->requires_grad || t->recorded; }
+
+/* backward.c: backward(root, gradient, retain), a closure of add, add_, clone (tensors) and tidy. */
+int lsb_backward(lua_State *L);
+
+/* The sum of the versions of the storage of t, of its inputs (a table at `node`) and of the kept value (at `saved`). */
+uint64_t lsb_versions(lua_State *L, const lsb_tensor *t, int node, int saved);
+
+#endif

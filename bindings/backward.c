@@ -1,0 +1,215 @@
+/* The way back: gradients of all that a recorded result was made from. SPDX-License-Identifier: MIT
+ *
+ * The nodes are sorted so that each comes after all that it depends on, inputs in their order, and walked from the end: an order that the graph alone
+ * decides, and with it the order in which gradients are added. A node that is done is freed at once, unless the graph is retained. */
+#include "bindings/autograd.h"
+
+#include <stdio.h>
+
+/* Arguments and locals of the walk on the stack; upvalues. */
+enum { ROOT = 1, GRADIENT, RETAIN, LIST, STACK, TENSOR = STACK, NODE, OP, SAVED, RESULTS = SAVED };
+enum { ADD = 1, ADD_IN_PLACE, CLONE, TIDY };
+
+enum { LARGE = 65536 }; /* elements of a result whose memory is worth a thought */
+
+static int freed_before(lua_State *L, const char *what) {
+  return lsb_fail(L, "backward", "%s was freed by an earlier backward (use retain_graph = true there)", what);
+}
+
+/* The next input of t that is recorded and was not met in this walk, pushed; NULL where there is none. t's node lies at `node`. */
+static lsb_tensor *next_input(lua_State *L, lsb_tensor *t, int node, uint64_t walk) {
+  while (t->place < t->inputs) {
+    lua_rawgeti(L, node, ++t->place);
+    lsb_tensor *input = lsb_test_tensor(L, -1);
+    if (input != NULL && input->recorded && input->walk != walk) return input;
+    lua_pop(L, 1);
+  }
+  return NULL;
+}
+
+/* The tensor on top of the stack is met: what an earlier walk that failed has left there goes. */
+static void meet(lua_State *L, lsb_tensor *t, uint64_t walk) {
+  t->walk = walk;
+  t->place = 0;
+  lua_pushnil(L);
+  lua_setiuservalue(L, -2, LSB_GRAD);
+}
+
+/* Fills the table LIST; how many there are. */
+static lua_Integer sort(lua_State *L) {
+  uint64_t walk = ++lsb_recorder_of(L)->walks;
+  lua_Integer count = 0, top = 1;
+  lua_newtable(L);
+  lua_newtable(L); /* STACK: from the root to where we are */
+  lua_pushvalue(L, ROOT);
+  meet(L, lua_touserdata(L, ROOT), walk);
+  lua_rawseti(L, STACK, 1);
+  while (top > 0) {
+    lua_rawgeti(L, STACK, top);
+    lsb_tensor *t = lua_touserdata(L, STACK + 1);
+    if (lua_getiuservalue(L, STACK + 1, LSB_NODE) != LUA_TTABLE) freed_before(L, "a part of the graph");
+    lsb_tensor *input = next_input(L, t, STACK + 2, walk);
+    if (input != NULL) {
+      meet(L, input, walk);
+      lua_rawseti(L, STACK, ++top);
+    } else {
+      lua_pushvalue(L, STACK + 1);
+      lua_rawseti(L, LIST, ++count);
+      top--;
+    }
+    lua_settop(L, STACK);
+  }
+  lua_settop(L, LIST);
+  return count;
+}
+
+/* f(x, y) of an upvalue; y at `y`, or none where 0. One result. */
+static lsb_tensor *call(lua_State *L, int f, int x, int y) {
+  x = lua_absindex(L, x);
+  lua_pushvalue(L, lua_upvalueindex(f));
+  lua_pushvalue(L, x);
+  if (y != 0) lua_pushvalue(L, y);
+  lua_call(L, y != 0 ? 2 : 1, 1);
+  return lsb_test_tensor(L, -1);
+}
+
+/* Newly computed memory that nobody else holds is taken over. */
+static bool take(lsb_tensor *t) {
+  bool taken = t != NULL && t->fresh && t->owner == t;
+  if (taken) t->fresh = false;
+  return taken;
+}
+
+/* The gradient at g is added to that of the recorded tensor on top of the stack. */
+static void give_node(lua_State *L, lsb_tensor *input, int g, bool foreign) {
+  int at = lua_gettop(L);
+  if (lua_getiuservalue(L, at, LSB_GRAD) == LUA_TNIL) {
+    lua_pushvalue(L, g);
+    input->owned = !foreign && take(lua_touserdata(L, g));
+  } else if (input->owned) {
+    call(L, ADD_IN_PLACE, -1, g);
+    return;
+  } else {
+    input->owned = take(call(L, ADD, -1, g));
+  }
+  lua_setiuservalue(L, at, LSB_GRAD);
+}
+
+/* The same of a leaf. `kept`: a gradient that the leaf alone holds, whose memory the next one may have. */
+static void give_leaf(lua_State *L, lsb_tensor *input, int g, bool foreign) {
+  int at = lua_gettop(L);
+  if (!input->spent && lua_getiuservalue(L, at, LSB_GRAD) != LUA_TNIL) {
+    call(L, ADD_IN_PLACE, -1, g);
+    return;
+  }
+  lsb_tensor *gradient = lua_touserdata(L, g);
+  if (!foreign && take(gradient)) {
+    gradient->kept = true;
+    lua_pushvalue(L, g);
+  } else {
+    call(L, CLONE, g, 0);
+  }
+  input->spent = false;
+  lua_setiuservalue(L, at, LSB_GRAD);
+}
+
+static void give(lua_State *L, lsb_tensor *input, int g, bool foreign) {
+  if (input->recorded)
+    give_node(L, input, g, foreign);
+  else
+    give_leaf(L, input, g, foreign);
+}
+
+static void wrong_shape(lua_State *L, int i, const lsb_tensor *gradient, int g, const lsb_tensor *input) {
+  char got[128], wanted[128];
+  lua_rawgeti(L, OP, LSB_OP_NAME);
+  lsb_fail(L, "backward", "%s gives its input %d a gradient of shape %s, the input's is %s", lua_tostring(L, -1), i,
+           gradient != NULL ? ls_shape_text(&gradient->view, got, sizeof got) : luaL_typename(L, g), ls_shape_text(&input->view, wanted, sizeof wanted));
+}
+
+static void check_unchanged(lua_State *L, const lsb_tensor *t) {
+  if (lsb_versions(L, t, NODE, SAVED) == t->used) return;
+  lua_rawgeti(L, OP, LSB_OP_NAME);
+  lsb_fail(L, "backward", "a tensor that %s needs for its gradient was written to in place after it was used", lua_tostring(L, -1));
+}
+
+/* backward(inputs, gradient, result, kept, owned) → a gradient for each input, handed on. TENSOR and NODE are on the stack. */
+static void propagate(lua_State *L, lsb_tensor *t) {
+  int n = t->inputs;
+  lua_getiuservalue(L, TENSOR, LSB_OPERATION);
+  lua_getiuservalue(L, TENSOR, LSB_SAVED);
+  check_unchanged(L, t);
+  luaL_checkstack(L, n + 8, NULL);
+  lua_rawgeti(L, OP, LSB_OP_FOREIGN);
+  bool foreign = lua_toboolean(L, -1);
+  lua_settop(L, SAVED);
+  lua_rawgeti(L, OP, LSB_OP_BACKWARD);
+  lua_pushvalue(L, NODE);
+  lua_getiuservalue(L, TENSOR, LSB_GRAD);
+  lua_pushvalue(L, TENSOR);
+  lua_pushvalue(L, SAVED);
+  lua_pushboolean(L, t->owned);
+  lua_call(L, 5, LUA_MULTRET);
+  lua_settop(L, RESULTS + n);
+  for (int i = 1; i <= n; i++) {
+    int g = RESULTS + i;
+    if (!lua_toboolean(L, g)) continue;
+    lua_rawgeti(L, NODE, i);
+    lsb_tensor *input = lsb_test_tensor(L, -1), *gradient = lsb_test_tensor(L, g);
+    if (input != NULL && lsb_tracked(input)) {
+      if (gradient == NULL || !ls_view_same_shape(&gradient->view, &input->view)) wrong_shape(L, i, gradient, g, input);
+      give(L, input, g, foreign);
+    }
+    lua_settop(L, RESULTS + n);
+  }
+}
+
+/* TENSOR's node and gradient are not needed any more. Kilobytes of garbage that it makes, where they are many. */
+static double free_node(lua_State *L, lsb_tensor *t) {
+  size_t size = ls_view_count(&t->view);
+  lua_settop(L, TENSOR);
+  lua_pushnil(L);
+  lua_setiuservalue(L, TENSOR, LSB_GRAD);
+  if (lua_toboolean(L, RETAIN)) return 0.0;
+  for (int value = LSB_NODE; value <= LSB_SAVED; value++) {
+    lua_pushnil(L);
+    lua_setiuservalue(L, TENSOR, value);
+  }
+  t->inputs = 0;
+  return size < LARGE ? 0.0 : (double)size / 128; /* 4 bytes each, and as many of its gradient */
+}
+
+int lsb_backward(lua_State *L) {
+  double freed = 0.0;
+  lua_settop(L, RETAIN);
+  lsb_tensor *root = lsb_check_tensor(L, ROOT, "backward", "self");
+  lsb_check_tensor(L, GRADIENT, "backward", "gradient");
+  if (!lsb_tracked(root)) return lsb_fail(L, "backward", "nothing was recorded: none of its inputs gathers gradients (:requires_grad())");
+  if (root->recorded && lua_getiuservalue(L, ROOT, LSB_NODE) != LUA_TTABLE) return freed_before(L, "the graph");
+  lua_settop(L, RETAIN);
+  lua_Integer count = root->recorded ? sort(L) : 0;
+  lua_pushvalue(L, ROOT);
+  give(L, root, GRADIENT, true);
+  for (; count > 0; count--) {
+    if (lsb_interrupted()) return luaL_error(L, "interrupted");
+    lua_settop(L, LIST);
+    lua_rawgeti(L, LIST, count);
+    lua_pushnil(L);
+    lua_rawseti(L, LIST, count);
+    lsb_tensor *t = lua_touserdata(L, TENSOR);
+    if (lua_getiuservalue(L, TENSOR, LSB_NODE) != LUA_TTABLE) return freed_before(L, "a part of the graph");
+    if (lua_getiuservalue(L, TENSOR, LSB_GRAD) != LUA_TNIL) {
+      lua_settop(L, NODE);
+      propagate(L, t);
+    }
+    double garbage = free_node(L, t);
+    lua_settop(L, LIST);
+    freed += garbage;
+    if (garbage == 0.0) continue;
+    lua_pushvalue(L, lua_upvalueindex(TIDY));
+    lua_pushnumber(L, freed);
+    lua_call(L, 1, 1);
+    if (lua_toboolean(L, -1)) freed = 0.0;
+  }
+  return 0;
+}
