@@ -48,10 +48,11 @@ typedef struct ls_softmax_sweep {
   float scale, offset, v_scale;
   float shift;         /* of `far` only: z's maximum; `sweep` does not shift */
   bool dense;          /* v is the row's own: its sum and least number are wanted */
+  bool spread;         /* beside a shared v `offset` and `shifted` are wanted, too; otherwise `shifted` is 0 there */
   bool past_cache;     /* gradients will not be read soon: stored around the cache */
   float most;          /* out, of `sweep`: the largest |z|, NaN passed over; beyond LS_SOFTMAX_NEAR e and sums are not to be used */
   float least;         /* out: the smaller of 0 and the least v, NaN passed over */
-  double sum, shifted, along, mass; /* out: sums of exp(z - shift), of z - shift, of v·(z - shift), of v; NaN in z or v makes shifted or mass NaN */
+  double sum, shifted, along, mass; /* out: sums of exp(z - shift), of z - shift, of v·(z - shift), of v; NaN in z or v makes shifted, along or mass NaN */
 } ls_softmax_sweep;
 
 typedef struct ls_softmax_kernels {

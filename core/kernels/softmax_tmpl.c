@@ -15,7 +15,8 @@
 
 enum { CHUNK = 512, AHEAD = 1024 };
 
-enum { NO_V, SHARED_V, ROW_V }; /* no vector; one of all rows; the row's own dense target, whose mass and least number are wanted, too */
+/* No vector; one of all rows; that and uniform mass beside it; the row's own dense target, whose mass and least number are wanted, too. */
+enum { NO_V, SHARED_V, SHARED_AND_SPREAD, ROW_V };
 
 typedef struct sums {
   vec most[PARTS], sum[PARTS], shifted[PARTS], along[PARTS], mass[PARTS], least[PARTS];
@@ -55,7 +56,7 @@ typedef struct constants {
 } constants;
 
 static ALWAYS vec gradient(const constants *c, vec e, const float *grad_v, int n, const int kind) {
-  vec g = fma_of(e, c->scale, c->offset);
+  vec g = kind == SHARED_V ? e * c->scale : fma_of(e, c->scale, c->offset);
   if (kind != NO_V) g = fma_of(n >= WIDTH ? load(grad_v) : load_few(grad_v, n), c->v_scale, g);
   return g;
 }
@@ -87,7 +88,7 @@ static ALWAYS void exponentials(sums *s, const constants *c, const float *z, con
     vec x = far ? exp_below(d) : exp_near(d);
     if (few) x = only_few(x, left);
     s->sum[p] += x;
-    s->shifted[p] += d;
+    if (kind != SHARED_V) s->shifted[p] += d;
     if (kind != NO_V) {
       vec q = few ? load_few(v + p * WIDTH, left) : load(v + p * WIDTH);
       s->along[p] = fma_of(q, d, s->along[p]);
@@ -104,7 +105,7 @@ static ALWAYS void exponentials(sums *s, const constants *c, const float *z, con
 static ALWAYS void both(sums *s, const constants *c, const float *z, const float *v, float *e, float *grad, const int stream) {
 #pragma GCC unroll 4
   for (int p = 0; p < PARTS; p++) {
-    vec q = load(v + p * WIDTH), g = fma_of(q, c->v_scale, fma_of(load(e + p * WIDTH), c->scale, c->offset)), d = load(z + p * WIDTH);
+    vec q = load(v + p * WIDTH), g = fma_of(q, c->v_scale, load(e + p * WIDTH) * c->scale), d = load(z + p * WIDTH);
     if (stream)
       store_past_cache(grad + p * WIDTH, g);
     else
@@ -112,7 +113,6 @@ static ALWAYS void both(sums *s, const constants *c, const float *z, const float
     s->most[p] = larger_size(d, s->most[p]);
     vec x = exp_near(d);
     s->sum[p] += x;
-    s->shifted[p] += d;
     s->along[p] = fma_of(q, d, s->along[p]);
     store(e + p * WIDTH, x);
   }
@@ -155,7 +155,7 @@ static ALWAYS void sweep(size_t n, ls_softmax_sweep *s, const int kind, const in
     }
     if (exps) {
       empty(&all.sum, t.sum);
-      empty(&all.shifted, t.shifted);
+      if (kind != SHARED_V) empty(&all.shifted, t.shifted);
       if (kind != NO_V) empty(&all.along, t.along);
       if (kind == ROW_V) empty(&all.mass, t.mass);
     }
@@ -175,8 +175,10 @@ static ALWAYS void sweep(size_t n, ls_softmax_sweep *s, const int kind, const in
   static void name(size_t n, ls_softmax_sweep *s) {                     \
     if (s->v == NULL)                                                   \
       sweep(n, s, NO_V, exps, grads, stream, far);                      \
-    else if (!s->dense)                                                 \
+    else if (!s->dense && !s->spread)                                   \
       sweep(n, s, SHARED_V, exps, grads, stream, far);                  \
+    else if (!s->dense)                                                 \
+      sweep(n, s, SHARED_AND_SPREAD, exps, grads, stream, far);         \
     else                                                                \
       sweep(n, s, ROW_V, exps, grads, stream, far);                     \
   }

@@ -30,7 +30,7 @@ typedef struct cross_entropy_job {
   ls_cmat z;
   const ls_target *target;
   const ls_cross_entropy_options *options;
-  ls_resolved resolved;
+  ls_resolved resolved, swept; /* swept: what rows without masked classes make of it: a shared v holds u, too */
   block_result *results;
   double *weights; /* W_i, 0 for an ignored row; NULL: all 1 */
   const ls_mat *grad;
@@ -87,7 +87,7 @@ typedef struct row_target {
 
 static row_target target_of(const cross_entropy_job *j, int32_t row, const ls_softmax_sweep *s) {
   row_target q = {.mass = s->dense ? s->mass : ls_target_mass(j->target, row), .own = ls_target_spread(j->target, row)};
-  q.spread = q.mass * j->resolved.u + q.own * j->resolved.a;
+  q.spread = q.mass * j->swept.u + q.own * j->swept.a;
   return q;
 }
 
@@ -95,10 +95,10 @@ static row_target target_of(const cross_entropy_job *j, int32_t row, const ls_so
 static bool row_loss(const cross_entropy_job *j, int32_t row, const row_target *q, const ls_softmax_sweep *s, row_result *out) {
   const float *z = j->z.data + row * j->z.stride;
   const ls_target *t = j->target;
-  const ls_resolved *r = &j->resolved;
+  const ls_resolved *r = &j->swept;
   size_t n = (size_t)j->z.cols;
   double hard = 0.0, soft = 0.0, hard_mass = r->a * (q->mass - q->own), soft_mass = q->spread + q->mass * r->v_sum;
-  if (!isfinite(s->sum) || !isfinite(s->shifted)) return false;
+  if (!isfinite(s->sum) || !isfinite(s->shifted) || !isfinite(s->along)) return false;
   if (t->terms == 0) hard = -r->a * (r->v == NULL ? s->along : shifted_dot(j->z.cols, t->dense.data + row * t->dense.stride, z, s->shift));
   if (r->v != NULL) soft = -q->mass * s->along;
   if (r->mean_row != NULL) soft -= q->own * shifted_dot(j->z.cols, r->mean_row, z, s->shift);
@@ -119,7 +119,7 @@ static bool row_loss(const cross_entropy_job *j, int32_t row, const row_target *
 /* Makes the next sweep write this row's gradient: scale (M e / sum - spread/n - v's part), the labels' part taken off e beforehand. */
 static void row_gradient(const cross_entropy_job *j, int32_t row, const row_target *q, ls_softmax_sweep *s, double scale) {
   const ls_target *t = j->target;
-  const ls_resolved *r = &j->resolved;
+  const ls_resolved *r = &j->swept;
   double total = r->a * (q->mass - q->own) + q->spread + q->mass * r->v_sum;
   if (r->matrix != NULL) total = q->mass;
   s->grad = j->grad->data + row * j->grad->stride;
@@ -133,7 +133,7 @@ static void row_gradient(const cross_entropy_job *j, int32_t row, const row_targ
 /* What a sweep has no place for: dense rows beside a prior, and matrices. After the row's gradient is written. */
 static void row_additions(const cross_entropy_job *j, int32_t row, double scale, float *grad) {
   const ls_target *t = j->target;
-  const ls_resolved *r = &j->resolved;
+  const ls_resolved *r = &j->swept;
   size_t n = (size_t)j->z.cols;
   if (t->terms == 0 && r->v != NULL) j->kernels->axpy(n, (float)(-scale * r->a), t->dense.data + row * t->dense.stride, grad);
   if (r->mean_row != NULL) j->kernels->axpy(n, (float)(-scale * ls_target_spread(t, row)), r->mean_row, grad);
@@ -181,9 +181,10 @@ static void sweep_row(const cross_entropy_job *j, ls_softmax_sweep *s) {
 
 static void sweep_rows(const cross_entropy_job *j, int32_t row, int32_t end, block_result *out) {
   const ls_target *t = j->target;
-  bool additions = j->resolved.matrix != NULL || (t->terms == 0 && j->resolved.v != NULL);
-  ls_softmax_sweep s = {.e = j->buffers + (size_t)ls_pool_index() * j->width, .v = j->resolved.v, .past_cache = j->past_cache && !additions};
-  s.dense = t->terms == 0 && j->resolved.v == NULL;
+  bool additions = j->swept.matrix != NULL || (t->terms == 0 && j->swept.v != NULL);
+  ls_softmax_sweep s = {.e = j->buffers + (size_t)ls_pool_index() * j->width, .v = j->swept.v, .past_cache = j->past_cache && !additions};
+  s.dense = t->terms == 0 && j->swept.v == NULL;
+  s.spread = t->spread != NULL;
   int32_t before = row; /* whose gradient is due */
   for (row = next_row(j, row, end); row < end; row = next_row(j, row + 1, end)) {
     row_result r = {NAN, NAN};
@@ -235,19 +236,19 @@ static void finish_few(const cross_entropy_job *j, const ls_softmax_few *s, int3
 /* Rows row … end-1, none of which is ignored. */
 static void few_rows(const cross_entropy_job *j, int32_t row, int32_t end, block_result *out) {
   const ls_target *t = j->target;
-  ls_softmax_few s = {.n = (size_t)j->z.cols, .terms = t->terms, .a = j->resolved.a, .u = j->resolved.u, .scale = 1.0 / j->denominator};
+  ls_softmax_few s = {.n = (size_t)j->z.cols, .terms = t->terms, .a = j->swept.a, .u = j->swept.u, .scale = 1.0 / j->denominator};
   int32_t row_of[16 * LS_FEW_CLASSES];
   float v[16 * LS_FEW_CLASSES];
   for (int32_t i = 0, k = 0; i < 16; i++)
     for (int32_t c = 0; c < j->z.cols; c++, k++) {
       row_of[k] = i;
-      if (j->resolved.v != NULL) v[k] = j->resolved.v[c];
+      if (j->swept.v != NULL) v[k] = j->swept.v[c];
     }
   s.row_of = row_of;
   s.e = j->buffers + (size_t)ls_pool_index() * j->width;
   s.products = s.e + j->width / 2;
-  s.v = j->resolved.v == NULL ? NULL : v;
-  s.v_sum = j->resolved.v_sum;
+  s.v = j->swept.v == NULL ? NULL : v;
+  s.v_sum = j->swept.v_sum;
   s.dense = t->terms == 0;
   for (; row < end; row += s.rows) {
     s.rows = end - row < LS_FEW_ROWS ? end - row : LS_FEW_ROWS;
@@ -326,7 +327,17 @@ static size_t buffer_width(int32_t classes) {
 
 size_t ls_cross_entropy_scratch(const ls_target *t, int32_t rows, int32_t classes) {
   return 64 + (size_t)ls_pool_threads() * buffer_width(classes) * sizeof(float) + (size_t)rows * (sizeof(double) + sizeof(block_result)) +
-         ls_target_scratch(t, classes);
+         ls_target_scratch(t, classes) + (size_t)classes * sizeof(float);
+}
+
+/* Uniform mass joins a shared vector, so that no row is summed along two. Not where classes are masked: there each keeps its own mass. */
+static ls_resolved joined(ls_resolved r, float *v) {
+  if (r.v == NULL) return r;
+  for (int32_t k = 0; k < r.classes; k++) v[k] = (float)((double)r.v[k] + r.u / r.classes);
+  r.v = v;
+  r.v_sum += r.u;
+  r.u = 0.0;
+  return r;
 }
 
 /* Weights of rows, and the sums over them that the result tells. */
@@ -364,6 +375,7 @@ ls_status ls_cross_entropy(ls_cmat z, const ls_target *t, const ls_cross_entropy
   if (status == LS_OK && t->terms == 0 && (j.resolved.v != NULL || needs_care(&j))) status = ls_target_check_dense(t, o->ignore, err);
   if (status != LS_OK) return status;
 
+  j.swept = joined(j.resolved, (float *)((char *)(weights + z.rows) + ls_target_scratch(t, z.cols)));
   weigh_rows(&j, weights, &sum);
   j.denominator = o->reduction == LS_LOSS_MEAN ? sum.weight : o->reduction == LS_LOSS_ROWS ? sum.kept : 1.0;
   j.plain = j.plain && j.denominator > 0.0;

@@ -112,9 +112,9 @@ static void stores_past_the_cache_change_nothing(void **state) {
     const ls_kernels *k = ls_kernels_of((ls_isa)isa);
     for (int n = 1; k != NULL && n <= 1031; n += n < 40 ? 1 : 331)
       for (int start = 0; start < 17; start++)
-        for (int kind = 0; kind < 3; kind++) {
+        for (int kind = 0; kind < 4; kind++) {
           const float *v = kind == 0 ? NULL : dense;
-          ls_softmax_sweep a = {.z = z, .e = e, .v = v, .dense = kind == 2}, b;
+          ls_softmax_sweep a = {.z = z, .e = e, .v = v, .dense = kind == 2, .spread = kind == 3}, b;
           k->softmax->sweep((size_t)n, &a);
           memcpy(e2, e, 1200 * sizeof *e);
           memset(first, 0, 1200 * sizeof *first);
