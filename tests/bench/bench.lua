@@ -68,10 +68,13 @@ end
 --   { item, over = ITEM, most = S }    the item's time / ITEM's time <= S
 --   { item, speedup = S }              time with one thread / time with two >= S
 --   { item, seconds = S }              the time itself <= S
+-- With optional = true the item may be missing: a kernel of an instruction set that the machine has not.
 local function ratio(bar, by_threads, threads)
   local round, item = by_threads[threads], bar[1]
   if not round then return end
-  local mine = best(round, item) or error(("the bar on %q has nothing to measure: no process printed it"):format(item), 0)
+  local mine = best(round, item)
+  if not mine and bar.optional then return end
+  if not mine then error(("the bar on %q has nothing to measure: no process printed it"):format(item), 0) end
   if bar.seconds then return mine end
   if bar.speedup then
     local one = by_threads[1] and best(by_threads[1], item)
