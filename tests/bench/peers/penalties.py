@@ -7,14 +7,7 @@ from torch.nn.functional import cross_entropy, log_softmax, one_hot
 
 timing.keep_memory()
 threads, n, k, rounds = map(int, sys.argv[1:])
-torch.set_num_threads(threads)
-torch.manual_seed(1)
-z = (3 * torch.randn(n, k)).requires_grad_()
-y = torch.randint(k, (n,))
-
-
-def clear():
-    z.grad = None
+z, y, clear = timing.logits(threads, n, k)
 
 
 def each():

@@ -9,6 +9,16 @@ def keep_memory():
     ctypes.CDLL(None).mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
 
+def logits(threads, n, k):
+    """PyTorch with so many threads: normal logits that gather gradients, labels, and what forgets the gradient."""
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(1)
+    z = (3 * torch.randn(n, k)).requires_grad_()
+    return z, torch.randint(k, (n,)), lambda: setattr(z, "grad", None)
+
+
 def measure(items, rounds, before=lambda: None):
     """Calls each of {name: function} once for warmth and `rounds` times in turn; prints median, least and quartiles. Gives the last results by name."""
     times, results = {name: [] for name in items}, {}
