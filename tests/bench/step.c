@@ -54,6 +54,41 @@ static int by_value(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
+static void forward(layer *l, int layers, const float *xb, int32_t m) {
+  const float *input = xb;
+  for (int i = 0; i < layers; i++) {
+    layer *k = &l[i];
+    check(ls_matmul(false, true, in_matrix(input, m, k->in), in_matrix(k->w, k->out, k->in), false, out_matrix(k->z, m, k->out), &err));
+    ls_view z = view(k->z, m, k->out), bias = ls_view_of(k->b, 1, &k->out), wide = ls_view_expand(&bias, &z), a = view(k->a, m, k->out);
+    ls_binary_apply(LS_BINARY_ADD, &z, &wide, &z);
+    if (i < layers - 1) ls_unary_apply(LS_UNARY_RELU, &z, &a);
+    input = k->a;
+  }
+}
+
+static void backward(layer *l, int layers, const float *xb, int32_t m) {
+  for (int i = layers - 1; i >= 0; i--) {
+    layer *k = &l[i];
+    const float *below = i == 0 ? xb : l[i - 1].a;
+    if (i > 0)
+      check(ls_matmul(false, false, in_matrix(k->g, m, k->out), in_matrix(k->w, k->out, k->in), false, out_matrix(l[i - 1].g, m, k->in), &err));
+    check(ls_matmul(true, false, in_matrix(k->g, m, k->out), in_matrix(below, m, k->in), false, out_matrix(k->dw, k->out, k->in), &err));
+    ls_view g = view(k->g, m, k->out), db = view(k->db, 1, k->out);
+    ls_reduce_axis(LS_REDUCE_SUM, &g, 0, &db, NULL);
+    if (i > 0) { /* the gradient where ReLU's input was above 0 */
+      ls_view z = view(l[i - 1].z, m, k->in), back = view(l[i - 1].g, m, k->in);
+      ls_binary_apply(LS_BINARY_RELU_BACK, &back, &z, &back);
+    }
+  }
+}
+
+static void update(layer *l, int layers, const ls_sgd_options *sgd, size_t step) {
+  for (int i = 0; i < layers; i++) {
+    ls_sgd_step(sgd, (int64_t)step, (size_t)l[i].in * l[i].out, l[i].w, l[i].dw, l[i].vw);
+    ls_sgd_step(sgd, (int64_t)step, (size_t)l[i].out, l[i].b, l[i].db, l[i].vb);
+  }
+}
+
 int main(int argc, char **argv) {
   if (argc < 7 || argc > 6 + MOST_LAYERS) return 2;
   int epochs = atoi(argv[2]), layers = argc - 6;
@@ -97,38 +132,14 @@ int main(int argc, char **argv) {
       int32_t m = n - first < batch ? n - first : batch;
       check(ls_gather_rows(in_matrix(x, n, size[0]), order + first, out_matrix(xb, m, size[0]), &err));
       for (int32_t i = 0; i < m; i++) yb[i] = y[order[first + i]];
-      const float *input = xb;
-      for (int i = 0; i < layers; i++) {
-        layer *k = &l[i];
-        check(ls_matmul(false, true, in_matrix(input, m, k->in), in_matrix(k->w, k->out, k->in), false, out_matrix(k->z, m, k->out), &err));
-        ls_view z = view(k->z, m, k->out), bias = ls_view_of(k->b, 1, &k->out), wide = ls_view_expand(&bias, &z), a = view(k->a, m, k->out);
-        ls_binary_apply(LS_BINARY_ADD, &z, &wide, &z);
-        if (i < layers - 1) ls_unary_apply(LS_UNARY_RELU, &z, &a);
-        input = k->a;
-      }
+      forward(l, layers, xb, m);
       layer *last = &l[layers - 1];
       ls_cross_entropy_result result;
       t.rows = m;
       ls_mat gradient = out_matrix(last->g, m, last->out);
       check(ls_cross_entropy(in_matrix(last->z, m, last->out), &t, &options, scratch, &result, &gradient, NULL, &err));
-      for (int i = layers - 1; i >= 0; i--) {
-        layer *k = &l[i];
-        const float *below = i == 0 ? xb : l[i - 1].a;
-        if (i > 0)
-          check(ls_matmul(false, false, in_matrix(k->g, m, k->out), in_matrix(k->w, k->out, k->in), false, out_matrix(l[i - 1].g, m, k->in), &err));
-        check(ls_matmul(true, false, in_matrix(k->g, m, k->out), in_matrix(below, m, k->in), false, out_matrix(k->dw, k->out, k->in), &err));
-        ls_view g = view(k->g, m, k->out), db = view(k->db, 1, k->out);
-        ls_reduce_axis(LS_REDUCE_SUM, &g, 0, &db, NULL);
-        if (i > 0) { /* the gradient where ReLU's input was above 0 */
-          ls_view z = view(l[i - 1].z, m, k->in), back = view(l[i - 1].g, m, k->in);
-          ls_binary_apply(LS_BINARY_RELU_BACK, &back, &z, &back);
-        }
-      }
-      step++;
-      for (int i = 0; i < layers; i++) {
-        ls_sgd_step(&sgd, (int64_t)step, (size_t)l[i].in * l[i].out, l[i].w, l[i].dw, l[i].vw);
-        ls_sgd_step(&sgd, (int64_t)step, (size_t)l[i].out, l[i].b, l[i].db, l[i].vb);
-      }
+      backward(l, layers, xb, m);
+      update(l, layers, &sgd, ++step);
       sum += (double)(float)result.value * m;
       rows += m;
       times[steps++] = now() - started;

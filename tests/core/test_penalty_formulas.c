@@ -22,14 +22,13 @@ static double label_value(const char *name, const double *parameters, int k, con
 static void limits_are_met(void **state) {
   (void)state;
   enum { K = 7 };
-  double logits[K], ce, none[K], got[K], sum, parameters[LS_PENALTY_PARAMETERS] = {0};
+  double logits[K], ce, none[K], got[K], parameters[LS_PENALTY_PARAMETERS] = {0};
   ls_rng r;
   ls_rng_seed(&r, 30);
   for (int trial = 0; trial < 20; trial++) {
-    int label = trial % K, top = 0;
-    double entropy = 0, kl = 0, mean = 0;
+    int label = trial % K;
+    double entropy = 0, kl = 0;
     for (int c = 0; c < K; c++) logits[c] = 2 * ls_rng_normal(&r);
-    for (int c = 0; c < K; c++) top = logits[c] > logits[top] ? c : top, mean += logits[c] / K;
     ce = label_value("logit_penalty", (double[]){0}, K, logits, label, none);
 #define SAME(name, tolerance, ...)                                                                                       \
   do {                                                                                                                   \
@@ -69,8 +68,23 @@ static void limits_are_met(void **state) {
     assert_close(label_value("entropy_regularisation", (double[]){1, 0.3}, K, logits, label, NULL),
                  label_value("confidence_penalty", (double[]){0.3, 0}, K, logits, label, NULL) + 0.3 * log(K), 1e-12, 0);
     assert_close(label_value("entropy_regularisation", (double[]){1 - 1e-11, 0.3}, K, logits, label, NULL) - ce, 0.3 * (log(K) - entropy), 1e-7, 0);
+  }
+}
+
+static void gradients_have_their_forms(void **state) {
+  (void)state;
+  enum { K = 7 };
+  double logits[K], none[K], got[K];
+  ls_rng r;
+  ls_rng_seed(&r, 30);
+  for (int trial = 0; trial < 20; trial++) {
+    int label = trial % K, top = 0;
+    double mean = 0;
+    for (int c = 0; c < K; c++) logits[c] = 2 * ls_rng_normal(&r);
+    for (int c = 0; c < K; c++) top = logits[c] > logits[top] ? c : top, mean += logits[c] / K;
+    double ce = label_value("logit_penalty", (double[]){0}, K, logits, label, none);
     /* max suppression's gradient */
-    sum = label_value("max_sup", (double[]){0.2}, K, logits, label, got);
+    double sum = label_value("max_sup", (double[]){0.2}, K, logits, label, got);
     assert_close(sum - ce, 0.2 * (logits[top] - mean), 1e-12, 1e-14);
     for (int c = 0; c < K; c++) assert_close(got[c] - none[c], 0.2 * ((c == top) - 1.0 / K), 1e-12, 1e-15);
     /* logit normalisation: the scale of a row is nothing, the gradient is orthogonal to it */
@@ -186,7 +200,7 @@ static void a_wrong_gradient_is_seen(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(limits_are_met),
+      cmocka_unit_test(limits_are_met), cmocka_unit_test(gradients_have_their_forms),
       cmocka_unit_test(the_pinned_numbers_hold),
       cmocka_unit_test(transition_matrices_are_checked_and_inverted),
       cmocka_unit_test(backward_correction_is_unbiased),
