@@ -126,6 +126,7 @@ static void sums_of_rows(int rows, int n, const float *e, const float *z, float 
 /* Exponentials of all; returns the largest |z|. */
 static ALWAYS float exponentials(size_t count, const float *z, float *e, const float *grad) {
   vec most = all_lanes(0.0f);
+  uvec unread = {0}; /* most says it, exactly: rows are then looked at one by one */
   size_t at = 0;
   for (; count - at >= LANES; at += LANES) { /* a line of the cache */
     __builtin_prefetch(z + count + at);
@@ -134,18 +135,18 @@ static ALWAYS float exponentials(size_t count, const float *z, float *e, const f
     for (int p = 0; p < PARTS; p++) {
       vec x = load(z + at + p * WIDTH);
       most = larger_size(x, most);
-      store(e + at + p * WIDTH, exp_near(x));
+      store(e + at + p * WIDTH, exp_near(x, &unread));
     }
   }
   for (; count - at >= WIDTH; at += WIDTH) {
     vec x = load(z + at);
     most = larger_size(x, most);
-    store(e + at, exp_near(x));
+    store(e + at, exp_near(x, &unread));
   }
   if (at < count) {
     vec x = load_few(z + at, (int)(count - at));
     most = larger_size(x, most);
-    store(e + at, exp_near(x));
+    store(e + at, exp_near(x, &unread));
   }
   float lanes[WIDTH], best = 0.0f;
   store(lanes, most);
