@@ -37,10 +37,13 @@ static ALWAYS void empty(wide *to, const vec *lanes) {
   for (int l = 0; l < LANES; l++) to->lane[l] += (double)x[l];
 }
 
-static ALWAYS double across(wide *w) {
-  for (int half = LANES / 2; half > 0; half /= 2)
-    for (int l = 0; l < half; l++) w->lane[l] += w->lane[l + half];
-  return w->lane[0];
+/* By halves, in registers: the next row's gradient waits for it. */
+static ALWAYS double across(const wide *w) {
+  typedef double quad __attribute__((vector_size(32)));
+  quad q[4];
+  memcpy(q, w->lane, sizeof q);
+  quad r = (q[0] + q[2]) + (q[1] + q[3]);
+  return (r[0] + r[2]) + (r[1] + r[3]);
 }
 
 static ALWAYS float across_most(const vec *lanes) {
@@ -67,6 +70,7 @@ static ALWAYS void gradients(const constants *c, const float *e, const float *gr
 #pragma GCC unroll 4
   for (int p = 0; p < PARTS; p++) {
     int left = n - p * WIDTH;
+    if (left <= 0) return; /* a store that is masked away is not free */
     vec g = gradient(c, load(e + p * WIDTH), grad_v + p * WIDTH, left, kind);
     if (left < WIDTH)
       store_few(grad + p * WIDTH, g, left);
@@ -82,6 +86,7 @@ static ALWAYS void exponentials(sums *s, const constants *c, const float *z, con
 #pragma GCC unroll 4
   for (int p = 0; p < PARTS; p++) {
     int left = n - p * WIDTH;
+    if (left <= 0) return;
     bool few = left < WIDTH;
     vec d = few ? load_few(z + p * WIDTH, left) : load(z + p * WIDTH);
     if (far) d = few ? only_few(d - c->shift, left) : d - c->shift;
