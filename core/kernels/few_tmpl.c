@@ -428,38 +428,42 @@ static void few(ls_softmax_few *s) {
     (s->dense ? few_dense : few_shared)(s);
 }
 
-/* Rows i … i+count-1 of what `fit` looks at: not 0 where something is out of its range, or so near its end that it needs a closer look. */
-static ALWAYS int64_t misfits(const ls_target *t, int64_t classes, int i, int count) {
-  bool same = t->spread == NULL; /* all rows' weights */
-  for (int m = 0; m < t->terms; m++) same = same && t->term[m].weights == NULL;
+/* Rows i … i+count-1 of what `fit` looks at: true where something is out of its range, or so near its end that it needs a closer look. Labels and weights are noted in integers
+ * of their own widths, which vectors hold as many of as of them. */
+static ALWAYS bool misfits(const ls_target *t, int64_t classes, int i, int count) {
   float sum[64] = {0};
-  int64_t bad = 0;
+  int64_t outside = 0;
+  int32_t bad = 0;
+  bool same = t->spread == NULL; /* all rows' weights */
   for (int k = 0; k < count && t->spread != NULL; k++) {
     float own = t->spread[i + k];
-    bad |= own >= 0.0f && own <= 1.0f ? 0 : INT64_MIN;
+    bad |= own >= 0.0f && own <= 1.0f ? 0 : INT32_MIN;
     sum[k] = own;
   }
   for (int m = 0; m < t->terms; m++) {
     const int64_t *y = t->term[m].labels + i;
-    const float *w = t->term[m].weights == NULL ? NULL : t->term[m].weights + i;
-    for (int k = 0; k < count; k++) bad |= y[k] | (int64_t)((uint64_t)(classes - 1) - (uint64_t)y[k]); /* negative where outside; unsigned, as no label may overflow it */
-    for (int k = 0; k < count && w != NULL; k++) {
-      bad |= w[k] >= 0.0f ? 0 : INT64_MIN;
+    for (int k = 0; k < count; k++) outside |= y[k] | (int64_t)((uint64_t)(classes - 1) - (uint64_t)y[k]); /* negative where outside; unsigned, as no label may overflow it */
+    if (t->term[m].weights == NULL) {
+      bad |= t->term[m].weight >= 0.0 ? 0 : INT32_MIN;
+      for (int k = 0; k < count; k++) sum[k] += (float)t->term[m].weight;
+      continue;
+    }
+    const float *w = t->term[m].weights + i;
+    for (int k = 0; k < count; k++) {
+      bad |= w[k] >= 0.0f ? 0 : INT32_MIN;
       sum[k] += w[k];
     }
-    for (int k = 0; k < (same ? 1 : count) && w == NULL; k++) sum[k] += (float)t->term[m].weight;
-    bad |= w != NULL || t->term[m].weight >= 0.0 ? 0 : INT64_MIN;
+    same = false;
   }
-  for (int k = 0; k < (same ? 1 : count); k++) bad |= fabsf(sum[k] - 1.0f) <= 0.9f * (float)LS_TARGET_TOLERANCE ? 0 : INT64_MIN;
-  return bad & INT64_MIN;
+  for (int k = 0; k < (same ? 1 : count); k++) bad |= fabsf(sum[k] - 1.0f) <= 0.9f * (float)LS_TARGET_TOLERANCE ? 0 : INT32_MIN;
+  return outside < 0 || bad < 0;
 }
 
 static bool fit(const ls_target *t, int32_t classes) {
-  int64_t bad = 0;
+  bool bad = false;
   int i = 0;
   for (; t->rows - i >= 64; i += 64) bad |= misfits(t, classes, i, 64);
-  bad |= misfits(t, classes, i, t->rows - i);
-  return bad == 0;
+  return !bad && !misfits(t, classes, i, t->rows - i);
 }
 
 const ls_few_kernels LS_PASTE(ls_few_kernels_, LS_ISA) = {.few = few, .fit = fit};
