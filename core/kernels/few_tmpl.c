@@ -428,42 +428,42 @@ static void few(ls_softmax_few *s) {
     (s->dense ? few_dense : few_shared)(s);
 }
 
-/* Rows i … i+count-1 of what `fit` looks at: true where something is out of its range, or so near its end that it needs a closer look. Labels and weights are noted in integers
- * of their own widths, which vectors hold as many of as of them. */
-static ALWAYS bool misfits(const ls_target *t, int64_t classes, int i, int count) {
-  float sum[64] = {0};
-  int64_t outside = 0;
+/* True where a weight of rows i … i+count-1 is out of its range, or their sum is so near its end that it needs a closer look. */
+static ALWAYS bool weights_misfit(const ls_target *t, float fixed, int i, int count) {
+  float sum[64];
   int32_t bad = 0;
-  bool same = t->spread == NULL; /* all rows' weights */
+  for (int k = 0; k < count; k++) sum[k] = fixed;
   for (int k = 0; k < count && t->spread != NULL; k++) {
     float own = t->spread[i + k];
     bad |= own >= 0.0f && own <= 1.0f ? 0 : INT32_MIN;
-    sum[k] = own;
+    sum[k] += own;
   }
   for (int m = 0; m < t->terms; m++) {
-    const int64_t *y = t->term[m].labels + i;
-    for (int k = 0; k < count; k++) outside |= y[k] | (int64_t)((uint64_t)(classes - 1) - (uint64_t)y[k]); /* negative where outside; unsigned, as no label may overflow it */
-    if (t->term[m].weights == NULL) {
-      bad |= t->term[m].weight >= 0.0 ? 0 : INT32_MIN;
-      for (int k = 0; k < count; k++) sum[k] += (float)t->term[m].weight;
-      continue;
-    }
-    const float *w = t->term[m].weights + i;
-    for (int k = 0; k < count; k++) {
+    const float *w = t->term[m].weights == NULL ? NULL : t->term[m].weights + i;
+    for (int k = 0; k < count && w != NULL; k++) {
       bad |= w[k] >= 0.0f ? 0 : INT32_MIN;
       sum[k] += w[k];
     }
-    same = false;
   }
-  for (int k = 0; k < (same ? 1 : count); k++) bad |= fabsf(sum[k] - 1.0f) <= 0.9f * (float)LS_TARGET_TOLERANCE ? 0 : INT32_MIN;
-  return outside < 0 || bad < 0;
+  for (int k = 0; k < count; k++) bad |= fabsf(sum[k] - 1.0f) <= 0.9f * (float)LS_TARGET_TOLERANCE ? 0 : INT32_MIN;
+  return bad < 0;
 }
 
+/* Labels and weights are noted in integers of their own widths, which vectors hold as many of as of them. */
 static bool fit(const ls_target *t, int32_t classes) {
-  bool bad = false;
+  int64_t outside = 0;
+  float fixed = 0.0f; /* weights that all rows have */
+  bool varied = t->spread != NULL, bad = false;
+  for (int m = 0; m < t->terms; m++) {
+    const int64_t *y = t->term[m].labels;
+    for (int i = 0; i < t->rows; i++) outside |= y[i] | (int64_t)((uint64_t)(classes - 1) - (uint64_t)y[i]); /* negative where outside; unsigned, as no label may overflow it */
+    varied = varied || t->term[m].weights != NULL;
+    if (t->term[m].weights == NULL) fixed += (float)t->term[m].weight, bad |= !(t->term[m].weight >= 0.0);
+  }
+  if (!varied) return outside >= 0 && !bad && fabsf(fixed - 1.0f) <= 0.9f * (float)LS_TARGET_TOLERANCE;
   int i = 0;
-  for (; t->rows - i >= 64; i += 64) bad |= misfits(t, classes, i, 64);
-  return !bad && !misfits(t, classes, i, t->rows - i);
+  for (; t->rows - i >= 64; i += 64) bad |= weights_misfit(t, fixed, i, 64);
+  return outside >= 0 && !bad && !weights_misfit(t, fixed, i, t->rows - i);
 }
 
 const ls_few_kernels LS_PASTE(ls_few_kernels_, LS_ISA) = {.few = few, .fit = fit};
