@@ -38,6 +38,10 @@ static inline int32_t part_of(scale c, float s) {
 static const int32_t lanes_of[16][4] = {{0},    {0},    {1},    {0, 1},    {2},    {0, 2},    {1, 2},    {0, 1, 2},
                                         {3},    {0, 3}, {1, 3}, {0, 1, 3}, {2, 3}, {0, 2, 3}, {1, 2, 3}, {0, 1, 2, 3}};
 
+static inline uint32_t from_least(const float *score, float least) {
+  return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(score), _mm256_set1_ps(least), _CMP_GE_OQ));
+}
+
 static inline int32_t pack4(__m128 score, __m128i place, uint32_t some, float *kept, int32_t *row) {
   __m128i lanes = _mm_loadu_si128((const __m128i *)(const void *)lanes_of[some]);
   _mm_storeu_ps(kept, _mm_permutevar_ps(score, lanes));
@@ -62,14 +66,21 @@ static int32_t keep(const float *score, const int32_t *places, int32_t first, in
     count += __builtin_popcount(some);
   }
 #elif defined(__AVX2__)
-  for (; i + 8 <= n; i += 8) {
-    __m256 s = _mm256_loadu_ps(score + i);
-    uint32_t some = (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(s, _mm256_set1_ps(least), _CMP_GE_OQ));
-    if (some == 0) continue;
-    __m256i place = places != NULL ? _mm256_loadu_si256((const __m256i *)(const void *)(places + i))
-                                   : _mm256_add_epi32(_mm256_set1_epi32(first + i), _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0));
-    count += pack4(_mm256_castps256_ps128(s), _mm256_castsi256_si128(place), some & 15, kept + count, row + count);
-    count += pack4(_mm256_extractf128_ps(s, 1), _mm256_extracti128_si256(place, 1), some >> 4, kept + count, row + count);
+  while (i + 16 <= n) { /* first where there are any: which vectors have one cannot be foreseen, and a branch for each costs more */
+    int32_t some[AT_ONCE], found = 0;
+    for (int32_t b = 0; b < AT_ONCE && i + 16 <= n; b++, i += 16) {
+      some[found] = i;
+      found += (from_least(score + i, least) | from_least(score + i + 8, least)) != 0;
+    }
+    for (int32_t b = 0; b < 2 * found; b++) {
+      int32_t at = some[b / 2] + b % 2 * 8;
+      __m256 s = _mm256_loadu_ps(score + at);
+      __m256i place = places != NULL ? _mm256_loadu_si256((const __m256i *)(const void *)(places + at))
+                                     : _mm256_add_epi32(_mm256_set1_epi32(first + at), _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0));
+      uint32_t bits = from_least(score + at, least);
+      count += pack4(_mm256_castps256_ps128(s), _mm256_castsi256_si128(place), bits & 15, kept + count, row + count);
+      count += pack4(_mm256_extractf128_ps(s, 1), _mm256_extracti128_si256(place, 1), bits >> 4, kept + count, row + count);
+    }
   }
 #endif
   for (; i < n; i++) {
