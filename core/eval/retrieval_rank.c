@@ -25,7 +25,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { FEW_ROWS = 256, FEW_QUERIES = 8, PACKED = 128 << 20, SLOT = 96 << 20, EFFORT = 8, PANELS = 2, FEW_PLACES = 256, FEW_DOUBTS = 64 };
+enum { FEW_ROWS = 256, FEW_QUERIES = 8, PACKED = 128 << 20, SLOT = 96 << 20, EFFORT = 8, PANELS = 2, FEW_PLACES = 256, FEW_DOUBTS = 64, AHEAD = 16 };
 
 typedef struct rank_job {
   const ls_retrieval_job *job;
@@ -171,13 +171,23 @@ static int compared(const query_view *q, int32_t a, double sum_a, int32_t b, dou
   return v[0].value < v[1].value ? -1 : v[0].value > v[1].value;
 }
 
+/* The rows are read in no order: that of a doubt some places ahead, and the relevant one beside it, are asked for in time. */
+static void fetch_ahead(const query_view *q, const ls_rank *r, int32_t d) {
+  int32_t beside = r->after[d] < r->relevant ? r->after[d] : r->relevant - 1;
+  const float *rows[2] = {q->index->base.data + q->order[r->doubtful[d]] * q->index->base.stride, q->index->base.data + q->order[r->row[beside]] * q->index->base.stride};
+  for (int32_t j = 0; j < q->index->base.cols; j += 16)
+    for (int i = 0; i < 2; i++) __builtin_prefetch(rows[i] + j);
+}
+
 /* Counts the doubtful others; false where that would be more work than going through all values. */
 static bool decide(const query_view *q, const ls_rank *r, int32_t doubts, slot_parts *s, ls_standing *to) {
   int64_t left = EFFORT * (int64_t)(r->count + r->relevant);
   to->tied = false;
   memset(s->known, 0xff, sizeof *s->known * (size_t)r->relevant);
+  for (int32_t d = 0; d < AHEAD && d < doubts; d++) fetch_ahead(q, r, d);
   for (int32_t d = 0; d < doubts; d++) {
     int32_t other = r->doubtful[d], from = r->after[d], nearer, ties = 0;
+    if (d + AHEAD < doubts) fetch_ahead(q, r, d + AHEAD);
     float above = r->score[other] + r->reach, below = r->score[other] - r->reach;
     while (from > 0 && r->sorted[from - 1] <= above) from--, left--; /* of a part before */
     while (from < r->relevant && r->sorted[from] > above) from++, left--;

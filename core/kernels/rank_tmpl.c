@@ -300,6 +300,18 @@ static inline __attribute__((always_inline)) double near(int metric, int32_t d, 
       sum[h] = metric == LS_METRIC_INNER_PRODUCT ? _mm512_fnmadd_pd(a, b, sum[h]) : _mm512_fmadd_pd(difference, difference, sum[h]);
     }
   total = _mm512_reduce_add_pd(_mm512_add_pd(sum[0], sum[1]));
+#elif defined(__AVX2__)
+  __m256d sum[4] = {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd()};
+  for (; j + 16 <= d; j += 16)
+    for (int h = 0; h < 4; h++) {
+      __m256d a = _mm256_cvtps_pd(_mm_loadu_ps(q + j + h * 4)), b = _mm256_cvtps_pd(_mm_loadu_ps(x + j + h * 4));
+      if (metric == LS_METRIC_COSINE) a = _mm256_mul_pd(a, _mm256_set1_pd(q_inverse)), b = _mm256_mul_pd(b, _mm256_set1_pd(inverse));
+      __m256d difference = _mm256_sub_pd(a, b);
+      sum[h] = metric == LS_METRIC_INNER_PRODUCT ? _mm256_sub_pd(sum[h], _mm256_mul_pd(a, b)) : _mm256_add_pd(_mm256_mul_pd(difference, difference), sum[h]);
+    }
+  __m256d all = _mm256_add_pd(_mm256_add_pd(sum[0], sum[1]), _mm256_add_pd(sum[2], sum[3]));
+  __m128d two = _mm_add_pd(_mm256_castpd256_pd128(all), _mm256_extractf128_pd(all, 1));
+  total = _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 #else
   double sum[LANES] = {0};
   for (; j + LANES <= d; j += LANES)
