@@ -41,8 +41,9 @@ end
 -- The gradient before ReLU: g where its result is above 0; in place where g is nobody else's.
 local function masked(g, out, owned) return owned and raw.relu_back_(g, out) or raw.relu_back(g, out) end
 
--- gᵀ·x, in the memory of the last step's gradient where the weights still hold it.
+-- gᵀ·x, in the memory of the last step's gradient where the weights still hold it; its factors where it would be taken at once.
 local function weight_gradient(w, g, x)
+  if c.takes_product(w) then return { g, x } end
   local memory = c.spare(w)
   return memory and raw.matmul_into(memory, g, x, true, false) or raw.matmul(g, x, true, false)
 end

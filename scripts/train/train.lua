@@ -160,6 +160,7 @@ local function new_run(model, dataset, o)
   if not o.loss or object then self.loss = of_logits(self.loss, self.class_weights, object and o.loss.needs_inputs) end
   if dataset.features_of then provenance.check_embedding(dataset.features_of) end
   self.weights = weights.of(model)
+  if o.accumulate == 1 and not o.clip_norm and not o.on_batch then self.take = optim.taker(optimizer) end -- otherwise all gradients are wanted at once
   self:begin(object)
   if o.checkpoint then self.checkpoint = checkpoint.new(self, option_names) end
   self.augmentations = augment.list("train", o.augment)
@@ -243,7 +244,8 @@ function Run:gather(x, y, positions, scaled)
   local weight = tag and tag.weight_sum or rows -- what it counts for among others: the denominator of its mean; of a loss that does not tell it, the rows
   if not self.gathered then self.optimizer:zero_grad() end
   self.gathered = true
-  autograd.backward(value, scaled and raw.full(weight, raw.shape(value)) or nil)
+  if self.o.schedule then self.optimizer.lr = self.base_rate * self.o.schedule:factor(self.step / self.steps, self.total / self.steps) end
+  autograd.backward(value, scaled and raw.full(weight, raw.shape(value)) or nil, false, self.take)
   return number, weight
 end
 
@@ -265,7 +267,6 @@ function Run:advance(next_batch)
     end
   end
   if o.clip_norm then optim.clip_norm(optimizer.parameters, o.clip_norm) end
-  if o.schedule then optimizer.lr = self.base_rate * o.schedule:factor(self.step / self.steps, self.total / self.steps) end
   optimizer:step()
   if self.living and self.living.after_step then self.living.after_step(o.loss) end
   self.step, self.within = self.step + 1, self.within + members
