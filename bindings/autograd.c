@@ -222,6 +222,12 @@ static int same_shape(lua_State *L) {
   return 1;
 }
 
+/* is_large(t): whether backward may hand it to take. */
+static int is_large(lua_State *L) {
+  lua_pushboolean(L, lsb_is_large_leaf(lsb_check_tensor(L, 1, "is_large", "self")));
+  return 1;
+}
+
 /* storage(t): what tells the memory of tensors apart. */
 static int storage(lua_State *L) {
   lua_pushlightuserdata(L, lsb_check_tensor(L, 1, "storage", "self")->owner);
@@ -241,6 +247,7 @@ int lsb_open_autograd(lua_State *L) {
                                        {"tag", get_tag},
                                        {"forget_grad", forget_grad},
                                        {"spare", spare},
+                                       {"is_large", is_large},
                                        {"takes_product", takes_product},
                                        {"storage", storage},
                                        {"set_tag", set_tag},

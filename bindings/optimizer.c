@@ -19,8 +19,8 @@ typedef struct optimizer {
 } optimizer;
 
 typedef struct parameter {
-  lsb_tensor *w, *slot[MOST_SLOTS];
-  lua_Integer step; /* the one to be made */
+  lsb_tensor *w, *g, *slot[MOST_SLOTS]; /* g: unless it is a product */
+  lua_Integer step;                     /* the one to be made; 0 where there is no gradient */
 } parameter;
 
 /* Contiguous memory of the shape of `like`. */
@@ -89,21 +89,27 @@ static void finish(lua_State *L, int index, const parameter *p) {
   lua_setfield(L, index, "step");
 }
 
-/* All that have a gradient. */
+/* All that have a gradient: each is checked before the first changes. */
 static void step_all(lua_State *L, const optimizer *o, lua_Integer first, lua_Integer last) {
-  int top = lua_gettop(L);
-  parameter p;
-  for (int writing = 0; writing <= 1; writing++) /* all are checked before the first changes */
-    for (lua_Integer i = first; i <= last; i++, lua_settop(L, top)) {
-      lua_rawgeti(L, PARAMETERS, i);
-      lsb_tensor *w = lsb_check_tensor(L, -1, o->name, "a parameter");
-      if (lsb_push_grad(L, -1) == NULL) continue;
-      lsb_tensor *g = check_weights(L, -1, o->name, "the gradient", w);
-      push_parameter(L, o, i, g, &p);
-      if (!writing) continue;
-      apply(o, &p, 0, ls_view_count(&p.w->view), g->view.data);
-      finish(L, top + 4, &p);
-    }
+  if (last < first) return;
+  int top = lua_gettop(L) + 1;
+  parameter *all = lua_newuserdatauv(L, (size_t)(last - first + 1) * sizeof *all, 0);
+  for (lua_Integer i = first; i <= last; i++, lua_settop(L, top)) {
+    parameter *p = &all[i - first];
+    p->step = 0;
+    lua_rawgeti(L, PARAMETERS, i);
+    lsb_tensor *w = lsb_check_tensor(L, -1, o->name, "a parameter");
+    if (lsb_push_grad(L, -1) == NULL) continue;
+    p->g = check_weights(L, -1, o->name, "the gradient", w);
+    push_parameter(L, o, i, p->g, p);
+  }
+  for (lua_Integer i = first; i <= last; i++, lua_settop(L, top)) {
+    const parameter *p = &all[i - first];
+    if (p->step == 0) continue;
+    apply(o, p, 0, ls_view_count(&p->w->view), p->g->view.data);
+    lua_rawgeti(L, STATES, i);
+    finish(L, top + 1, p);
+  }
 }
 
 /* One whose gradient is a product: g, x, memory are at index. */

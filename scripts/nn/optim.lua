@@ -60,16 +60,17 @@ end)
 local SLICE, ROWS = 2^19, 64 -- floats of a weight's gradient that lie in memory at once; at least so many rows
 
 -- take(p, [g, x]): the step of one parameter as soon as its gradient is complete, before optimizer:step() makes that of the others. A gradient gᵀ·x is made and used up
--- by slices, in memory that serves all parameters. nil where that cannot be: a method is the script's own, or two parameters are one memory.
+-- by slices, in memory that serves all parameters. nil where that cannot be, a method being the script's own or two parameters one memory, or where none is large.
 function optim.taker(self)
   if rawget(self, "step") or rawget(self, "zero_grad") then return nil end
-  local places, seen, most, memory = {}, {}, 0, nil
+  local places, seen, most, large, memory = {}, {}, 0, false, nil
   for i, p in ipairs(self.parameters) do
     local storage = grad.storage(p)
     if seen[storage] then return nil end
-    seen[storage], places[p] = true, i
+    seen[storage], places[p], large = true, i, large or grad.is_large(p)
     if raw.rank(p) == 2 then most = math.max(most, math.min(raw.count(p), math.max(SLICE, ROWS * raw.size(p, 2)))) end
   end
+  if not large then return nil end
   return function(p, g, x)
     local i = places[p]
     if not i then return g and raw.matmul(g, x, true, false) end
