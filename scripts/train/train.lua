@@ -362,6 +362,9 @@ local train = public("ls.train", {
 their targets see the same batches. With validation rows their metrics stand in each epoch's entry of the history; `loss` is always the training
 loss, the mean over the epoch's rows as they were trained on. Callbacks see the model with its weights of then, not with averaged ones.
 
+Large parameters are changed on the way back, each as soon as its gradient is complete, and that is forgotten: all gradients are not in memory at once. (An error within a step may
+so leave some of them changed.) Where they are wanted together they wait, to the same bits: with on_batch, which may look at them, clip_norm and accumulate.
+
 With `checkpoint`, all that the training is goes into a file every so often: weights and buffers, the optimizer, all random streams, averages, the
 best epoch, the history. Where the file exists, ls.train goes on from it and ends with the same bits as if it had never been interrupted (killed,
 Ctrl-C, no power): the model, the history (but for seconds), rng. A finished one is not trained again. The file is replaced whole or not at all. It belongs to
