@@ -190,6 +190,9 @@ typedef struct ls_kernels {
   /* Maxima of 2×2 windows that do not overlap, of two rows of 2n numbers; and their gradient, which goes to the first of equal numbers. */
   void (*halve)(size_t n, const float *upper, const float *lower, float *y);
   void (*halve_back)(size_t n, const float *upper, const float *lower, const float *dy, float *to_upper, float *to_lower);
+  /* y = relu(maximum) and which of the four it was; and from these the gradient, which goes there where y is above 0. */
+  void (*halve_note)(size_t n, const float *upper, const float *lower, float *y, uint8_t *places);
+  void (*halve_spread)(size_t n, const float *y, const uint8_t *places, const float *dy, float *to_upper, float *to_lower);
 
   const ls_convolution_kernels *convolution;
   const ls_softmax_kernels *softmax;
