@@ -3,7 +3,7 @@
 
 #include "core/kernels/kernels.h"
 
-enum { CELL = 4, FEW_BINS = 100, COPIES = 4, BLOCK = 256 };
+enum { CELL = LS_BIN_CELL, FEW_BINS = 100, COPIES = LS_BIN_COPIES, BLOCK = 256 };
 
 typedef double pair __attribute__((vector_size(16), aligned(8), may_alias));
 
@@ -24,9 +24,11 @@ static void places_of(const ls_binning *b, const double *edges, size_t n, const 
     for (size_t i = 0; i < n; i++) place[i] = 2 * (ls_bin_of(b, edges, c[i]) + 1) + a[i];
 }
 
+static size_t turn_of(const ls_binning *b) { return copies_of(b) > 1 ? cells_of(b) * CELL : 0; }
+
 void ls_bin_cells_add(const ls_binning *b, const double *edges, double *cells, size_t n, const double *c, const uint8_t *a) {
   int32_t place[BLOCK];
-  size_t turn = copies_of(b) > 1 ? cells_of(b) * CELL : 0;
+  size_t turn = turn_of(b);
   for (size_t from = 0; from < n; from += BLOCK) {
     size_t count = n - from < BLOCK ? n - from : BLOCK;
     places_of(b, edges, count, c + from, a + from, place);
@@ -37,6 +39,11 @@ void ls_bin_cells_add(const ls_binning *b, const double *edges, double *cells, s
       cell[1] += (pair){x, d} * (pair){x, d};
     }
   }
+}
+
+bool ls_bin_cells_judge(const ls_binning *b, double *cells, const float *const *row, const int32_t *label, size_t n, int32_t classes, double inverse) {
+  ls_bin_block block = {.rows = n, .copy = turn_of(b), .classes = classes, .bins = b->bins, .row = row, .label = label, .cells = cells};
+  return ls_kernels_now()->evaluation->bin(&block, inverse);
 }
 
 void ls_bin_cells_give(const ls_binning *b, const double *cells, ls_bin_sums *sums, ls_bin_totals *totals) {

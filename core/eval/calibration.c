@@ -272,13 +272,18 @@ typedef struct bins_job {
   size_t cells_each;
 } bins_job;
 
-static void take_binned(void *context, const ls_predictions *p, const ls_sweep_part *part) {
+static void take_binned(void *context, const ls_predictions *p, ls_sweep_part *part) {
   const bins_job *j = context;
-  (void)p;
+  if (part->logits != NULL) {
+    part->wrong = !ls_bin_cells_judge(j->binning, j->parts.cells + part->chunk * j->cells_each, part->logits, part->label, (size_t)part->count, part->classes, 1.0 / p->temperature);
+    return;
+  }
   ls_bin_cells_add(j->binning, j->parts.edges, j->parts.cells + part->chunk * j->cells_each, (size_t)part->count, part->confidence, part->correct);
 }
 
-static ls_sweep_wants wanted(const ls_judging *j) { return j->calibration != NULL ? LS_WANT_CONFIDENCES : LS_WANT_NOTHING; }
+static ls_sweep_wants wanted(const ls_judging *j) {
+  return j->calibration == NULL ? LS_WANT_NOTHING : ls_bins_are_plain(j->binning) ? LS_WANT_ROWS : LS_WANT_CONFIDENCES;
+}
 
 static ls_status check_width(const ls_predictions *p, const ls_judging *j, ls_err *err) {
   (void)p;

@@ -78,7 +78,7 @@ static double doubt_of(ls_score score, const ls_predictions *p, const ls_sweep_p
   }
 }
 
-static void take_doubts(void *context, const ls_predictions *p, const ls_sweep_part *part) {
+static void take_doubts(void *context, const ls_predictions *p, ls_sweep_part *part) {
   const doubts_job *j = context;
   for (int32_t i = 0; i < part->count; i++) {
     j->doubt[part->offset + (size_t)i] = doubt_of(j->score, p, part, i);

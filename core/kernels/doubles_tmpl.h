@@ -70,6 +70,8 @@ static inline mask below(dvec a, dvec b) {
 static inline bool everywhere(mask m) {
 #if defined(__AVX512F__)
   return m == 0xff;
+#elif defined(__AVX2__)
+  return _mm256_movemask_pd((dvec)m) == 0xf;
 #else
   bool all = true;
   for (int l = 0; l < HALF; l++) all &= m[l] != 0;

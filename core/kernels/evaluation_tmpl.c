@@ -52,44 +52,68 @@ static void log1p_kernel(size_t n, const double *x, double *out) {
   for (size_t i = 0; i < n; i++) out[i] = log1p_d(x[i]);
 }
 
-#if defined(__AVX2__) && !defined(__AVX512F__)
-/* The columns of eight rows of eight numbers: pairs, fours, then halves. */
-static inline void transpose(const __m256 *x, float *to) {
-  __m256 pair[8], four[8];
-  for (int i = 0; i < 4; i++) {
-    pair[2 * i] = _mm256_unpacklo_ps(x[2 * i], x[2 * i + 1]);
-    pair[2 * i + 1] = _mm256_unpackhi_ps(x[2 * i], x[2 * i + 1]);
-  }
-  for (int i = 0; i < 2; i++)
-    for (int h = 0; h < 2; h++) {
-      four[4 * i + 2 * h] = _mm256_shuffle_ps(pair[4 * i + h], pair[4 * i + 2 + h], 0x44);
-      four[4 * i + 2 * h + 1] = _mm256_shuffle_ps(pair[4 * i + h], pair[4 * i + 2 + h], 0xee);
-    }
-  for (int i = 0; i < 4; i++) {
-    _mm256_storeu_ps(to + 8 * i, _mm256_permute2f128_ps(four[i], four[4 + i], 0x20));
-    _mm256_storeu_ps(to + 8 * (4 + i), _mm256_permute2f128_ps(four[i], four[4 + i], 0x31));
-  }
+#if defined(__AVX2__)
+#if defined(__AVX512F__)
+#define LOWER_PAIRS _mm512_unpacklo_ps
+#define UPPER_PAIRS _mm512_unpackhi_ps
+#define HALVES_OF _mm512_shuffle_ps
+#else
+#define LOWER_PAIRS _mm256_unpacklo_ps
+#define UPPER_PAIRS _mm256_unpackhi_ps
+#define HALVES_OF _mm256_shuffle_ps
+#endif
+
+static inline __m128 four_of(const float *z, int32_t classes) {
+  const __m128i place = _mm_setr_epi32(0, 1, 2, 3);
+  return classes >= 4 ? _mm_loadu_ps(z) : _mm_maskload_ps(z, _mm_cmpgt_epi32(_mm_set1_epi32(classes), place));
+}
+
+/* Rows i, i + 4, … side by side in the quarters of a register. */
+static inline vec quarters_of(const float *const *row, int32_t k, int32_t classes) {
+#if defined(__AVX512F__)
+  __m512 x = _mm512_castps128_ps512(four_of(row[0] + k, classes));
+  x = _mm512_insertf32x4(x, four_of(row[4] + k, classes), 1);
+  x = _mm512_insertf32x4(x, four_of(row[8] + k, classes), 2);
+  return _mm512_insertf32x4(x, four_of(row[12] + k, classes), 3);
+#else
+  return _mm256_insertf128_ps(_mm256_castps128_ps256(four_of(row[0] + k, classes)), four_of(row[4] + k, classes), 1);
+#endif
+}
+
+/* Four classes of WIDTH rows: each quarter is transposed by itself. */
+static inline void four_columns(const float *const *row, int32_t k, int32_t classes, float *z) {
+  vec x[4];
+  for (int i = 0; i < 4; i++) x[i] = quarters_of(row + i, k, classes);
+  vec a = LOWER_PAIRS(x[0], x[1]), b = UPPER_PAIRS(x[0], x[1]), c = LOWER_PAIRS(x[2], x[3]), d = UPPER_PAIRS(x[2], x[3]);
+  store(z, HALVES_OF(a, c, 0x44));
+  store(z + WIDTH, HALVES_OF(a, c, 0xee));
+  store(z + 2 * WIDTH, HALVES_OF(b, d, 0x44));
+  store(z + 3 * WIDTH, HALVES_OF(b, d, 0xee));
 }
 #endif
 
-/* Columns of a group's rows: z[k · WIDTH + row]; on AVX2 eight at a time, so that z has room for a multiple of eight. */
+/* Columns of a group's rows: z[k · WIDTH + row]; z has room for four classes at least. */
 static inline void columns_of(int32_t classes, const float *const *row, float *z) {
-#if defined(__AVX512F__)
-  __m512i low = _mm512_loadu_si512(row), high = _mm512_loadu_si512(row + 8); /* addresses */
-  for (int32_t k = 0; k < classes; k++) {
-    const char *offset = (const char *)NULL + sizeof(float) * (size_t)k;
-    _mm256_storeu_ps(z + k * WIDTH, _mm512_i64gather_ps(low, offset, 1));
-    _mm256_storeu_ps(z + k * WIDTH + 8, _mm512_i64gather_ps(high, offset, 1));
-  }
-#elif defined(__AVX2__)
-  for (int32_t k = 0; k < classes; k += 8) {
-    __m256 x[8];
-    for (int l = 0; l < 8; l++) x[l] = classes - k >= 8 ? _mm256_loadu_ps(row[l] + k) : _mm256_maskload_ps(row[l] + k, (__m256i)lanes_before(classes - k));
-    transpose(x, z + k * WIDTH);
-  }
+#if defined(__AVX2__)
+  int32_t k = 0;
+  for (; k + 4 <= classes; k += 4) four_columns(row, k, 4, z + k * WIDTH);
+  if (classes < 4) four_columns(row, 0, classes, z);
+  else if (k < classes) four_columns(row, classes - 4, 4, z + (classes - 4) * WIDTH); /* some of them again */
 #else
   for (int l = 0; l < WIDTH; l++)
     for (int32_t k = 0; k < classes; k++) z[k * WIDTH + l] = row[l][k];
+#endif
+}
+
+static inline vec floats_of(const int32_t *x) {
+#if defined(__AVX512F__)
+  return _mm512_cvtepi32_ps(_mm512_loadu_si512(x));
+#elif defined(__AVX2__)
+  return _mm256_cvtepi32_ps(_mm256_loadu_si256((const __m256i *)x));
+#else
+  vec v;
+  for (int l = 0; l < WIDTH; l++) v[l] = (float)x[l];
+  return v;
 #endif
 }
 
@@ -123,6 +147,8 @@ static inline void own_of(const int32_t *label, const float *z, float *own, floa
 static inline void store_indices(int32_t *to, vec v) {
 #if defined(__AVX512F__)
   _mm512_storeu_si512(to, _mm512_cvttps_epi32(v));
+#elif defined(__AVX2__)
+  _mm256_storeu_si256((__m256i *)to, _mm256_cvttps_epi32(v));
 #else
   for (int l = 0; l < WIDTH; l++) to[l] = (int32_t)v[l];
 #endif
@@ -195,6 +221,157 @@ static bool judge_kernel(size_t rows, int32_t classes, const float *const *row, 
     for (size_t l = 0; place + WIDTH == LS_JUDGED_ROWS && l < LS_JUDGED_ROWS; l++) out->nll[i + WIDTH - LS_JUDGED_ROWS + l] += log1p_d(rests[l]);
   }
   return everywhere(sound);
+}
+
+/* e^(d/T) for d <= 0 in float32: 2^n e^r, of which n comes from d · (log2 e / T) and r = d - n · (T ln 2) has not been divided: 1/T is in the series
+ * of exp_of. */
+typedef struct quick_exp {
+  vec steps, step, series[6];
+} quick_exp;
+
+static inline quick_exp quick_exp_of(double inverse) {
+  const double series[6] = {1.0, 0.49999994, 0.166665211, 0.041668389, 0.00836871192, 0.00138146023};
+  quick_exp q = {.steps = all_lanes((float)(1.4426950408889634 * inverse)), .step = all_lanes((float)(0.69314718055994531 / inverse))};
+  double power = inverse;
+  for (int i = 0; i < 6; i++, power *= inverse) q.series[i] = all_lanes((float)(series[i] * power));
+  return q;
+}
+
+static inline ivec larger_integer(ivec a, ivec b) {
+#if defined(__AVX512F__)
+  return (ivec)_mm512_max_epi32((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+  return (ivec)_mm256_max_epi32((__m256i)a, (__m256i)b);
+#else
+  ivec above = a > b;
+  return (a & above) | (b & ~above);
+#endif
+}
+
+/* sum + e^(d/T). The lowest bits of t are the exponent of 2^n, which is 0 at least: what is below 2^-127 is 0. NaN and -inf give NaN. */
+static inline vec add_quick_exp(vec sum, const quick_exp *q, vec d) {
+  const float magic = 12582912.0f, bias = 127.0f;
+  vec t = d * q->steps + (magic + bias), n = t - (magic + bias), r = d - n * q->step, p = q->series[5];
+  for (int i = 4; i >= 0; i--) p = p * r + q->series[i];
+  ivec exponent = larger_integer((ivec)t, (ivec)all_lanes(magic));
+  return (p * r + 1.0f) * (vec)((uvec)exponent << 23) + sum;
+}
+
+/* What the other classes have beside the largest, 1, and where that is. The smaller of each number and the largest before it are all numbers but
+ * the largest; they take the place of z. */
+static inline vec quick_rest(int32_t classes, float *z, const quick_exp *q, vec *best) {
+  vec top = load(z), rest = all_lanes(0.0f), where = all_lanes(0.0f), class = all_lanes(1.0f);
+  for (int32_t k = 1; k < classes; k++, class += 1.0f) {
+    vec v = load(z + k * WIDTH);
+    where = where_above(v, top, class, where);
+    store(z + k * WIDTH, smaller_of(top, v)); /* v where one is NaN */
+    top = larger_of(v, top);
+  }
+  for (int32_t k = 1; k < classes; k++) rest = add_quick_exp(rest, q, load(z + k * WIDTH) - top);
+  *best = where;
+  return rest;
+}
+
+/* Of a confidence by quick_rest, with u = 2^-24. An exponent x = d/T is off by at most 3ux (difference, T ln 2, its multiple where there is no FMA), e^x by 3u more of itself, a
+ * sum of K - 1 by K u of itself. c² R <= 1/4 of the sum R = 1/c - 1 and c² sum x e^x <= 1.1 for at most 64 classes: u ((K + 3) / 4 + 3.3). */
+static inline double quick_error(int32_t classes) { return (classes + 17) * 0.25 * 0x1p-24; }
+
+/* Their whole parts. */
+static inline ivec integers_of(dvec low, dvec high) {
+#if defined(__AVX512F__)
+  return (ivec)_mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvttpd_epi32(low)), _mm512_cvttpd_epi32(high), 1);
+#elif defined(__AVX2__)
+  return (ivec)_mm256_inserti128_si256(_mm256_castsi128_si256(_mm256_cvttpd_epi32(low)), _mm256_cvttpd_epi32(high), 1);
+#else
+  ivec v;
+  for (int l = 0; l < HALF; l++) v[l] = (int32_t)low[l], v[HALF + l] = (int32_t)high[l];
+  return v;
+#endif
+}
+
+enum { BINNED_ROWS = 64 }; /* each step for so many, or the steps would wait for each other */
+
+/* Of each row what the other classes have, and the largest; its confidence, that less the verdict, and its cell. */
+typedef struct binned_rows {
+  float rest[BINNED_ROWS], best[BINNED_ROWS];
+  double c[BINNED_ROWS], gap[BINNED_ROWS];
+  int32_t place[BINNED_ROWS];
+} binned_rows;
+
+/* WIDTH rows from `at` on. Only at 1 is a bin's edge of no matter: the last is closed. Where all bins are sure, true. */
+static inline bool place_rows(binned_rows *b, int at, const int32_t *label, int32_t bins, double error) {
+  const double magic = 6755399441055744.0;
+  float right[WIDTH];
+  ivec hit = load(b->best + at) == floats_of(label);
+  store(right, (vec)(hit & (ivec)all_lanes(1.0f)));
+  mask sure = below(all_doubles(0.0), all_doubles(1.0));
+  dvec where[2];
+  for (int h = 0; h < 2; h++) {
+    dvec c = 1.0 / (widen_from(b->rest + at + h * HALF) + 1.0), last = all_doubles(bins - 0.5), x = c * (double)bins;
+    x = pick(below(last, x), last, x); /* NaN stays */
+    dvec off = x - ((x + magic) - magic);
+    sure &= below(all_doubles(error * error), off * off);
+    store_doubles(b->c + at + h * HALF, c);
+    store_doubles(b->gap + at + h * HALF, c - widen_from(right + h * HALF));
+    where[h] = x;
+  }
+  ivec place = 2 * (integers_of(where[0], where[1]) + 1) - hit;
+  memcpy(b->place + at, &place, sizeof place);
+  return everywhere(sure);
+}
+
+/* In double those whose bin is not sure; false where a row cannot be judged. */
+static __attribute__((noinline)) bool place_again(binned_rows *b, int at, int32_t classes, const float *const *row, double inverse, const int32_t *label, int32_t bins, double error) {
+  double top[WIDTH], second[WIDTH], c[WIDTH], others[WIDTH];
+  int32_t predicted[WIDTH];
+  ls_judged_rows out = {.top = top, .second = second, .confidence = c, .others = others, .predicted = predicted};
+  if (classes < 2 || !everywhere(judge_rows(classes, row, inverse, label, &out, 0, false, NULL, NULL))) return false;
+  for (int l = 0; l < WIDTH; l++) {
+    double x = b->c[at + l] * bins;
+    if (x >= bins - 0.5 || fabs(x - nearbyint(x)) >= error) continue;
+    int32_t bin = (int32_t)(c[l] * bins), right = predicted[l] == label[l];
+    b->c[at + l] = c[l];
+    b->gap[at + l] = c[l] - right;
+    b->place[at + l] = 2 * ((bin < bins ? bin : bins - 1) + 1) + right;
+  }
+  return true;
+}
+
+/* A cell: count, c, c², (c - a)². */
+static inline void add_to_bin(double *cell, const double *c, const double *gap) {
+#if defined(__AVX2__)
+  __m256d ones = _mm256_set1_pd(1.0), x = _mm256_blend_pd(_mm256_broadcast_sd(c), _mm256_broadcast_sd(gap), 8);
+  _mm256_storeu_pd(cell, _mm256_fmadd_pd(_mm256_blend_pd(x, ones, 1), _mm256_blend_pd(x, ones, 3), _mm256_loadu_pd(cell)));
+#else
+  typedef double pair __attribute__((vector_size(16), aligned(8), may_alias));
+  *(pair *)cell += (pair){1.0, *c};
+  *(pair *)(cell + 2) += (pair){*c, *gap} * (pair){*c, *gap};
+#endif
+}
+
+static bool bin_kernel(const ls_bin_block *block, double inverse) {
+  const ls_bin_block b = *block;
+  const quick_exp q = quick_exp_of(inverse);
+  double error = quick_error(b.classes) * b.bins;
+  int32_t classes = b.classes;
+  binned_rows binned;
+  for (size_t from = 0; from < b.rows && classes > 1; from += BINNED_ROWS) {
+    const float *const *row = b.row + from;
+    const int32_t *label = b.label + from;
+    int count = b.rows - from < BINNED_ROWS ? (int)(b.rows - from) : BINNED_ROWS;
+    for (int i = 0; i < count; i += WIDTH) {
+      float z[LS_JUDGED_CLASSES * WIDTH] __attribute__((aligned(64)));
+      vec best;
+      columns_of(classes, row + i, z);
+      store(binned.rest + i, quick_rest(classes, z, &q, &best));
+      store(binned.best + i, best);
+    }
+    for (int i = 0; i < count; i += WIDTH)
+      if (!place_rows(&binned, i, label + i, b.bins, error) && !place_again(&binned, i, classes, row + i, inverse, label + i, b.bins, error)) return false;
+    for (int i = 0; i < count; i++)
+      add_to_bin(b.cells + (size_t)(i % LS_BIN_COPIES) * b.copy + (size_t)binned.place[i] * LS_BIN_CELL, binned.c + i, binned.gap + i);
+  }
+  return true;
 }
 
 /* The largest number, where it is first, and the largest of the others: by lanes, of which the first with the largest has it. */
@@ -305,5 +482,5 @@ static void add_cells_kernel(const ls_class_block *block, size_t cells_each, ls_
   }
 }
 
-const ls_evaluation_kernels LS_PASTE(ls_evaluation_kernels_, LS_ISA) = {.exp = exp_kernel, .log1p = log1p_kernel, .judge = judge_kernel, .judge_long = judge_long_kernel,
+const ls_evaluation_kernels LS_PASTE(ls_evaluation_kernels_, LS_ISA) = {.exp = exp_kernel, .log1p = log1p_kernel, .judge = judge_kernel, .judge_long = judge_long_kernel, .bin = bin_kernel,
                                                                    .places = places_kernel, .add_cells = add_cells_kernel};
