@@ -154,71 +154,99 @@ static inline void store_indices(int32_t *to, vec v) {
 #endif
 }
 
-/* What follows for HALF rows from the sums over the other classes; log(1 + rest) is added to nll for many rows at once. */
-static inline void finish(const ls_judged_rows *out, size_t i, dvec top, dvec winner, dvec own_z, dvec y, dvec rest, dvec squares, double inverse) {
-  dvec sum = rest + 1.0, scale = 1.0 / sum, down = (own_z - top) * inverse, own = exp_down(down);
-  mask wrong = differ(winner, y);
-  dvec missing = pick(wrong, sum - own, rest), square = pick(wrong, (squares + 1.0) - own * own, squares);
-  store_doubles(out->nll + i, all_doubles(0.0) - down);
-  store_doubles(out->brier + i, (square + missing * missing) * (scale * scale));
-}
+/* Of each row of a block: sums over the other classes, the largest and its place, the label's logit and number. */
+typedef struct judged_block {
+  double rest[LS_JUDGED_ROWS], squares[LS_JUDGED_ROWS];
+  float top[LS_JUDGED_ROWS], best[LS_JUDGED_ROWS], second[LS_JUDGED_ROWS], own[LS_JUDGED_ROWS], label[LS_JUDGED_ROWS];
+} judged_block;
 
-/* WIDTH rows side by side, so that rows of few classes fill the vectors, too. The largest is left out of the sums. `scored`: with nll and brier; the
- * softmax to p where it is not NULL. */
-static inline __attribute__((always_inline)) mask judge_rows(int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out, size_t at,
-                                                             bool scored, double *rests, double *p) {
-  float z[LS_JUDGED_CLASSES * WIDTH] __attribute__((aligned(64))), best[WIDTH], second[WIDTH], own[WIDTH], y[WIDTH];
+/* Columns of WIDTH rows from `at` on, which lie side by side so that rows of few classes fill the vectors, too. The largest, which is left out of the sums, is masked. */
+static inline void rank_rows(judged_block *b, int at, int32_t classes, const float *const *row, const int32_t *label, int32_t *predicted, float *z) {
   columns_of(classes, row, z);
   leaders r = leaders_of(classes, z);
-  store(best, r.best);
-  store(second, r.second);
-  store_indices(out->predicted + at, r.best);
-  own_of(label + at, z, own, y);
-  dvec top[2] = {widen(r.top, 0), widen(r.top, HALF)}, winner[2] = {widen_from(best), widen_from(best + HALF)}, rest[2] = {{0}}, squares[2] = {{0}}, class = {0}, limit = all_doubles(INFINITY);
-  mask sound = below(class, limit);
+  store(b->top + at, r.top);
+  store(b->second + at, r.second);
+  store(b->best + at, r.best);
+  store_indices(predicted, r.best);
+  own_of(label, z, b->own + at, b->label + at);
+  for (int l = 0; l < WIDTH; l++) z[predicted[l] * WIDTH + l] = -INFINITY;
+}
+
+/* Sums over the other classes; exponentials to p where it is not NULL. */
+static inline __attribute__((always_inline)) void sum_rows(judged_block *b, int at, int32_t classes, const float *z, double inverse, bool scored, double *p, size_t column) {
+  dvec top[2] = {widen_from(b->top + at), widen_from(b->top + at + HALF)}, rest[2] = {{0}}, squares[2] = {{0}};
   for (int32_t k = 0; k < classes; k++) {
+    dvec x[2];
+    for (int h = 0; h < 2; h++) x[h] = (widen_from(z + k * WIDTH + h * HALF) - top[h]) * inverse;
+    exp_down(2, x);
     for (int h = 0; h < 2; h++) {
-      dvec x = exp_down((widen_from(z + k * WIDTH + h * HALF) - top[h]) * inverse);
-      mask other = differ(winner[h], class);
-      rest[h] = add_where(other, rest[h], x);
-      if (scored) squares[h] = add_square_where(other, squares[h], x);
-      if (p != NULL) store_doubles(p + (size_t)k * out->column + h * HALF, x);
+      rest[h] += x[h];
+      if (scored) squares[h] += x[h] * x[h];
+      if (p != NULL) store_doubles(p + (size_t)k * column + h * HALF, x[h]);
     }
-    class += 1.0;
   }
   for (int h = 0; h < 2; h++) {
-    size_t i = at + (size_t)(h * HALF);
-    dvec own_z = widen_from(own + h * HALF), scale = 1.0 / (rest[h] + 1.0);
-    store_doubles(out->top + i, top[h]);
-    store_doubles(out->second + i, widen_from(second + h * HALF));
-    store_doubles(out->confidence + i, scale);
-    store_doubles(out->others + i, rest[h] * scale);
-    sound &= below(top[h], limit) & below(rest[h], limit) & below(all_doubles(-INFINITY), own_z);
-    for (int32_t k = 0; p != NULL && k < classes; k++) {
-      double *at_class = p + (size_t)k * out->column + h * HALF;
-      store_doubles(at_class, load_doubles(at_class) * scale);
-    }
-    if (!scored) continue;
-    store_doubles(rests + h * HALF, rest[h]);
-    finish(out, i, top[h], winner[h], own_z, widen_from(y + h * HALF), rest[h], squares[h], inverse);
+    store_doubles(b->rest + at + h * HALF, rest[h]);
+    if (scored) store_doubles(b->squares + at + h * HALF, squares[h]);
+  }
+}
+
+/* What follows for WIDTH rows; log(1 + rest) is added to nll for many rows at once. */
+static inline __attribute__((always_inline)) mask finish(const judged_block *b, int at, const ls_judged_rows *out, size_t i, double inverse, bool scored) {
+  mask sound = below(all_doubles(0.0), all_doubles(1.0));
+  dvec limit = all_doubles(INFINITY), sum[2], scale[2], down[2], own[2];
+  for (int h = 0; h < 2; h++) {
+    size_t to = i + (size_t)(h * HALF);
+    dvec top = widen_from(b->top + at + h * HALF), rest = load_doubles(b->rest + at + h * HALF), own_z = widen_from(b->own + at + h * HALF);
+    sum[h] = rest + 1.0;
+    scale[h] = 1.0 / sum[h];
+    own[h] = down[h] = (own_z - top) * inverse;
+    store_doubles(out->top + to, top);
+    store_doubles(out->second + to, widen_from(b->second + at + h * HALF));
+    store_doubles(out->confidence + to, scale[h]);
+    store_doubles(out->others + to, rest * scale[h]);
+    sound &= below(top, limit) & below(rest, limit) & below(all_doubles(-INFINITY), own_z);
+  }
+  if (!scored) return sound;
+  exp_down(2, own);
+  for (int h = 0; h < 2; h++) {
+    size_t to = i + (size_t)(h * HALF);
+    dvec rest = load_doubles(b->rest + at + h * HALF), squares = load_doubles(b->squares + at + h * HALF);
+    mask wrong = differ(widen_from(b->best + at + h * HALF), widen_from(b->label + at + h * HALF));
+    dvec missing = pick(wrong, sum[h] - own[h], rest), square = pick(wrong, (squares + 1.0) - own[h] * own[h], squares);
+    store_doubles(out->nll + to, all_doubles(0.0) - down[h]);
+    store_doubles(out->brier + to, (square + missing * missing) * (scale[h] * scale[h]));
   }
   return sound;
 }
 
-static bool judge_kernel(size_t rows, int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out) {
-  double rests[LS_JUDGED_ROWS];
+/* The first `rows` of a block, a multiple of WIDTH: each step for all, or the steps would wait for each other. */
+static inline __attribute__((always_inline)) mask judge_rows(int rows, int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out, size_t at,
+                                                             bool scored, bool all) {
+  float z[LS_JUDGED_ROWS * LS_JUDGED_CLASSES] __attribute__((aligned(64)));
+  judged_block b;
   mask sound = below(all_doubles(0.0), all_doubles(1.0));
-  for (size_t i = 0; i < rows && classes > 0; i += WIDTH) {
-    size_t place = i % LS_JUDGED_ROWS;
-    if (out->nll == NULL) {
-      sound &= judge_rows(classes, row + i, inverse, label, out, i, false, NULL, NULL);
-      continue;
-    }
-    if (out->p == NULL)
-      sound &= judge_rows(classes, row + i, inverse, label, out, i, true, rests + place, NULL);
+  for (int i = 0; i < rows; i += WIDTH) rank_rows(&b, i, classes, row + i, label + i, out->predicted + at + i, z + i * classes);
+  for (int i = 0; i < rows; i += WIDTH) sum_rows(&b, i, classes, z + i * classes, inverse, scored, all ? out->p + at + i : NULL, out->column);
+  for (int i = 0; i < rows; i += WIDTH) sound &= finish(&b, i, out, at + (size_t)i, inverse, scored);
+  for (int i = 0; scored && i < rows; i++) out->nll[at + (size_t)i] += log1p_d(b.rest[i]);
+  for (int32_t k = 0; all && k < classes; k++) {
+    double *p = out->p + (size_t)k * out->column + at;
+    for (int i = 0; i < rows; i += HALF) store_doubles(p + i, load_doubles(p + i) * load_doubles(out->confidence + at + i));
+  }
+  for (size_t i = at; all && i < at + (size_t)rows; i++) out->p[(size_t)out->predicted[i] * out->column + i] = out->confidence[i];
+  return sound;
+}
+
+static bool judge_kernel(size_t rows, int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out) {
+  mask sound = below(all_doubles(0.0), all_doubles(1.0));
+  for (size_t i = 0; i < rows && classes > 0; i += LS_JUDGED_ROWS) {
+    if (out->nll == NULL)
+      sound &= judge_rows(LS_JUDGED_ROWS, classes, row + i, inverse, label + i, out, i, false, false);
+    else if (out->p == NULL)
+      sound &= judge_rows(LS_JUDGED_ROWS, classes, row + i, inverse, label + i, out, i, true, false);
     else
-      sound &= judge_rows(classes, row + i, inverse, label, out, i, true, rests + place, out->p + i);
-    for (size_t l = 0; place + WIDTH == LS_JUDGED_ROWS && l < LS_JUDGED_ROWS; l++) out->nll[i + WIDTH - LS_JUDGED_ROWS + l] += log1p_d(rests[l]);
+      sound &= judge_rows(LS_JUDGED_ROWS, classes, row + i, inverse, label + i, out, i, true, true);
   }
   return everywhere(sound);
 }
@@ -325,7 +353,7 @@ static __attribute__((noinline)) bool place_again(binned_rows *b, int at, int32_
   double top[WIDTH], second[WIDTH], c[WIDTH], others[WIDTH];
   int32_t predicted[WIDTH];
   ls_judged_rows out = {.top = top, .second = second, .confidence = c, .others = others, .predicted = predicted};
-  if (classes < 2 || !everywhere(judge_rows(classes, row, inverse, label, &out, 0, false, NULL, NULL))) return false;
+  if (classes < 2 || !everywhere(judge_rows(WIDTH, classes, row, inverse, label, &out, 0, false, false))) return false;
   for (int l = 0; l < WIDTH; l++) {
     double x = b->c[at + l] * bins;
     if (x >= bins - 0.5 || fabs(x - nearbyint(x)) >= error) continue;
@@ -436,12 +464,14 @@ static void judge_long_kernel(int32_t n, const float *z, double inverse, double 
       for (int l = 0; l < GROUP; l++) last[l] = k + l < n ? from[l] : -INFINITY;
       from = last;
     }
+    dvec x[VECTORS];
+    for (int v = 0; v < VECTORS; v++) x[v] = (widen_from(from + v * HALF) - top) * inverse;
+    exp_down(VECTORS, x);
     for (int v = 0; v < VECTORS; v++) {
-      dvec x = exp_down((widen_from(from + v * HALF) - top) * inverse);
       mask other = differ(place[v], best);
-      rest[v] = add_where(other, rest[v], x);
-      squares[v] = add_square_where(other, squares[v], x);
-      store_doubles(e + k + v * HALF, x);
+      rest[v] = add_where(other, rest[v], x[v]);
+      squares[v] = add_square_where(other, squares[v], x[v]);
+      store_doubles(e + k + v * HALF, x[v]);
       place[v] += (double)GROUP;
     }
   }
