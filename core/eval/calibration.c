@@ -147,9 +147,14 @@ static void bin_by_rank(size_t n, const uint64_t *keys, const ls_binning *binnin
   }
   size_t b = 0, end = n / count + (n % count > 0);
   while (at < n) {
-    size_t group = at + 1, right = keys[at] & 1;
+    while (at >= end) b++, end += n / count + (b < n % count);
+    ls_bin_sums alone = sums[b];
+    for (; at < end && (!shared || at + 1 == n || keys[at + 1] >> 1 != keys[at] >> 1); at++) ls_bin_add(&alone, unpacked(keys[at]), (double)(keys[at] & 1), 1.0);
+    sums[b] = alone;
+    if (at == end) continue;
+    size_t group = at, right = 0;
     double c = unpacked(keys[at]);
-    for (; shared && group < n && keys[group] >> 1 == keys[at] >> 1; group++) right += keys[group] & 1;
+    for (; group < n && keys[group] >> 1 == keys[at] >> 1; group++) right += keys[group] & 1;
     double share = (double)right / (double)(group - at);
     while (at < group) {
       while (at >= end) b++, end += n / count + (b < n % count);
@@ -246,7 +251,7 @@ static void conclude(size_t n, const ls_bin_totals *totals, const ls_bin_sums *s
 ls_status ls_calibrate(size_t n, const double *c, const uint8_t *a, const uint64_t *sorted, const ls_binning *binning, void *scratch, ls_calibration *out,
                        ls_bin *bins, ls_err *err) {
   ls_status status = ls_binning_check(binning, err);
-  if (status == LS_OK) status = check_confidences(n, c, err);
+  if (status == LS_OK && (sorted == NULL || n == 0)) status = check_confidences(n, c, err); /* else they were, when they were sorted */
   if (status != LS_OK) return status;
   size_t rows = chunk_rows(n), chunks = (n + rows - 1) / rows;
   binning_parts p = parts_of(scratch, chunks, binning);
@@ -335,7 +340,7 @@ ls_status ls_calibrate_predictions(const ls_predictions *p, const ls_binning *bi
 size_t ls_mmce_scratch(size_t n) { return 2 * n * sizeof(uint64_t); }
 
 ls_status ls_mmce(size_t n, const double *c, const uint8_t *a, const uint64_t *sorted, double width, void *scratch, double *mmce, ls_err *err) {
-  ls_status status = check_confidences(n, c, err);
+  ls_status status = sorted == NULL || n == 0 ? check_confidences(n, c, err) : LS_OK;
   if (status != LS_OK) return status;
   if (!(width > 0.0) || isinf(width)) return ls_fail(err, LS_ERANGE, "width is %g, allowed is any finite number above 0", width);
   const uint64_t *keys = sorted != NULL ? sorted : sorted_keys(n, c, a, scratch);
