@@ -10,14 +10,12 @@ typedef double pair __attribute__((vector_size(16), aligned(8), may_alias));
 static int32_t copies_of(const ls_binning *b) { return b->bins <= FEW_BINS ? COPIES : 1; }
 
 /* Bins, and one before them for rows of no bin; each for a = 0 and 1. */
-static size_t cells_of(const ls_binning *b) { return 2 * ((size_t)(b->kind == LS_BINS_EQUAL_WIDTH && b->bins > 0 ? ls_bins_of(b) : 0) + 1); }
+static size_t cells_of(const ls_binning *b) { return 2 * ((size_t)(b->bins > 0 ? ls_bins_of(b) : 0) + 1); }
 
 size_t ls_bin_cells(const ls_binning *b) { return cells_of(b) * (size_t)copies_of(b) * CELL; }
 
 static void places_of(const ls_binning *b, const double *edges, size_t n, const double *c, const uint8_t *a, int32_t *place) {
-  if (b->kind == LS_BINS_EQUAL_MASS)
-    for (size_t i = 0; i < n; i++) place[i] = a[i];
-  else if (ls_bins_are_plain(b)) {
+  if (ls_bins_are_plain(b)) {
     ls_kernels_now()->evaluation->places(n, c, b->bins, place);
     for (size_t i = 0; i < n; i++) place[i] = 2 * place[i] + a[i];
   } else

@@ -137,7 +137,8 @@ static void quantile_edges(size_t n, const uint64_t *keys, int32_t bins, double 
 
 /* Bins of equal mass by rank: the first n mod B hold one more. Groups of equal confidence go to the bins that they reach into, in the order
  * of the rows or by their shares. */
-static void bin_by_rank(size_t n, const uint64_t *keys, const ls_binning *binning, ls_bin_sums *sums, ls_bin *bins) {
+static ls_bin_totals bin_by_rank(size_t n, const uint64_t *keys, const ls_binning *binning, ls_bin_sums *sums, ls_bin *bins) {
+  ls_bin_totals totals = {0};
   size_t count = (size_t)binning->bins, at = 0;
   bool shared = binning->ties == LS_TIES_SHARED;
   for (size_t b = 0, from = 0, size; b < count; b++, from += size) {
@@ -149,13 +150,20 @@ static void bin_by_rank(size_t n, const uint64_t *keys, const ls_binning *binnin
   while (at < n) {
     while (at >= end) b++, end += n / count + (b < n % count);
     ls_bin_sums alone = sums[b];
-    for (; at < end && (!shared || at + 1 == n || keys[at + 1] >> 1 != keys[at] >> 1); at++) ls_bin_add(&alone, unpacked(keys[at]), (double)(keys[at] & 1), 1.0);
+    for (; at < end && (!shared || at + 1 == n || keys[at + 1] >> 1 != keys[at] >> 1); at++) {
+      double c = unpacked(keys[at]), a = (double)(keys[at] & 1);
+      ls_bin_add(&alone, c, a, 1.0);
+      totals.a += a;
+      totals.brier += (c - a) * (c - a);
+    }
     sums[b] = alone;
     if (at == end) continue;
     size_t group = at, right = 0;
     double c = unpacked(keys[at]);
     for (; group < n && keys[group] >> 1 == keys[at] >> 1; group++) right += keys[group] & 1;
     double share = (double)right / (double)(group - at);
+    totals.a += (double)right;
+    totals.brier += (double)(group - at - right) * c * c + (double)right * (1.0 - c) * (1.0 - c);
     while (at < group) {
       while (at >= end) b++, end += n / count + (b < n % count);
       size_t until = group < end ? group : end;
@@ -163,6 +171,8 @@ static void bin_by_rank(size_t n, const uint64_t *keys, const ls_binning *binnin
       at = until;
     }
   }
+  for (b = 0; b < count; b++) totals.c += sums[b].c;
+  return totals;
 }
 
 /* cells and sums; edges; keys and their spare; the sweep's. Cells of equal mass by quantiles are those of equal width. */
@@ -263,10 +273,14 @@ ls_status ls_calibrate(size_t n, const double *c, const uint8_t *a, const uint64
     used.rounding = LS_ROUND_LINSPACE;
     used.one_apart = false;
   }
-  binning_job j = {n, rows, ls_bin_cells(&used), c, p.edges, a, &used, p.cells};
-  ls_parallel(LS_SITE_EVALUATE, chunks, bin_chunk, &j);
-  ls_bin_totals totals = gather(&used, &p, chunks, bins);
-  if (used.kind == LS_BINS_EQUAL_MASS) bin_by_rank(n, sorted, binning, p.sums, bins);
+  ls_bin_totals totals;
+  if (used.kind == LS_BINS_EQUAL_MASS) {
+    totals = bin_by_rank(n, sorted, binning, p.sums, bins);
+  } else {
+    binning_job j = {n, rows, ls_bin_cells(&used), c, p.edges, a, &used, p.cells};
+    ls_parallel(LS_SITE_EVALUATE, chunks, bin_chunk, &j);
+    totals = gather(&used, &p, chunks, bins);
+  }
   conclude(n, &totals, p.sums, ls_bins_of(&used), out, bins);
   return LS_OK;
 }

@@ -123,9 +123,10 @@ typedef struct leaders {
 
 static inline leaders leaders_of(int32_t classes, const float *z) {
   leaders r = {load(z), all_lanes(-INFINITY), all_lanes(0.0f)};
-  for (int32_t k = 1; k < classes; k++) {
+  vec class = all_lanes(1.0f);
+  for (int32_t k = 1; k < classes; k++, class += 1.0f) {
     vec v = load(z + k * WIDTH), lower = smaller_of(v, r.top);
-    r.best = where_above(v, r.top, all_lanes((float)k), r.best);
+    r.best = where_above(v, r.top, class, r.best);
     r.top = larger_of(v, r.top);
     r.second = larger_of(lower, r.second);
   }
