@@ -150,11 +150,6 @@ static size_t rows_at(double n, double coverage) {
 /* Rows from+1 … to share their doubt; `errors` before them, `wrong` among them. */
 static inline void walk_group(walk *w, size_t from, size_t to, double errors, double wrong) {
   const ls_selective_wants *o = w->wants;
-  if (w->plain && to == from + 1) { /* most are: what follows for one row alone */
-    w->area += (errors + wrong) / (double)to;
-    w->generalised += errors + wrong;
-    return;
-  }
   double m = (double)(to - from), each = wrong / m, area = w->area;
   for (size_t k = from + 1; k <= to; k++) area += weight_of(w, k) * (errors + each * (double)(k - from)) / (double)k;
   w->area = area;
@@ -211,6 +206,23 @@ static size_t group_end(const uint64_t *items, bool narrow, size_t n, size_t fro
   return to;
 }
 
+/* Rows from `from` on that share their doubt with no other, where nothing but the mean over k is wanted: most do, and little is left of a group of one. Returns the first that is not. */
+static size_t walk_alone(walk *w, const uint64_t *items, size_t n, size_t from, double *errors, double *pairs) {
+  double area = w->area, generalised = w->generalised, before = *errors, found = *pairs;
+  for (; from < n && (from + 1 == n || items[from + 1] >> 1 != items[from] >> 1); from++) {
+    double bad = (double)(items[from] & 1);
+    found += bad * ((double)from - before);
+    before += bad;
+    area += before / (double)(from + 1);
+    generalised += before;
+  }
+  w->area = area;
+  w->generalised = generalised;
+  *errors = before;
+  *pairs = found;
+  return from;
+}
+
 size_t ls_selective_scratch(size_t n) { return 4 * n * sizeof(uint64_t); }
 
 ls_status ls_select(size_t n, const double *doubt, const uint8_t *wrong, const ls_selective_wants *wants, void *scratch, ls_selective *out, ls_err *err) {
@@ -235,6 +247,8 @@ ls_status ls_select(size_t n, const double *doubt, const uint8_t *wrong, const l
   double errors = 0.0, pairs = 0.0; /* pairs: right rows with less doubt than a wrong one, ties half */
   for (size_t from = 0, to; from < n; from = to) {
     double bad;
+    if (narrow && w.plain) from = walk_alone(&w, items, n, from, &errors, &pairs);
+    if (from == n) break;
     to = group_end(items, narrow, n, from, &bad);
     double size = (double)(to - from);
     walk_group(&w, from, to, errors, bad);

@@ -25,9 +25,9 @@ static inline double exp_d(double x) {
 }
 
 /* log(1 + x) for x >= 0, at most 3 ulp: log by fdlibm's expansion (Sun Microsystems 1993: s = f/(2+f), log(1+f) = 2s + s·R(s²)), corrected for
- * the rounding of 1 + x. log1p(inf) = inf, NaN stays. */
-static inline double log1p_d(double x) {
-  double u = 1.0 + x, lost = (x - (u - 1.0)) / u;
+ * the rounding of u = 1 + x, of which 1/u is given. log1p(inf) = inf, NaN stays. */
+static inline double log1p_by(double x, double u, double inverse) {
+  double lost = (x - (u - 1.0)) * inverse;
   uint64_t bits = double_bits(u), shifted = bits - 0x3fe6a09e667f3bcdu; /* mantissa in [sqrt(1/2), sqrt(2)) */
   double k = double_of((shifted >> 52 & 0x7ff) | 0x4330000000000000u) - 4503599627370496.0;
   double f = double_of(bits - (shifted & 0xfff0000000000000u)) - 1.0;
@@ -49,7 +49,7 @@ static void exp_kernel(size_t n, double *x) {
 }
 
 static void log1p_kernel(size_t n, const double *x, double *out) {
-  for (size_t i = 0; i < n; i++) out[i] = log1p_d(x[i]);
+  for (size_t i = 0; i < n; i++) out[i] = log1p_by(x[i], 1.0 + x[i], 1.0 / (1.0 + x[i]));
 }
 
 #if defined(__AVX2__)
@@ -230,7 +230,7 @@ static inline __attribute__((always_inline)) mask judge_rows(int rows, int32_t c
   for (int i = 0; i < rows; i += WIDTH) rank_rows(&b, i, classes, row + i, label + i, out->predicted + at + i, z + i * classes);
   for (int i = 0; i < rows; i += WIDTH) sum_rows(&b, i, classes, z + i * classes, inverse, scored, all ? out->p + at + i : NULL, out->column);
   for (int i = 0; i < rows; i += WIDTH) sound &= finish(&b, i, out, at + (size_t)i, inverse, scored);
-  for (int i = 0; scored && i < rows; i++) out->nll[at + (size_t)i] += log1p_d(b.rest[i]);
+  for (int i = 0; scored && i < rows; i++) out->nll[at + (size_t)i] += log1p_by(b.rest[i], 1.0 + b.rest[i], out->confidence[at + (size_t)i]);
   for (int32_t k = 0; all && k < classes; k++) {
     double *p = out->p + (size_t)k * out->column + at;
     for (int i = 0; i < rows; i += HALF) store_doubles(p + i, load_doubles(p + i) * load_doubles(out->confidence + at + i));
