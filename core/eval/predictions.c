@@ -200,10 +200,10 @@ static int32_t gather_rows(const sweep_job *j, ls_sweep_part *part, const float 
       part->label[i] = (int32_t)y;
     }
     if (outside >> 63 == 0) {
-      for (int32_t i = 0; i < count; i++) {
-        part->row[i] = begin + i;
-        rows[i] = p->z.data + (begin + i) * p->z.stride;
-      }
+      const float *first = p->z.data + begin * p->z.stride;
+      ptrdiff_t stride = p->z.stride;
+      for (int32_t i = 0; i < count; i++) part->row[i] = begin + i;
+      for (int32_t i = 0; i < count; i++) rows[i] = first + i * stride;
       part->count = count;
       return begin + count;
     }
