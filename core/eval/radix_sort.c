@@ -1,6 +1,6 @@
 /* Radix sort from the highest digit down, on the range that the keys of a run really have. SPDX-License-Identifier: MIT
  *
- * Confidences crowd: near 1, or in a few powers of two. So each run is cut by its own least and largest key, into at most 2048 buckets and about as many as it
+ * Confidences crowd: near 1, or in a few powers of two. So each run is cut by its own least and largest key, into at most 2048 buckets and up to twice as many as it
  * has items; the second cut of a million is in the cache. From the lowest digit up by the upper 33 bits was as fast for numbers that lie evenly and
  * took twice as long for such that crowd at 1. */
 #include "core/eval/radix_sort.h"
@@ -46,7 +46,7 @@ static inline __attribute__((always_inline)) int cut_words(const uint64_t *x, ui
   least >>= r->low_bit;
   most >>= r->low_bit;
   if (least == most) return 0;
-  int digit = 63 - __builtin_clzll(n), bits = 64 - __builtin_clzll(most - least);
+  int digit = 64 - __builtin_clzll(n), bits = 64 - __builtin_clzll(most - least);
   digit = digit > MOST_DIGIT ? MOST_DIGIT : digit < LEAST_DIGIT ? LEAST_DIGIT : digit;
   int shift = bits > digit ? bits - digit : 0, buckets = (int)((most - least) >> shift) + 1;
   base = least << r->low_bit;

@@ -378,6 +378,16 @@ static inline void add_to_bin(double *cell, const double *c, const double *gap) 
 #endif
 }
 
+static inline __attribute__((always_inline)) void rest_rows(binned_rows *b, int count, int32_t classes, const float *const *row, const quick_exp *q) {
+  for (int i = 0; i < count; i += WIDTH) {
+    float z[LS_JUDGED_CLASSES * WIDTH] __attribute__((aligned(64)));
+    vec best;
+    columns_of(classes, row + i, z);
+    store(b->rest + i, quick_rest(classes, z, q, &best));
+    store(b->best + i, best);
+  }
+}
+
 static bool bin_kernel(const ls_bin_block *block, double inverse) {
   const ls_bin_block b = *block;
   const quick_exp q = quick_exp_of(inverse);
@@ -388,13 +398,10 @@ static bool bin_kernel(const ls_bin_block *block, double inverse) {
     const float *const *row = b.row + from;
     const int32_t *label = b.label + from;
     int count = b.rows - from < BINNED_ROWS ? (int)(b.rows - from) : BINNED_ROWS;
-    for (int i = 0; i < count; i += WIDTH) {
-      float z[LS_JUDGED_CLASSES * WIDTH] __attribute__((aligned(64)));
-      vec best;
-      columns_of(classes, row + i, z);
-      store(binned.rest + i, quick_rest(classes, z, &q, &best));
-      store(binned.best + i, best);
-    }
+    if (classes == 10) /* what most have here: loops without an end to be guessed */
+      rest_rows(&binned, count, 10, row, &q);
+    else
+      rest_rows(&binned, count, classes, row, &q);
     for (int i = 0; i < count; i += WIDTH)
       if (!place_rows(&binned, i, label + i, b.bins, error) && !place_again(&binned, i, classes, row + i, inverse, label + i, b.bins, error)) return false;
     for (int i = 0; i < count; i++)
