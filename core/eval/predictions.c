@@ -194,6 +194,7 @@ static int32_t gather_rows(const sweep_job *j, ls_sweep_part *part, const float 
   int32_t count = *end - begin < j->part_rows ? *end - begin : j->part_rows;
   uint64_t classes = (uint64_t)p->z.cols, outside = 0;
   if (!p->ignore.active) {
+    for (int32_t i = 0; i < count; i += 8) __builtin_prefetch((const void *)((uintptr_t)(p->labels + begin + i) + LS_SWEEP_ROWS * sizeof *p->labels)); /* the next part's */
     for (int32_t i = 0; i < count; i++) {
       uint64_t y = (uint64_t)p->labels[begin + i];
       outside |= (classes - 1 - y) | y; /* the sign: y is not among them */

@@ -214,6 +214,7 @@ static inline ivec integers_of(dvec low, dvec high) {
 #endif
 }
 
+enum { AHEAD = 4096 }; /* bytes that are asked for before they are read */
 enum { BINNED_ROWS = 64 }; /* each step for so many, or the steps would wait for each other */
 
 /* Of each row what the other classes have, and the largest; its confidence, that less the verdict, and its cell. */
@@ -278,6 +279,8 @@ static inline __attribute__((always_inline)) void rest_rows(binned_rows *b, int 
   for (int i = 0; i < count; i += WIDTH) {
     float z[LS_JUDGED_CLASSES * WIDTH] __attribute__((aligned(64)));
     vec best;
+    for (int l = 0; l < WIDTH; l++)
+      for (int32_t k = 0; k < classes; k += 16) __builtin_prefetch((const void *)((uintptr_t)(row[i + l] + k) + AHEAD)); /* the processor's own reading ahead ends with a page */
     columns_of(classes, row + i, z);
     store(b->rest + i, quick_rest(classes, z, q, &best));
     store(b->best + i, best);
