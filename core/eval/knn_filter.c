@@ -52,6 +52,8 @@ static double sum_bound_of(ls_knn_tiles tiles, size_t features) {
 
 ls_knn_tiles ls_knn_first_tiles(void) { return ls_knn_wide() != NULL ? LS_KNN_BFLOAT : ls_kernels_now()->knn->sweep_short != NULL ? LS_KNN_SHORT : LS_KNN_FLOAT; }
 
+ls_knn_tiles ls_knn_precise_tiles(void) { return ls_knn_wide() != NULL ? LS_KNN_SPLIT : LS_KNN_FLOAT; }
+
 static ls_knn_plan plan_of(const ls_knn *index, int32_t queries, size_t capacity, ls_knn_tiles tiles, size_t chunk_bytes) {
   const ls_knn_kernels *kernels = ls_kernels_now()->knn;
   bool wide = tiles >= LS_KNN_BFLOAT;
@@ -75,9 +77,7 @@ ls_knn_plan ls_knn_make_plan(const ls_knn *index, int32_t queries, size_t most, 
   return plan_of(index, queries, up(most + LS_KNN_SPARE, 16), tiles, CHUNK);
 }
 
-ls_knn_plan ls_knn_score_plan(const ls_knn *index, int32_t queries, size_t chunk) {
-  return plan_of(index, queries, 0, ls_knn_wide() != NULL ? LS_KNN_SPLIT : LS_KNN_FLOAT, chunk);
-}
+ls_knn_plan ls_knn_score_plan(const ls_knn *index, int32_t queries, size_t chunk, ls_knn_tiles tiles) { return plan_of(index, queries, 0, tiles, chunk); }
 
 size_t ls_knn_filter_memory(const ls_knn *index, const ls_knn_plan *p, void *memory, ls_knn_filter *f) {
   size_t used = 0, queries = (size_t)p->together, n = up((size_t)index->base.rows, (size_t)p->tile_rows), groups = (size_t)(p->chunk / p->tile_rows);
@@ -268,22 +268,39 @@ static void pack_float_rows(ls_knn_filter *f, size_t panel) {
   }
 }
 
+/* From above, of a row at a position. */
+static float size_of_row(const ls_knn_filter *f, int32_t position) {
+  const ls_knn *index = f->index;
+  if (f->order == index->order) return index->norm[position];
+  int32_t row = f->order[position];
+  const float *x = index->base.data + row * index->base.stride;
+  double factor = index->metric == LS_METRIC_COSINE ? index->inverse[row] : 1.0, square = 0.0;
+  for (int32_t j = 0; j < index->base.cols; j++) {
+    double v = ((double)x[j] * factor - index->centre[j]) * index->scale;
+    square += v * v;
+  }
+  return above(sqrt(square) * (1.0 + 1e-9));
+}
+
 static void pack_short_rows(ls_knn_filter *f, size_t panel) {
   const ls_knn *index = f->index;
   size_t wide = (size_t)f->plan->tile_rows;
   int16_t *to = (int16_t *)f->packed_rows + panel * f->plan->steps * wide * 2;
   int32_t first = f->first_row + (int32_t)(panel * wide), n = f->first_row + f->chunk_rows - first;
-  float *bias = f->bias + panel * wide, size = 0.0f, rest = 0.0f;
-  for (int32_t l = 0; l < n && l < (int32_t)wide; l++) size = index->norm[first + l] > size ? index->norm[first + l] : size;
+  float *bias = f->bias + panel * wide, size = 0.0f, rest = 0.0f, norm[LS_KNN_MOST_ROWS] = {0};
+  for (int32_t l = 0; l < n && l < (int32_t)wide; l++) {
+    norm[l] = size_of_row(f, first + l);
+    size = norm[l] > size ? norm[l] : size;
+  }
   float unit = f->row_unit[panel] = unit_of((double)size);
   memset(to, 0, f->plan->steps * wide * 2 * sizeof *to);
   for (int32_t l = 0; l < (int32_t)wide; l++) {
     bias[l] = -INFINITY;
     if (l >= n) continue;
     int32_t row = f->order[first + l];
-    double factor = index->metric == LS_METRIC_COSINE ? index->inverse[row] : 1.0, norm = (double)index->norm[first + l], square;
+    double factor = index->metric == LS_METRIC_COSINE ? index->inverse[row] : 1.0, square;
     f->rest[first + l] = above(put_short(to + 2 * l, wide, index->base.data + row * index->base.stride, index->base.cols, factor, index->centre, index->scale, unit, &square));
-    f->size[first + l] = above(norm + (double)f->rest[first + l]);
+    f->size[first + l] = above((double)norm[l] + (double)f->rest[first + l]);
     bias[l] = index->metric == LS_METRIC_INNER_PRODUCT ? 0.0f : (float)(-0.5 * square);
     rest = f->rest[first + l] > rest ? f->rest[first + l] : rest;
   }
@@ -387,17 +404,9 @@ void ls_knn_filter_scores(const ls_knn_filter *f, size_t panel, size_t panels, f
 }
 
 double ls_knn_filter_error(const ls_knn_filter *f, size_t query) {
-  double size = 0.0, rest = 0.0, middle = 0.0, low = 0.0;
-  size_t panels = up((size_t)f->chunk_rows, (size_t)f->plan->tile_rows) / (size_t)f->plan->tile_rows;
   const ls_knn_query *q = &f->query[query];
-  for (size_t p = 0; p < panels; p++) {
-    size = (double)f->most_size[p] > size ? (double)f->most_size[p] : size;
-    if (!is_wide(f->plan)) continue;
-    rest = (double)f->most_rest[p] > rest ? (double)f->most_rest[p] : rest;
-    middle = (double)f->most_middle[p] > middle ? (double)f->most_middle[p] : middle;
-    low = (double)f->most_low[p] > low ? (double)f->most_low[p] : low;
-  }
-  double error = (double)q->error.a * size + (double)q->error.b * rest + (double)q->error.c * size * size + q->middle * low + q->low * middle;
+  double size = f->most.size, error = (double)q->error.a * size + (double)q->error.b * f->most.rest + (double)q->error.c * size * size;
+  error += q->middle * f->most.low + q->low * f->most.middle;
   return error * (1.0 + 1e-6) + q->slack;
 }
 
@@ -407,9 +416,20 @@ void ls_knn_filter_begin(ls_knn_filter *f) {
   ls_parallel(LS_SITE_NEIGHBOURS, up((size_t)f->count, wide) / wide, pack_queries, f);
 }
 
+static double largest(const float *v, size_t n) {
+  float most = 0.0f;
+  for (size_t i = 0; i < n; i++) most = v[i] > most ? v[i] : most;
+  return (double)most;
+}
+
 void ls_knn_filter_pack_rows(ls_knn_filter *f) {
   size_t wide = (size_t)f->plan->tile_rows;
-  ls_parallel(LS_SITE_NEIGHBOURS, up((size_t)f->chunk_rows, wide) / wide, pack_rows, f);
+  size_t panels = up((size_t)f->chunk_rows, wide) / wide;
+  ls_parallel(LS_SITE_NEIGHBOURS, panels, pack_rows, f);
+  f->most.size = largest(f->most_size, panels);
+  f->most.rest = is_coarse(f->plan) ? largest(f->most_rest, panels) : 0.0;
+  f->most.middle = is_wide(f->plan) ? largest(f->most_middle, panels) : 0.0;
+  f->most.low = is_wide(f->plan) ? largest(f->most_low, panels) : 0.0;
 }
 
 void ls_knn_filter_run(ls_knn_filter *f) {

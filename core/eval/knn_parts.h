@@ -42,6 +42,9 @@ typedef enum ls_knn_tiles { LS_KNN_FLOAT, LS_KNN_SHORT, LS_KNN_BFLOAT, LS_KNN_SP
 /* Those that are fastest here; LS_KNN_FLOAT is the next stage, if it is not the first. */
 ls_knn_tiles ls_knn_first_tiles(void);
 
+/* The fastest whose scores are as good as float32's. */
+ls_knn_tiles ls_knn_precise_tiles(void);
+
 /* How rows are filtered: by the sizes, the tile and the room for candidates alone. */
 typedef struct ls_knn_plan {
   ls_knn_tiles tiles;
@@ -53,7 +56,7 @@ typedef struct ls_knn_plan {
 ls_knn_plan ls_knn_make_plan(const ls_knn *index, int32_t queries, size_t most, ls_knn_tiles tiles);
 
 /* For all scores of at most `queries` at once; bytes of the packed base at most `chunk`. */
-ls_knn_plan ls_knn_score_plan(const ls_knn *index, int32_t queries, size_t chunk);
+ls_knn_plan ls_knn_score_plan(const ls_knn *index, int32_t queries, size_t chunk, ls_knn_tiles tiles);
 
 /* Of a query: s = a·b (inner products) or a·b - |b|²/2, with a, b scaled. */
 typedef struct ls_knn_query {
@@ -74,6 +77,7 @@ typedef struct ls_knn_filter {
   const int32_t *order; /* row of a position; begin and run take the index's unless given */
   float *bias, *threshold, *size, *rest, *most_size, *most_rest, *most_middle, *most_low; /* most_…: of a panel of rows */
   float *query_unit, *row_unit; /* of integers: of a query, of a panel of rows */
+  struct { double size, rest, middle, low; } most; /* of all packed rows */
   float *spare; /* for each thread of the pool: 2 · capacity */
   size_t spare_step;
   ls_knn_error *error;

@@ -25,12 +25,12 @@
 #include <math.h>
 #include <string.h>
 
-enum { FEW_ROWS = 256, FEW_QUERIES = 8, PACKED = 128 << 20, SLOT = 96 << 20, EFFORT = 8, PANELS = 2 };
+enum { FEW_ROWS = 256, FEW_QUERIES = 8, PACKED = 128 << 20, SLOT = 96 << 20, EFFORT = 8, PANELS = 2, FEW_PLACES = 256, FEW_DOUBTS = 64, AHEAD = 16 };
 
 typedef struct rank_job {
   const ls_retrieval_job *job;
   ls_knn_filter filter;
-  int32_t first;                   /* query of the filter */
+  int32_t most_doubts;             /* of a query: more are left to the next stage */
   int32_t *order, *place;          /* row of a position, position of a row */
   int64_t *class_of;               /* ascending labels … */
   int32_t *class_start, classes;   /* … and their first positions; one more than classes */
@@ -48,7 +48,10 @@ typedef struct slot_parts {
   uint16_t *part, *table;
 } slot_parts;
 
-static ls_knn_plan plan_of(const ls_knn *gallery, int32_t queries) { return ls_knn_score_plan(gallery, queries, PACKED); }
+static ls_knn_plan plan_of(const ls_knn *gallery, int32_t queries, ls_knn_tiles tiles) { return ls_knn_score_plan(gallery, queries, PACKED, tiles); }
+
+/* Those for the first places of few relevant rows: scores in integers leave thirty times as many orders in doubt, of places that are few. */
+static ls_knn_tiles quick_tiles(void) { return ls_knn_first_tiles() == LS_KNN_SHORT ? LS_KNN_SHORT : ls_knn_precise_tiles(); }
 
 static size_t scores_step(const ls_knn_plan *p) { return (size_t)p->chunk + LS_KNN_MOST_ROWS; }
 
@@ -96,13 +99,14 @@ static size_t lay_out(const ls_knn *gallery, const ls_knn_plan *p, void *memory,
 
 bool ls_retrieval_has_tiles(const ls_knn *gallery, int32_t queries) {
   if (!gallery->fast || queries < FEW_QUERIES || gallery->base.rows < FEW_ROWS) return false;
-  ls_knn_plan p = plan_of(gallery, queries);
+  ls_knn_plan p = plan_of(gallery, queries, ls_knn_precise_tiles());
   return p.chunk >= gallery->base.rows && lay_out_slot(&p, NULL, NULL) <= SLOT / (size_t)ls_pool_threads();
 }
 
 size_t ls_retrieval_tiles_bytes(const ls_knn *gallery, int32_t queries) {
-  ls_knn_plan p = plan_of(gallery, queries);
-  return lay_out(gallery, &p, NULL, NULL);
+  ls_knn_plan p = plan_of(gallery, queries, ls_knn_precise_tiles()), quick = plan_of(gallery, queries, quick_tiles());
+  size_t bytes = lay_out(gallery, &p, NULL, NULL), quick_bytes = lay_out(gallery, &quick, NULL, NULL);
+  return bytes > quick_bytes ? bytes : quick_bytes;
 }
 
 /* ---- the order by labels ---- */
@@ -167,13 +171,23 @@ static int compared(const query_view *q, int32_t a, double sum_a, int32_t b, dou
   return v[0].value < v[1].value ? -1 : v[0].value > v[1].value;
 }
 
+/* The rows are read in no order: that of a doubt some places ahead, and the relevant one beside it, are asked for in time. */
+static void fetch_ahead(const query_view *q, const ls_rank *r, int32_t d) {
+  int32_t beside = r->after[d] < r->relevant ? r->after[d] : r->relevant - 1;
+  const float *rows[2] = {q->index->base.data + q->order[r->doubtful[d]] * q->index->base.stride, q->index->base.data + q->order[r->row[beside]] * q->index->base.stride};
+  for (int32_t j = 0; j < q->index->base.cols; j += 16)
+    for (int i = 0; i < 2; i++) __builtin_prefetch(rows[i] + j);
+}
+
 /* Counts the doubtful others; false where that would be more work than going through all values. */
 static bool decide(const query_view *q, const ls_rank *r, int32_t doubts, slot_parts *s, ls_standing *to) {
   int64_t left = EFFORT * (int64_t)(r->count + r->relevant);
   to->tied = false;
   memset(s->known, 0xff, sizeof *s->known * (size_t)r->relevant);
+  for (int32_t d = 0; d < AHEAD && d < doubts; d++) fetch_ahead(q, r, d);
   for (int32_t d = 0; d < doubts; d++) {
     int32_t other = r->doubtful[d], from = r->after[d], nearer, ties = 0;
+    if (d + AHEAD < doubts) fetch_ahead(q, r, d + AHEAD);
     float above = r->score[other] + r->reach, below = r->score[other] - r->reach;
     while (from > 0 && r->sorted[from - 1] <= above) from--, left--; /* of a part before */
     while (from < r->relevant && r->sorted[from] > above) from++, left--;
@@ -233,7 +247,7 @@ static bool rank_query(rank_job *r, size_t i, float *score, slot_parts *s) {
   const ls_retrieval_job *job = r->job;
   const ls_knn *index = job->gallery;
   const ls_knn_query *about = &r->filter.query[i];
-  int32_t query = r->first + (int32_t)i, class = find_class(r, job->labels[query]), n = index->base.rows;
+  int32_t query = r->filter.which[i], class = find_class(r, job->labels[query]), n = index->base.rows;
   int32_t self = job->self != NULL && job->self[query] >= 0 ? r->place[job->self[query]] : -1;
   if (about->failed) return false;
   double error = ls_knn_filter_error(&r->filter, i), d = index->base.cols;
@@ -253,6 +267,7 @@ static bool rank_query(rank_job *r, size_t i, float *score, slot_parts *s) {
     if (rank.top > n - (self >= 0)) rank.top = n; /* all others */
   }
   int32_t doubts = ls_kernels_now()->knn->rank(&rank);
+  if (doubts > r->most_doubts) return false;
   double least = twin_score(r, about, x, error);
   to.kept = rank.relevant;
   to.twin = ((rank.relevant > 0 && (double)s->sorted[0] >= least) || (double)rank.nearest >= least) && has_twin(r, x, score, least, self);
@@ -276,23 +291,44 @@ static void rank_panels(void *argument, size_t block) {
     r->failed[i] = !rank_query(r, i, s.scores + l * scores_step(p), &s);
 }
 
-int32_t ls_retrieval_by_tiles(const ls_retrieval_job *j, void *scratch, int32_t *left) {
-  ls_knn_plan p = plan_of(j->gallery, j->queries.rows);
-  rank_job r = {.job = j, .filter = {.index = j->gallery, .plan = &p}};
-  int32_t count = 0;
-  lay_out(j->gallery, &p, scratch, &r);
-  sort_by_label(&r);
-  ls_knn_filter *f = &r.filter;
-  f->order = r.order;
-  f->chunk_rows = j->gallery->base.rows;
+/* The `count` queries of a list by tiles of one kind; those left come first in the list then, and their count is returned. */
+static int32_t rank_queries(rank_job *r, const ls_knn_plan *p, void *scratch, int32_t *list, int32_t count) {
+  ls_knn_filter *f = &r->filter;
+  int32_t left = 0;
+  *f = (ls_knn_filter){.index = r->job->gallery, .plan = p, .queries = r->job->queries, .chunk_rows = r->job->gallery->base.rows};
+  lay_out(r->job->gallery, p, scratch, r);
+  f->order = r->order;
   ls_knn_filter_pack_rows(f);
-  for (r.first = 0; r.first < j->queries.rows; r.first += p.together) {
-    f->count = j->queries.rows - r.first < p.together ? j->queries.rows - r.first : p.together;
-    f->queries = (ls_cmat){j->queries.data + r.first * j->queries.stride, f->count, j->queries.cols, j->queries.stride};
+  for (int32_t first = 0; first < count; first += p->together) {
+    f->count = count - first < p->together ? count - first : p->together;
+    f->which = list + first;
     ls_knn_filter_begin(f);
-    ls_parallel(LS_SITE_NEIGHBOURS, ((size_t)f->count + PANELS * (size_t)p.tile_queries - 1) / (PANELS * (size_t)p.tile_queries), rank_panels, &r);
+    ls_parallel(LS_SITE_NEIGHBOURS, ((size_t)f->count + PANELS * (size_t)p->tile_queries - 1) / (PANELS * (size_t)p->tile_queries), rank_panels, r);
     for (int32_t i = 0; i < f->count; i++)
-      if (r.failed[i]) left[count++] = r.first + i;
+      if (r->failed[i]) list[left++] = list[first + i];
   }
-  return count;
+  return left;
+}
+
+/* The most places that matter to a query. */
+static int32_t most_places(const rank_job *r) {
+  int32_t most = r->job->whole ? r->job->gallery->base.rows : 0;
+  for (int32_t a = 0; a < r->job->at_count; a++) most = r->job->at[a] > most ? r->job->at[a] : most;
+  for (int32_t c = 0; c < r->classes; c++) most = r->class_start[c + 1] - r->class_start[c] > most ? r->class_start[c + 1] - r->class_start[c] : most;
+  return most;
+}
+
+int32_t ls_retrieval_by_tiles(const ls_retrieval_job *j, void *scratch, int32_t *left) {
+  rank_job r = {.job = j, .most_doubts = INT32_MAX};
+  int32_t count = j->queries.rows;
+  ls_knn_plan p = plan_of(j->gallery, count, ls_knn_precise_tiles()), quick = plan_of(j->gallery, count, quick_tiles());
+  for (int32_t i = 0; i < count; i++) left[i] = i;
+  lay_out(j->gallery, &p, scratch, &r); /* what the labels give lies at the same place for both plans */
+  sort_by_label(&r);
+  if (quick.tiles != p.tiles && most_places(&r) <= FEW_PLACES) {
+    r.most_doubts = FEW_DOUBTS;
+    count = rank_queries(&r, &quick, scratch, left, count);
+    r.most_doubts = INT32_MAX;
+  }
+  return count < FEW_QUERIES ? count : rank_queries(&r, &p, scratch, left, count);
 }

@@ -163,6 +163,13 @@ static inline void short_tile(const ls_knn_sweep *s, bounds *of, size_t panel, s
       score[q][v] = (vector)_mm256_cvtepi32_ps((__m256i)sum[q][v]) * factor[q] + *(const vector *)(bias + v * LANES);
       any |= score[q][v] >= least[q];
     }
+  if (s->scores != NULL) {
+    float *to = s->scores + panel * QUERIES * s->scores_step + (size_t)s->first + group * ROWS;
+#pragma GCC unroll 8
+    for (int q = 0; q < QUERIES; q++)
+      for (int v = 0; v < VECTORS; v++) *(vector *)(to + (size_t)q * s->scores_step + v * LANES) = score[q][v];
+    return;
+  }
   if (!_mm256_testz_si256((__m256i)any, (__m256i)any)) keep_short(s, of, panel, group, score, least);
 }
 

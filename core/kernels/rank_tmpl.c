@@ -33,32 +33,61 @@ static inline int32_t part_of(scale c, float s) {
   return (int32_t)part;
 }
 
-/* Scores from `least` on among those from `from` to `end`, and their places; returns how many there are now. Whole vectors are stored. */
-static int32_t keep(const float *score, int32_t from, int32_t end, float least, float *kept, int32_t *row, int32_t count) {
-  int32_t i = from;
+#if defined(__AVX2__) && !defined(__AVX512F__)
+/* Where the lanes whose bit is set stand, one after the other. */
+static const int32_t lanes_of[16][4] = {{0},    {0},    {1},    {0, 1},    {2},    {0, 2},    {1, 2},    {0, 1, 2},
+                                        {3},    {0, 3}, {1, 3}, {0, 1, 3}, {2, 3}, {0, 2, 3}, {1, 2, 3}, {0, 1, 2, 3}};
+
+static inline uint32_t from_least(const float *score, float least) {
+  return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(score), _mm256_set1_ps(least), _CMP_GE_OQ));
+}
+
+static inline int32_t pack4(__m128 score, __m128i place, uint32_t some, float *kept, int32_t *row) {
+  __m128i lanes = _mm_loadu_si128((const __m128i *)(const void *)lanes_of[some]);
+  _mm_storeu_ps(kept, _mm_permutevar_ps(score, lanes));
+  _mm_storeu_ps((float *)(void *)row, _mm_permutevar_ps(_mm_castsi128_ps(place), lanes));
+  return __builtin_popcount(some);
+}
+#endif
+
+/* Of the n scores those from `least` on, and their places: `places` says them, or NULL: consecutive ones from `first` on. Added after `count`; returns how many there are
+ * then. Whole vectors are stored. In place: kept = score and row = places, with count 0. */
+static int32_t keep(const float *score, const int32_t *places, int32_t first, int32_t n, float least, float *kept, int32_t *row, int32_t count) {
+  int32_t i = 0;
 #if defined(__AVX512F__)
-  __m512i place = _mm512_add_epi32(_mm512_set1_epi32(from), _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
-  for (; i + 16 <= end; i += 16, place = _mm512_add_epi32(place, _mm512_set1_epi32(16))) {
+  __m512i counting = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  for (; i + 16 <= n; i += 16) {
     __m512 s = _mm512_loadu_ps(score + i);
     __mmask16 some = _mm512_cmp_ps_mask(s, _mm512_set1_ps(least), _CMP_GE_OQ);
     if (some == 0) continue;
+    __m512i place = places != NULL ? _mm512_loadu_si512(places + i) : _mm512_add_epi32(_mm512_set1_epi32(first + i), counting);
     _mm512_storeu_ps(kept + count, _mm512_maskz_compress_ps(some, s));
     _mm512_storeu_si512(row + count, _mm512_maskz_compress_epi32(some, place));
     count += __builtin_popcount(some);
   }
 #elif defined(__AVX2__)
-  for (; i + 8 <= end; i += 8) {
-    uint32_t some = (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(score + i), _mm256_set1_ps(least), _CMP_GE_OQ));
-    for (; some != 0; some &= some - 1) {
-      kept[count] = score[i + __builtin_ctz(some)];
-      row[count++] = i + __builtin_ctz(some);
+  while (i + 16 <= n) { /* first where there are any: which vectors have one cannot be foreseen, and a branch for each costs more */
+    int32_t some[AT_ONCE], found = 0;
+    for (int32_t b = 0; b < AT_ONCE && i + 16 <= n; b++, i += 16) {
+      some[found] = i;
+      found += (from_least(score + i, least) | from_least(score + i + 8, least)) != 0;
+    }
+    for (int32_t b = 0; b < 2 * found; b++) {
+      int32_t at = some[b / 2] + b % 2 * 8;
+      __m256 s = _mm256_loadu_ps(score + at);
+      __m256i place = places != NULL ? _mm256_loadu_si256((const __m256i *)(const void *)(places + at))
+                                     : _mm256_add_epi32(_mm256_set1_epi32(first + at), _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0));
+      uint32_t bits = from_least(score + at, least);
+      count += pack4(_mm256_castps256_ps128(s), _mm256_castsi256_si128(place), bits & 15, kept + count, row + count);
+      count += pack4(_mm256_extractf128_ps(s, 1), _mm256_extracti128_si256(place, 1), bits >> 4, kept + count, row + count);
     }
   }
 #endif
-  for (; i < end; i++) {
+  for (; i < n; i++) {
+    bool stays = score[i] >= least;
     kept[count] = score[i];
-    row[count] = i;
-    count += score[i] >= least;
+    row[count] = places != NULL ? places[i] : first + i;
+    count += stays;
   }
   return count;
 }
@@ -92,43 +121,54 @@ static int32_t count_from(const float *score, int32_t n, float least) {
   return count;
 }
 
-static int32_t enough(int32_t k) { return k + k / 8 + 8; }
-
-/* A score that at least k of n have, few more; all are from low to high. */
-static float by_halving(const float *score, int32_t n, int32_t k, float low, float high) {
+/* A score that at least k of all n + m have, few more; all are from low to high. */
+static float by_halving(const float *a, int32_t n, const float *b, int32_t m, int32_t k, float low, float high) {
   for (int step = 0; step < 24; step++) {
     float middle = 0.5f * low + 0.5f * high;
     if (!(middle > low && middle < high)) break;
-    int32_t count = count_from(score, n, middle);
+    int32_t count = count_from(a, n, middle) + count_from(b, m, middle);
     if (count >= k)
       low = middle;
     else
       high = middle;
-    if (count >= k && count <= enough(k)) break;
+    if (count >= k && count <= k + k / 8 + 8) break;
   }
   return low;
 }
 
-/* The same for many: a sample says between which scores it lies, which saves most of the counting. */
-static float score_of_place(const float *score, int32_t n, int32_t k, float low, float high) {
+/* A score that k of n are likely to have, by a sample. */
+static float guess_of_place(const float *score, int32_t n, int32_t k, float low, float high) {
   float some[SAMPLE];
-  if (n < 4 * SAMPLE) return by_halving(score, n, k, low, high);
   for (int32_t i = 0; i < SAMPLE; i++) some[i] = score[(int64_t)i * n / SAMPLE];
-  float place = (float)k * SAMPLE / (float)n, deviation = sqrtf(place) + 1.0f, from = low, to = high;
-  for (int side = 1; side >= -1; side -= 2) {
-    int32_t k_of_sample = (int32_t)(place + (float)side * deviation);
-    if (k_of_sample < 1 || k_of_sample > SAMPLE) continue;
-    float guess = by_halving(some, SAMPLE, k_of_sample, low, high);
-    if (!(guess > from && guess < to)) continue;
-    int32_t count = count_from(score, n, guess);
-    if (count < k) {
-      to = guess;
-      continue;
+  float place = (float)k * SAMPLE / (float)n;
+  int32_t safe = (int32_t)(place + 2.0f * sqrtf(place) + 1.0f);
+  return safe < SAMPLE ? by_halving(some, SAMPLE, NULL, 0, safe, low, high) : low;
+}
+
+/* A row that is left out is below it. */
+static float within_reach(const ls_rank *r, float least) { return least - r->reach > -1e37f ? least - r->reach : -1e37f; }
+
+/* Keeps what may stand in the first places, if `top` rows or more have the score `least`: relevant rows in `kept` and r->after, others in r->kept and r->kept_row;
+ * returns how many of these. */
+static int32_t keep_from(ls_rank *r, float least, float *kept) {
+  least = within_reach(r, least);
+  r->relevant = keep(r->score + r->first, NULL, r->first, r->end - r->first, least, kept, r->after, 0);
+  int32_t others = keep(r->score, NULL, 0, r->first, least, r->kept, r->kept_row, 0);
+  return keep(r->score + r->end, NULL, r->end, r->count - r->end, least, r->kept, r->kept_row, others);
+}
+
+/* The same without a bound, which a sample gives, nearly: so all scores are gone through once, and the bound is found among those kept. */
+static int32_t keep_first_places(ls_rank *r, float low, float high, float *kept) {
+  float guess = r->count < 4 * SAMPLE ? low : guess_of_place(r->score, r->count, r->top, low, high);
+  if (guess > low) {
+    int32_t others = keep_from(r, guess, kept);
+    if (count_from(kept, r->relevant, guess) + count_from(r->kept, others, guess) >= r->top) {
+      float least = within_reach(r, by_halving(kept, r->relevant, r->kept, others, r->top, guess, high));
+      r->relevant = keep(kept, r->after, 0, r->relevant, least, kept, r->after, 0);
+      return keep(r->kept, r->kept_row, 0, others, least, r->kept, r->kept_row, 0);
     }
-    from = guess;
-    if (count <= enough(k)) return from;
   }
-  return by_halving(score, n, k, from, to);
+  return keep_from(r, by_halving(r->score, r->count, NULL, 0, r->top, low, high), kept);
 }
 
 /* Counts become the sums up to and with their own. */
@@ -221,15 +261,17 @@ static int32_t look_up(ls_rank *r, scale c, const float *score, const int32_t *r
 
 int32_t LS_RANK_NAME(ls_rank *r) {
   bool all = r->top >= r->count;
-  float least = -1e37f, low = INFINITY, high = -INFINITY;
+  float low = INFINITY, high = -INFINITY;
   range_of(r->score, r->first, &low, &high);
   range_of(r->score + r->end, r->count - r->end, &low, &high);
   r->nearest = high;
   range_of(r->score + r->first, r->end - r->first, &low, &high);
-  if (!all) least = score_of_place(r->score, r->count, r->top, low, high) - r->reach;
-  if (least < -1e37f) least = -1e37f;
   float *kept = (float *)(void *)r->doubtful; /* of relevant rows; until there are doubts */
-  r->relevant = keep(r->score, r->first, r->end, least, kept, r->after, 0);
+  int32_t others = 0;
+  if (all)
+    r->relevant = keep(r->score + r->first, NULL, r->first, r->end - r->first, -1e37f, kept, r->after, 0);
+  else
+    others = keep_first_places(r, low, high, kept);
   if (r->relevant < 1) return 0;
   low = INFINITY, high = -INFINITY;
   range_of(kept, r->relevant, &low, &high);
@@ -242,7 +284,6 @@ int32_t LS_RANK_NAME(ls_rank *r) {
   sort_relevant(r, c, kept, r->after);
   memset(r->before, 0, sizeof *r->before * ((size_t)r->relevant + 2));
   if (all) return look_up(r, c, r->score + r->end, NULL, r->end, r->count - r->end, look_up(r, c, r->score, NULL, 0, r->first, 0));
-  int32_t others = keep(r->score, r->end, r->count, least, r->kept, r->kept_row, keep(r->score, 0, r->first, least, r->kept, r->kept_row, 0));
   return look_up(r, c, r->kept, r->kept_row, 0, others, 0);
 }
 
@@ -259,6 +300,18 @@ static inline __attribute__((always_inline)) double near(int metric, int32_t d, 
       sum[h] = metric == LS_METRIC_INNER_PRODUCT ? _mm512_fnmadd_pd(a, b, sum[h]) : _mm512_fmadd_pd(difference, difference, sum[h]);
     }
   total = _mm512_reduce_add_pd(_mm512_add_pd(sum[0], sum[1]));
+#elif defined(__AVX2__)
+  __m256d sum[4] = {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd()};
+  for (; j + 16 <= d; j += 16)
+    for (int h = 0; h < 4; h++) {
+      __m256d a = _mm256_cvtps_pd(_mm_loadu_ps(q + j + h * 4)), b = _mm256_cvtps_pd(_mm_loadu_ps(x + j + h * 4));
+      if (metric == LS_METRIC_COSINE) a = _mm256_mul_pd(a, _mm256_set1_pd(q_inverse)), b = _mm256_mul_pd(b, _mm256_set1_pd(inverse));
+      __m256d difference = _mm256_sub_pd(a, b);
+      sum[h] = metric == LS_METRIC_INNER_PRODUCT ? _mm256_sub_pd(sum[h], _mm256_mul_pd(a, b)) : _mm256_add_pd(_mm256_mul_pd(difference, difference), sum[h]);
+    }
+  __m256d all = _mm256_add_pd(_mm256_add_pd(sum[0], sum[1]), _mm256_add_pd(sum[2], sum[3]));
+  __m128d two = _mm_add_pd(_mm256_castpd256_pd128(all), _mm256_extractf128_pd(all, 1));
+  total = _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 #else
   double sum[LANES] = {0};
   for (; j + LANES <= d; j += LANES)

@@ -10,6 +10,7 @@
 #include <lsengine/pool.h>
 
 #include "core/kernels/kernels.h"
+#include "core/loss/rows.h"
 #include "core/loss/target_row.h"
 
 #include <math.h>
@@ -40,9 +41,6 @@ typedef struct cross_entropy_job {
   size_t width;
   bool past_cache, plain; /* plain: no row is ignored, and rows weigh 1 */
 } cross_entropy_job;
-
-/* Gradients of more bytes than this go around the caches: nothing could keep them for whoever reads them next. */
-#define PAST_CACHE ((size_t)24 << 20)
 
 /* sum_k v_k (z_k - shift), in double: v may be small beside the offset of the logits. */
 static double shifted_dot(int32_t n, const float *v, const float *z, float shift) {
@@ -369,7 +367,7 @@ ls_status ls_cross_entropy(ls_cmat z, const ls_target *t, const ls_cross_entropy
   ls_status status = check(z, t, o, grad, err);
   j.buffers = (float *)(((uintptr_t)scratch + 63) / 64 * 64);
   j.results = (block_result *)(j.buffers + (size_t)ls_pool_threads() * j.width);
-  j.past_cache = (size_t)z.rows * (size_t)z.cols * sizeof(float) > PAST_CACHE;
+  j.past_cache = (size_t)z.rows * (size_t)z.cols * sizeof(float) > LS_PAST_CACHE;
   double *weights = (double *)(j.results + z.rows);
   if (status == LS_OK) status = ls_target_resolve_unread(t, z.cols, o->ignore, weights + z.rows, &j.resolved, err);
   if (status == LS_OK && t->terms == 0 && (j.resolved.v != NULL || needs_care(&j))) status = ls_target_check_dense(t, o->ignore, err);

@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Gradients of more bytes than this go around the caches: nothing could keep them for whoever reads them next. */
+#define LS_PAST_CACHE ((size_t)24 << 20)
+
 typedef struct ls_row_range {
   int32_t row, end;
 } ls_row_range;

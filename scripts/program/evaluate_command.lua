@@ -172,7 +172,7 @@ function command.run(found)
     return 0
   end
   print(subtitle)
-  local width = math.max(60, system.terminal(true) or 120)
+  local width = math.max(60, system.terminal(true) or math.maxinteger) -- in a file or a pipe every note is whole
   for _, part in ipairs(list) do print_part(part, width) end
   for _, note in ipairs(d.notes) do io.stderr:write("note: ", note, "\n") end
   if file and not with_figures then io.stderr:write("note: figures were left out: ", require "lsengine.gnuplot".hint, "\n") end

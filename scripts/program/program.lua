@@ -261,6 +261,9 @@ return function(...)
   if not name then return fail("a command is missing, known are %s", table.concat(command_names(), ", ")) end
   local command = commands[name]
   if not command then return fail("unknown command %s, %s", name, options.known_text(name, command_names())) end
+  for _, a in ipairs(arguments) do
+    if a == "--help" or a == "-h" then return commands.help[4]({}, { name }) end
+  end
   local found, rest = parse(arguments, command[3])
   if not found then return fail("%s: %s", name, rest) end
   return command[4](found, rest)

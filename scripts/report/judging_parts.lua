@@ -100,7 +100,7 @@ function parts.calibration(d)
   local measures = {
     { "mean confidence", number(r.confidence), nil, "mean of the largest probability" },
     { "confidence - accuracy", ("%+.4f"):format(r.confidence_gap), nil, r.confidence_gap > 0 and "overconfident" or "underconfident" },
-    { "ECE", number(r.ece), nil, ("15 bins of equal width, [a, b); a calibrated model with these confidences would have about %s"):format(number(r.ece_null)) },
+    { "ECE", number(r.ece), nil, ("null level %s, what a calibrated model with these confidences has; 15 bins of equal width, [a, b)"):format(number(r.ece_null)) },
     { "ECE, debiased", number(r.ece_debiased), nil, "Kumar et al. 2019: may be below 0" },
     { "over-, underconfidence", ("%s, %s"):format(number(r.overconfidence), number(r.underconfidence)), nil, "the parts of the ECE on either side" },
     { "adaptive ECE", number(r.adaptive_ece), nil, "15 bins of equal mass" },
@@ -125,7 +125,7 @@ function parts.calibration(d)
   local scaled, fitted = cross_fitted(d)
   if scaled then
     local after = call "ls.eval.calibration"(scaled, d.y, {})
-    local note = ("after temperature scaling, each half of the rows with the temperature of the other (%s, %s)"):format(number(fitted[1]), number(fitted[2]))
+    local note = ("temperatures %s, %s: each half of the rows with that of the other"):format(number(fitted[1]), number(fitted[2]))
     measures[#measures + 1] = { "ECE after scaling", number(after.ece), nil, ("%s; null level %s"):format(note, number(after.ece_null)) }
     measures[#measures + 1] = { "debiased after scaling", number(after.ece_debiased), nil, "the same, debiased" }
     measures[#measures + 1] = { "NLL after scaling", number(after.nll), nil, ("before: %s"):format(number(r.nll)) }

@@ -154,6 +154,11 @@ local function line(command)
   return text or ""
 end
 
+local function refuse(message)
+  io.stderr:write("bench: ", message, "\n")
+  os.exit(2, true)
+end
+
 local function machine()
   return {
     processor = line "sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1", processors = tonumber(line "nproc") or 1,
@@ -169,18 +174,18 @@ local function chosen()
     for word in o.only:gmatch "[^,]+" do wanted = wanted or subject.name:find(word, 1, true) or subject.group == word end
     if wanted and (o.quick and subject.quick or not o.quick and #subject.commands > 0) then list[#list + 1] = subject end
   end
-  if #list == 0 then error("no subject has a name with \"" .. o.only .. "\"; --list names them", 0) end
-  return list
+  return #list > 0 and list or refuse("no subject has a name with \"" .. o.only .. "\"; --list names them")
 end
 
 if o.list then
   for _, subject in ipairs(subjects) do print(subject.group, subject.name) end
   return
 end
+local list = chosen()
+if o.picture ~= "" and not say.terminal_of(o.picture) then refuse("the picture's name must end in .svg or .png, not " .. o.picture) end -- before the hours that it takes
 local results = { machine = machine(), rounds = o.rounds > 0 and o.rounds or o.quick and 1 or 5, subjects = {} }
-if o.picture ~= "" then say.terminal_of(o.picture) end -- before the hours that it takes
 if not o.json then say.machine(results) end
-for _, subject in ipairs(chosen()) do
+for _, subject in ipairs(list) do
   local rounds, facts = rounds_of(subject, results.rounds, o.quick and 1 or subject.inner or 5)
   local entry = { name = subject.name, group = subject.group, unit = subject.unit or "s", times = times_of(rounds), ratios = judged(subject, rounds), facts = facts }
   table.insert(results.subjects, entry)

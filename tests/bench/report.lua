@@ -51,10 +51,10 @@ function report.summary(results)
   print(("\n%d of %d bars met"):format(met, all))
 end
 
--- gnuplot's terminal for a picture's name, with a place for its height.
+-- gnuplot's terminal for a picture's name, with a place for its height; nil for a name that tells none.
 function report.terminal_of(file)
   local kind = file:match "%.(%a+)$"
-  return kind == "png" and "pngcairo size 1400,%d" or kind == "svg" and "svg size 1400,%d" or error("the picture's name must end in .svg or .png, not " .. file, 0)
+  return kind == "png" and "pngcairo size 1400,%d" or kind == "svg" and "svg size 1400,%d" or nil
 end
 
 -- Each ratio over its bar (a bar not to be exceeded: the bar over the ratio), on a logarithmic axis: right of 1 the bar is met.

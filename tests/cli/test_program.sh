@@ -11,6 +11,8 @@ expect "version" 0 "lsengine 0." "$program" version
 expect "doctor finds the shipped data" 0 "/satellite" "$program" doctor
 expect "help lists exit codes" 0 "130 interrupted" "$program" help
 expect "help of a command" 0 "--seeds N" "$program" help run
+expect "help asked of a command" 0 "--seeds N" "$program" run x.lua --help
+expect "help of evaluate" 0 "--labels FILE" "$program" evaluate -h
 expect "help of a function" 0 "Label smoothing" "$program" help ls.target.uniform
 expect "help of nothing known suggests" 2 "did you mean ls.nn.mlp?" "$program" help ls.nn.mpl
 expect "an unknown option suggests" 2 "did you mean --threads?" "$program" run --theads 3 x.lua

@@ -5,6 +5,7 @@
  * (test_penalty_formulas.c). */
 #include "test.h"
 
+#include <lsengine/cpu.h>
 #include <lsengine/penalty.h>
 #include <lsengine/pool.h>
 #include <lsengine/random.h>
@@ -243,6 +244,40 @@ static void extreme_logits_stay_finite(void **state) {
       }
 }
 
+/* Rows of one label have float32 exponentials where logits are near and doubles elsewhere: neither loses what a confident row leaves, nor a hopeless one. */
+static void confident_rows_keep_their_small_numbers(void **state) {
+  (void)state;
+  static const float gaps[] = {0.5f, 3, 10, 30, 60, 100};
+  enum { N = 12, MOST_COLUMNS = 33 };
+  double parameters[LS_PENALTY_PARAMETERS], logits[MOST_COLUMNS], q[MOST_COLUMNS], want[MOST_COLUMNS];
+  ls_penalty_result result;
+  ls_rng r;
+  ls_rng_seed(&r, 12);
+  for (int isa = LS_ISA_REF; isa <= LS_ISA_AVX512; isa++)
+    for (int k = 2; k <= MOST_COLUMNS && ls_cpu_has((ls_isa)isa); k += 31)
+      for (int32_t e = 0; e < ls_penalty_count; e++) {
+        const ls_penalty *p = ls_penalties[e];
+        if (p->label == NULL) continue;
+        assert_ok(ls_cpu_start(ls_isa_name((ls_isa)isa), err));
+        lively(p, parameters);
+        ls_target t = {.rows = N, .terms = 1, .term = {{labels, NULL, 1}}};
+        ls_penalty_options o = {.parameters = parameters, .reduction = LS_LOSS_NONE};
+        ls_mat grad = {g, N, k, k};
+        random_logits(&r, N, k);
+        for (int i = 0; i < N; i++) labels[i] = i % k, z[i * k + i % k] = (i % 2 ? 1.0f : -1.0f) * gaps[i / 2];
+        assert_ok(ls_penalty_loss(p, mat(z, N, k), &t, &o, scratch, &result, &grad, rows, err));
+        double least = strcmp(p->entry.name, "label_relaxation") == 0 ? 5e-7 : p->target == LS_PENALTY_LINEAR ? 1e-15 : 0; /* 1 - alpha - p_y cancels; p_y - q_y does in the oracle */
+        for (int i = 0; i < N; i++) {
+          for (int c = 0; c < k; c++) logits[c] = (double)z[i * k + c], q[c] = c == labels[i];
+          double value = ls_penalty_value(p, k, logits, q, (int)labels[i], parameters, NULL, (ls_cmat){0}, buffer, want);
+          if (!(fabs((double)rows[i] - value) <= 3e-6 * fabs(value) + least + 1e-37)) fail_msg("%s, row %d of %d classes: %.9g, want %.9g", p->entry.name, i, k, (double)rows[i], value);
+          for (int c = 0; c < k; c++)
+            if (!(fabs((double)g[i * k + c] - want[c]) <= 3e-6 * fabs(want[c]) + least + 1e-37))
+              fail_msg("%s, row %d of %d classes, gradient %d: %.9g, want %.9g", p->entry.name, i, k, c, (double)g[i * k + c], want[c]);
+        }
+      }
+}
+
 static void threads_give_the_same_bits(void **state) {
   (void)state;
   static const int threads[] = {1, 2, 3, 5};
@@ -385,6 +420,7 @@ int main(void) {
       cmocka_unit_test(rows_are_weighed_and_reduced_as_the_cross_entropy_does),
       cmocka_unit_test(masked_classes_take_no_part),
       cmocka_unit_test(extreme_logits_stay_finite),
+      cmocka_unit_test(confident_rows_keep_their_small_numbers),
       cmocka_unit_test(threads_give_the_same_bits),
       cmocka_unit_test(parameters_out_of_range_are_refused),
       cmocka_unit_test(what_cannot_be_is_refused_by_row),

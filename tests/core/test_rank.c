@@ -81,12 +81,12 @@ static void nothing_within_reach_is_taken_for_sure(void **state) {
 }
 
 /* All scores beside those of the same numbers in long double. Returns the largest share of the bound. */
-static double share_of_error(ls_metric metric, int n, int m, int d, const float *x, const float *q) {
+static double share_of_error(ls_knn_tiles tiles, ls_metric metric, int n, int m, int d, const float *x, const float *q) {
   ls_knn index;
   double largest = 0;
   char *memory = malloc(ls_knn_bytes(n, d, metric));
   assert_ok(ls_knn_prepare((ls_cmat){x, n, d, d}, metric, memory, &index, err));
-  ls_knn_plan p = ls_knn_score_plan(&index, m, 1 << 24);
+  ls_knn_plan p = ls_knn_score_plan(&index, m, 1 << 24, tiles);
   ls_knn_filter f = {.index = &index, .plan = &p, .queries = {q, m, d, d}, .count = m, .chunk_rows = n, .order = index.order};
   char *parts = aligned_alloc(64, ls_knn_filter_memory(&index, &p, NULL, NULL));
   size_t step = (size_t)p.chunk + LS_KNN_MOST_ROWS, panels = ((size_t)m + (size_t)p.tile_queries - 1) / (size_t)p.tile_queries;
@@ -131,8 +131,13 @@ static void scores_are_off_by_less_than_their_bound(void **state) {
       for (int i = 0; i < ROWS * widths[w]; i++) x[i] = (1 + 0.1f * fabsf(x[i])) * (i / widths[w] % 2 ? 1 : -1); /* sums that grow, so that roundings do; like norms */
       for (int i = 0; i < QUERIES * widths[w]; i++) q[i] = 1 + 0.1f * fabsf(q[i]);
       for (int metric = 0; metric < 3; metric++) {
-        double share = share_of_error((ls_metric)metric, ROWS, QUERIES, widths[w], x, q);
+        double share = share_of_error(ls_knn_precise_tiles(), (ls_metric)metric, ROWS, QUERIES, widths[w], x, q);
         if (!(share < 1)) fail_msg("%s, metric %d, %d features: %g of the bound", ls_isa_name((ls_isa)isa), metric, widths[w], share);
+        if (ls_knn_first_tiles() == LS_KNN_SHORT) {
+          double quick = share_of_error(LS_KNN_SHORT, (ls_metric)metric, ROWS, QUERIES, widths[w], x, q);
+          if (!(quick < 1)) fail_msg("integers, metric %d, %d features: %g of the bound", metric, widths[w], quick);
+          if (widths[w] <= 2) assert_true(quick > 0.1);
+        }
         if (metric == LS_METRIC_L2 && widths[w] <= 2) assert_true(share > 0.1); /* so near that a bound a tenth as large would be noticed */
       }
     }

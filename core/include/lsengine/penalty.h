@@ -51,6 +51,9 @@ typedef struct ls_penalty_row {
 /* The value; NaN or infinite where there is none. */
 typedef double ls_penalty_row_fn(const ls_penalty_row *row);
 
+/* The value of a row of one label y by log p_y and log(1 - p_y) alone, and its slope: the gradient is slope (p - 1_y). */
+typedef double ls_penalty_label_fn(const double *parameters, double log_p, double log_rest, double *slope);
+
 typedef struct ls_penalty {
   ls_entry entry;
   ls_penalty_target target;
@@ -61,6 +64,7 @@ typedef struct ls_penalty {
   const char *refusal; /* of LS_PENALTY_LABEL: why, and what to do */
   const char *trouble; /* what a row without a finite value has done wrong; or NULL */
   ls_penalty_row_fn *row;
+  ls_penalty_label_fn *label; /* the same of one label a row, where it can be said so; or NULL */
 } ls_penalty;
 
 /* All of them, sorted by name. */
@@ -106,7 +110,8 @@ typedef struct ls_penalty_result {
 size_t ls_penalty_scratch(const ls_penalty *p, const ls_target *t, int32_t rows, int32_t classes);
 
 /* Value and gradient as of ls_cross_entropy, with the same reductions, weights, ignored rows and errors: penalties are means over rows,
- * never over rows × classes, and a class weight weighs the whole row. Rows are computed in double and the gradient is rounded to float once;
+ * never over rows × classes, and a class weight weighs the whole row. Rows are computed in double and the gradient is rounded to float once; where a row has one label and the entry
+ * has `label`, its exponentials are float32 (2e-7 of 1 - p_y and of p_y, whatever they are) and all that is made of their sums is double;
  * beside a cross-entropy the errors of that are added (its logits are shifted in float: 1e-6 of the value). -inf logits take no part.
  * LS_ERANGE where the loss has no form for the target.
  * O(nK), for zipf O(nK log K); scratch holds at most 64 rows in double, whatever n. */

@@ -25,6 +25,8 @@ static double value(const ls_penalty_row *r) {
   return sum;
 }
 
+static double of_label(const double *of, double log_p, double log_rest, double *slope) { return ls_focal_term(of[GAMMA], log_p, log_rest, slope); }
+
 const ls_penalty ls_penalty_focal = {
     .entry = {.name = "focal",
               .title = "Focal loss",
@@ -47,4 +49,5 @@ const ls_penalty ls_penalty_focal = {
     .soft_when = SOFT + 1,
     .refusal = "give labels, or soft = true for the form -sum_k q_k (1 - p_k)^gamma log p_k",
     .row = value,
+    .label = of_label,
 };

@@ -13,13 +13,11 @@ static const ls_parameter parameters[] = {
 };
 enum { THRESHOLD, GAMMA_BELOW, GAMMA_ABOVE };
 
-static double value(const ls_penalty_row *r) {
-  double slope, odds = ls_log_odds_against(r, r->label), log_p = -ls_softplus(odds);
-  double gamma = r->parameters[exp(log_p) < r->parameters[THRESHOLD] ? GAMMA_BELOW : GAMMA_ABOVE];
-  double loss = ls_focal_term(gamma, log_p, -ls_softplus(-odds), &slope);
-  for (int32_t k = 0; k < r->classes && r->gradient != NULL; k++) r->gradient[k] = slope * (r->p[k] - (k == r->label ? 1.0 : 0.0));
-  return loss;
+static double of_label(const double *of, double log_p, double log_rest, double *slope) {
+  return ls_focal_term(of[exp(log_p) < of[THRESHOLD] ? GAMMA_BELOW : GAMMA_ABOVE], log_p, log_rest, slope);
 }
+
+static double value(const ls_penalty_row *r) { return ls_penalty_of_label(r, of_label); }
 
 const ls_penalty ls_penalty_focal_adaptive = {
     .entry = {.name = "focal_adaptive",
@@ -37,4 +35,5 @@ const ls_penalty ls_penalty_focal_adaptive = {
     .target = LS_PENALTY_LABEL,
     .refusal = "give labels, or use ls.loss.focal with soft = true",
     .row = value,
+    .label = of_label,
 };

@@ -9,11 +9,14 @@ static const ls_parameter parameters[] = {
 };
 enum { Q };
 
-static double value(const ls_penalty_row *r) {
-  double q = r->parameters[Q], log_p = -ls_softplus(ls_log_odds_against(r, r->label)), by = exp(q * log_p);
-  for (int32_t k = 0; k < r->classes && r->gradient != NULL; k++) r->gradient[k] = by * (r->p[k] - (k == r->label ? 1.0 : 0.0));
+static double of_label(const double *of, double log_p, double log_rest, double *slope) {
+  double q = of[Q];
+  (void)log_rest;
+  *slope = exp(q * log_p);
   return q == 0.0 ? -log_p : -expm1(q * log_p) / q;
 }
+
+static double value(const ls_penalty_row *r) { return ls_penalty_of_label(r, of_label); }
 
 const ls_penalty ls_penalty_generalised_cross_entropy = {
     .entry = {.name = "generalised_cross_entropy",
@@ -33,4 +36,5 @@ const ls_penalty ls_penalty_generalised_cross_entropy = {
     .target = LS_PENALTY_LABEL,
     .refusal = "give labels",
     .row = value,
+    .label = of_label,
 };

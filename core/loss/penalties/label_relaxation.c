@@ -10,16 +10,24 @@ static const ls_parameter parameters[] = {
 };
 enum { ALPHA };
 
-static double value(const ls_penalty_row *r) {
-  double alpha = r->parameters[ALPHA], odds = ls_log_odds_against(r, r->label), log_p = -ls_softplus(odds), log_rest = -ls_softplus(-odds);
-  double missing = (1.0 - alpha) - exp(log_p);
-  if (alpha == 0.0) missing = exp(log_rest); /* 1 - p_y, never rounded away */
+/* 1 - alpha - p_y, where it is above 0; with alpha = 0 never rounded away. */
+static double missing_of(double alpha, double log_p, double log_rest) { return alpha == 0.0 ? exp(log_rest) : (1.0 - alpha) - exp(log_p); }
+
+static double of_label(const double *of, double log_p, double log_rest, double *slope) {
+  double alpha = of[ALPHA], missing = missing_of(alpha, log_p, log_rest);
+  *slope = missing > 0.0 ? missing * exp(-log_rest) : 0.0;
   if (!(missing > 0.0)) return 0.0;
-  bool tiny = log_rest < -300.0; /* then p_k may be subnormal */
-  double scale = tiny ? 0.0 : missing * exp(-log_rest);
-  for (int32_t k = 0; k < r->classes && r->gradient != NULL; k++)
-    if (!ls_is_masked(r, k)) r->gradient[k] = k == r->label ? -missing : tiny ? missing * exp(ls_log_p(r, k) - log_rest) : scale * r->p[k];
   return (1.0 - alpha) * (log1p(-alpha) - log_p) + (alpha > 0.0 ? alpha * (log(alpha) - log_rest) : 0.0);
+}
+
+static double value(const ls_penalty_row *r) {
+  double slope, odds = ls_log_odds_against(r, r->label), log_p = -ls_softplus(odds), log_rest = -ls_softplus(-odds);
+  if (log_rest >= -300.0) return ls_penalty_of_label(r, of_label);
+  double missing = missing_of(r->parameters[ALPHA], log_p, log_rest), loss = of_label(r->parameters, log_p, log_rest, &slope);
+  if (!(missing > 0.0)) return 0.0;
+  for (int32_t k = 0; k < r->classes && r->gradient != NULL; k++)
+    if (!ls_is_masked(r, k)) r->gradient[k] = k == r->label ? -missing : missing * exp(ls_log_p(r, k) - log_rest); /* p_k may be subnormal */
+  return loss;
 }
 
 const ls_penalty ls_penalty_label_relaxation = {
@@ -39,4 +47,5 @@ const ls_penalty ls_penalty_label_relaxation = {
     .target = LS_PENALTY_LABEL,
     .refusal = "it softens by itself; give labels, or use the cross-entropy",
     .row = value,
+    .label = of_label,
 };

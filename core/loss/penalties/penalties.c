@@ -93,6 +93,12 @@ double ls_log_odds_against(const ls_penalty_row *r, int32_t y) {
   return max + log(sum) - r->z[y];
 }
 
+double ls_penalty_of_label(const ls_penalty_row *r, ls_penalty_label_fn *label) {
+  double slope, odds = ls_log_odds_against(r, r->label), log_rest = -ls_softplus(-odds), value = label(r->parameters, -ls_softplus(odds), log_rest, &slope);
+  for (int32_t k = 0; k < r->classes && r->gradient != NULL; k++) r->gradient[k] = slope * (k == r->label ? -exp(log_rest) : r->p[k]);
+  return value;
+}
+
 /* What rows ask of a softmax: p holds exp(z_k - max), max, top and rest are there. False for NaN, +inf, and nothing but -inf. */
 static bool complete(ls_penalty_row *r, double *p) {
   int32_t left = 0, n = r->classes;
@@ -137,7 +143,10 @@ typedef struct penalty_job {
   const ls_penalty_options *options;
   ls_resolved resolved;
   bool one_hot;           /* one label a row, not softened */
+  bool by_label;          /* rows go through `label`, the cross-entropy that it is added to included */
+  bool past_cache;
   double *value, *weight; /* (rows) */
+  double *cross;          /* (rows), by_label only: the cross-entropy, 0 unless the entry adds */
   double *buffers;        /* for each block: z, p, gradient, and what the entry asks for */
   size_t buffer;
   const ls_mat *grad;
@@ -155,7 +164,8 @@ static size_t block_count(int32_t rows, int32_t cols) {
 }
 
 static size_t buffer_of(const ls_penalty *p, int32_t classes) {
-  return (size_t)classes * (3 + (p->target != LS_PENALTY_FREE) + p->works) + 7;
+  size_t doubles = (size_t)classes * (3 + (p->target != LS_PENALTY_FREE) + p->works) + 7, row = (size_t)(classes / 2) + 32; /* a sweep's floats, from a line's start */
+  return doubles > row ? doubles : row;
 }
 
 /* False for mass on a masked class. */
@@ -202,12 +212,49 @@ static void penalty_row(const penalty_job *j, int32_t row, double *buffer) {
   if (p->works) r.work = rest;
   for (int32_t k = 0; k < n && grad != NULL; k++) gradient[k] = 0.0;
   j->value[row] = p->row(&r);
+  if (j->by_label) j->cross[row] = p->adds ? ls_softplus(ls_log_odds_against(&r, r.label)) : 0.0;
   double scale = j->weight[row] / j->denominator;
   if (grad == NULL) return;
-  if (p->adds)
+  for (int32_t k = 0; k < n && j->by_label && p->adds; k++) gradient[k] += r.p[k] - r.q[k];
+  if (p->adds && !j->by_label)
     for (int32_t k = 0; k < n; k++) grad[k] = (float)((double)grad[k] + scale * gradient[k]);
   else
     for (int32_t k = 0; k < n; k++) grad[k] = (float)(scale * gradient[k]);
+}
+
+/* What the sum over all classes but y is worth in float: the rest is in double. */
+static double rest_of(int32_t n, const float *e) {
+  double sum[4] = {0.0};
+  int32_t k = 0;
+  for (; n - k >= 4; k += 4)
+    for (int32_t l = 0; l < 4; l++) sum[l] += (double)e[k + l];
+  for (; k < n; k++) sum[0] += (double)e[k];
+  return (sum[0] + sum[2]) + (sum[1] + sum[3]);
+}
+
+/* A row by the sweep of the cross-entropy; false where it must be in double: large or masked logits, and a label that leaves nothing or nearly all. */
+static bool label_row(const penalty_job *j, int32_t row, float *e) {
+  const ls_penalty *p = j->penalty;
+  int64_t y = j->target->term[0].labels[row];
+  size_t n = (size_t)j->z.cols;
+  ls_softmax_sweep s = {.z = j->z.data + row * j->z.stride, .e = e, .past_cache = j->past_cache};
+  j->kernels->softmax->sweep(n, &s);
+  if (!(s.most <= LS_SOFTMAX_NEAR) || !isfinite(s.sum) || !isfinite(s.shifted)) return false;
+  double own = (double)e[y], slope;
+  e[y] = 0.0f;
+  double rest = s.sum - own < 0.25 * s.sum ? rest_of(j->z.cols, e) : s.sum - own;
+  if (!(rest > 1e-30 * own && own > 1e-30 * rest)) return false;
+  double log_p = -log1p(rest / own), scale = j->weight[row] / j->denominator;
+  j->value[row] = p->label(j->options->parameters, log_p, -log1p(own / rest), &slope);
+  j->cross[row] = p->adds ? -log_p : 0.0;
+  if (j->grad == NULL) return true;
+  scale *= (slope + (p->adds ? 1.0 : 0.0)) / (own + rest);
+  e[y] = (float)-rest; /* p_y - 1 */
+  s.scale = (float)scale;
+  s.grad = j->grad->data + row * j->grad->stride;
+  s.z = NULL;
+  j->kernels->softmax->sweep(n, &s);
+  return true;
 }
 
 static void penalty_block(void *argument, size_t block) {
@@ -215,13 +262,16 @@ static void penalty_block(void *argument, size_t block) {
   int32_t n = j->z.cols, height = block_height(j->z.rows, n), row = (int32_t)block * height;
   int32_t end = j->z.rows - row < height ? j->z.rows : row + height;
   for (; row < end; row++) {
+    double *buffer = j->buffers + block * j->buffer;
     if (j->weight[row] >= 0.0 && j->denominator > 0.0) {
-      penalty_row(j, row, j->buffers + block * j->buffer);
+      if (!j->by_label || !label_row(j, row, (float *)(((uintptr_t)buffer + 63) / 64 * 64))) penalty_row(j, row, buffer);
       continue;
     }
     j->value[row] = 0.0;
+    if (j->by_label) j->cross[row] = 0.0;
     for (int32_t k = 0; k < n && j->grad != NULL; k++) j->grad->data[row * j->grad->stride + k] = 0.0f;
   }
+  if (j->by_label && j->past_cache) j->kernels->softmax->fence();
 }
 
 static ls_status check(const ls_penalty *p, ls_cmat z, const ls_target *t, const ls_penalty_options *o, const ls_mat *grad, ls_err *err) {
@@ -239,9 +289,15 @@ static ls_status check(const ls_penalty *p, ls_cmat z, const ls_target *t, const
 }
 
 size_t ls_penalty_scratch(const ls_penalty *p, const ls_target *t, int32_t rows, int32_t classes) {
-  size_t own = 2 * (size_t)rows * sizeof(double) + block_count(rows, classes) * buffer_of(p, classes) * sizeof(double);
+  size_t own = (p->label != NULL ? 3 : 2) * (size_t)rows * sizeof(double) + block_count(rows, classes) * buffer_of(p, classes) * sizeof(double);
   size_t target = ls_target_scratch(t, classes), shared = p->adds ? ls_cross_entropy_scratch(t, rows, classes) : 0;
   return own + (target > shared ? target : shared);
+}
+
+static bool is_one_hot(const ls_target *t) {
+  bool softened = t->spread != NULL;
+  for (int32_t i = 0; i < t->softenings; i++) softened |= t->softening[i].epsilon != 0.0;
+  return t->terms == 1 && t->term[0].weights == NULL && t->term[0].weight == 1.0 && !softened;
 }
 
 /* Value and gradient of the cross-entropy that the penalty is added to. */
@@ -262,12 +318,15 @@ ls_status ls_penalty_loss(const ls_penalty *p, ls_cmat z, const ls_target *t, co
   if (status != LS_OK) return status;
   j.value = scratch;
   j.weight = j.value + z.rows;
-  j.buffers = j.weight + z.rows;
+  j.cross = j.weight + z.rows;
+  j.buffers = j.cross + (p->label != NULL ? z.rows : 0);
+  j.one_hot = is_one_hot(t);
+  j.by_label = j.one_hot && p->label != NULL;
+  j.past_cache = (size_t)z.rows * (size_t)z.cols * sizeof(float) > LS_PAST_CACHE;
   void *rest = j.buffers + block_count(z.rows, z.cols) * j.buffer;
-  if (p->adds) status = add_to(z, t, o, rest, &sum, grad, rows, err);
+  if (p->adds && !j.by_label) status = add_to(z, t, o, rest, &sum, grad, rows, err);
   if (status == LS_OK) status = ls_target_resolve(t, z.cols, o->ignore, rest, &j.resolved, err);
   if (status != LS_OK) return status;
-  j.one_hot = t->terms == 1 && t->term[0].weights == NULL && t->term[0].weight == 1.0 && j.resolved.a == 1.0;
   if (p->target == LS_PENALTY_LABEL && !j.one_hot && !(p->soft_when > 0 && o->parameters[p->soft_when - 1] != 0.0))
     return ls_fail(err, LS_ERANGE, "one label for each row is required, the target is softened or mixed: %s", p->refusal);
 
@@ -287,10 +346,13 @@ ls_status ls_penalty_loss(const ls_penalty *p, ls_cmat z, const ls_target *t, co
       status = ls_target_row_diagnose(z, t, &j.resolved, i, err);
       return status != LS_OK ? status : ls_fail(err, LS_EVALUE, "row %d: %s", i + 1, p->trouble != NULL ? p->trouble : "the loss is not finite");
     }
+    double cross = j.by_label && j.weight[i] > 0.0 ? j.weight[i] * j.cross[i] : 0.0;
     sum.value += own;
-    if (rows != NULL) rows[i] = p->adds ? (float)((double)rows[i] + own) : (float)own;
+    sum.cross_entropy += cross;
+    if (rows != NULL) rows[i] = p->adds && !j.by_label ? (float)((double)rows[i] + own) : (float)(own + cross);
   }
   if (j.denominator > 0.0) sum.value /= j.denominator;
+  if (j.denominator > 0.0 && j.by_label) sum.cross_entropy /= j.denominator;
   sum.value += sum.cross_entropy;
   *result = sum;
   return LS_OK;

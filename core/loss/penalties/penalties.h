@@ -43,6 +43,9 @@ static inline double ls_focal_term(double gamma, double log_p, double log_rest, 
   return -scale * log_p;
 }
 
+/* `label` of a row, by the log-sum-exp without y; the gradient, too. */
+double ls_penalty_of_label(const ls_penalty_row *r, ls_penalty_label_fn *label);
+
 /* transition.c */
 ls_status ls_transition_check(ls_cmat t, ls_err *err);
 void ls_transition_transpose(ls_cmat t, ls_mat out);

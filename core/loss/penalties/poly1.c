@@ -20,6 +20,11 @@ static double value(const ls_penalty_row *r) {
   return epsilon * sum;
 }
 
+static double of_label(const double *of, double log_p, double log_rest, double *slope) {
+  *slope = of[EPSILON] * exp(log_p);
+  return of[EPSILON] * exp(log_rest);
+}
+
 const ls_penalty ls_penalty_poly1 = {
     .entry = {.name = "poly1",
               .title = "Poly-1 loss",
@@ -38,4 +43,5 @@ const ls_penalty ls_penalty_poly1 = {
     .target = LS_PENALTY_LINEAR,
     .adds = true,
     .row = value,
+    .label = of_label,
 };

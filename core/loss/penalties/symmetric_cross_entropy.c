@@ -30,6 +30,13 @@ static double value(const ls_penalty_row *r) {
   return alpha * cross + beta * reverse;
 }
 
+/* log 0 of all other classes is `floor`. */
+static double of_label(const double *of, double log_p, double log_rest, double *slope) {
+  double alpha = of[ALPHA], reverse = -of[BETA] * of[LOG_ZERO];
+  *slope = alpha + reverse * exp(log_p);
+  return reverse * exp(log_rest) - alpha * log_p;
+}
+
 const ls_penalty ls_penalty_symmetric_cross_entropy = {
     .entry = {.name = "symmetric_cross_entropy",
               .title = "Symmetric cross-entropy",
@@ -46,4 +53,5 @@ const ls_penalty ls_penalty_symmetric_cross_entropy = {
               .parameter_count = LS_COUNT(parameters)},
     .target = LS_PENALTY_LINEAR,
     .row = value,
+    .label = of_label,
 };
