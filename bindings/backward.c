@@ -57,8 +57,8 @@ static int count_uses(lua_State *L, int index, uint64_t walk) {
   return t->opaque;
 }
 
-/* The node of t at TENSOR is done: leaves that it was the last to use are taken, where `see` tells that no opaque node is left. */
-static void take_leaves(lua_State *L, const lsb_tensor *t, bool see) {
+/* The node of t at TENSOR is done: leaves that it was the last to use are taken, where `see` tells that no opaque node is left. One that a walk within this one has counted waits. */
+static void take_leaves(lua_State *L, const lsb_tensor *t, uint64_t walk, bool see) {
   lsb_tensor *leaf;
   lua_settop(L, TENSOR);
   lua_getiuservalue(L, TENSOR, LSB_NODE);
@@ -67,7 +67,7 @@ static void take_leaves(lua_State *L, const lsb_tensor *t, bool see) {
       lua_getiuservalue(L, TENSOR, LSB_SAVED);
     else
       lua_rawgeti(L, NODE, i);
-    if ((leaf = large_leaf(L, -1)) != NULL && --leaf->place == 0 && see && leaf == lua_touserdata(L, -1) && lsb_push_grad(L, -1) != NULL) {
+    if ((leaf = large_leaf(L, -1)) != NULL && leaf->walk == walk && --leaf->place == 0 && see && leaf == lua_touserdata(L, -1) && lsb_push_grad(L, -1) != NULL) {
       lua_pushvalue(L, TAKE);
       lua_pushvalue(L, -3);
       lua_call(L, 1, 0);
@@ -266,6 +266,7 @@ int lsb_backward(lua_State *L) {
   lua_settop(L, TAKE);
   bool taking = !lua_isnil(L, TAKE);
   lua_Integer count = root->recorded ? sort(L, &opaque) : 0;
+  uint64_t walk = lsb_recorder_of(L)->walks;
   lua_pushvalue(L, ROOT);
   give(L, root, GRADIENT, true);
   for (; count > 0; count--) {
@@ -281,7 +282,7 @@ int lsb_backward(lua_State *L) {
       lua_settop(L, NODE);
       propagate(L, t);
     }
-    if (taking) take_leaves(L, t, opaque == 0);
+    if (taking) take_leaves(L, t, walk, opaque == 0);
     double garbage = free_node(L, t);
     lua_settop(L, LIST);
     freed += garbage;

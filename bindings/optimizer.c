@@ -2,7 +2,7 @@
  *
  * Each is called with parameters, states, the first and the last to be changed, and its options. states[i] belongs to parameters[i]: { step = how many it has
  * made, tensors by name }, made with the first one. What has gathered no gradient stays as it is. Where g and x are given, the gradient of the first one is gᵀ·x, of which as many rows are made at
- * once as fit into `memory`. */
+ * once as fit into `memory`. Tables are read past their metamethods; finalizers may run at any allocation, so that whatever has been checked stays in reach. */
 #include "bindings/lsb.h"
 
 #include <lsengine/nn.h>
@@ -29,6 +29,11 @@ static lsb_tensor *check_weights(lua_State *L, int index, const char *name, cons
   if (!ls_view_contiguous(&t->view)) lsb_fail(L, name, "%s is not contiguous", argument);
   if (like != NULL && !ls_view_same_shape(&t->view, &like->view)) lsb_fail(L, name, "%s has another shape than the weights", argument);
   return t;
+}
+
+static void push_raw(lua_State *L, int table, const char *name) {
+  lua_pushstring(L, name);
+  lua_rawget(L, table);
 }
 
 /* Pushes a state for w, which becomes states[i]. */
@@ -63,11 +68,13 @@ static void push_parameter(lua_State *L, const optimizer *o, lua_Integer i, cons
     lua_pop(L, 1);
     push_new_state(L, o, i, p->w);
   }
-  lua_getfield(L, at + 1, "step");
-  p->step = lua_tointeger(L, -1) + 1;
-  if (p->step < 1) lsb_fail(L, o->name, "step is %lld, at least 1 is allowed", (long long)p->step);
+  push_raw(L, at + 1, "step");
+  int whole;
+  p->step = lua_tointegerx(L, -1, &whole);
+  if (!whole || p->step < 0 || p->step == LUA_MAXINTEGER) lsb_fail(L, o->name, "the step of a state is %s, a whole number from 0 is required", luaL_tolstring(L, -1, NULL));
+  p->step++;
   for (int k = 0; o->slots[k] != NULL; k++) {
-    lua_getfield(L, at + 1, o->slots[k]);
+    push_raw(L, at + 1, o->slots[k]);
     p->slot[k] = check_weights(L, -1, o->name, o->slots[k], p->w);
   }
   check_apart(L, o, p, g);
@@ -82,33 +89,38 @@ static void apply(const optimizer *o, const parameter *p, size_t from, size_t n,
     ls_adam_step(o->adam, p->step, n, w, g, first, p->slot[1]->view.data + from);
 }
 
-/* The state, pushed by push_parameter at index, has made its step. */
+/* The state at index has made its step. */
 static void finish(lua_State *L, int index, const parameter *p) {
   p->w->owner->version++;
+  lua_pushliteral(L, "step");
   lua_pushinteger(L, p->step);
-  lua_setfield(L, index, "step");
+  lua_rawset(L, index);
 }
 
 /* All that have a gradient: each is checked before the first changes. */
 static void step_all(lua_State *L, const optimizer *o, lua_Integer first, lua_Integer last) {
+  enum { KEPT = 4 + MOST_SLOTS }; /* gradient, parameter, state, its step, tensors: as they were pushed */
   if (last < first) return;
-  int top = lua_gettop(L) + 1;
   parameter *all = lua_newuserdatauv(L, (size_t)(last - first + 1) * sizeof *all, 0);
-  for (lua_Integer i = first; i <= last; i++, lua_settop(L, top)) {
+  lua_newtable(L);
+  int kept = lua_gettop(L);
+  for (lua_Integer i = first; i <= last; i++, lua_settop(L, kept)) {
     parameter *p = &all[i - first];
     p->step = 0;
     lua_rawgeti(L, PARAMETERS, i);
     lsb_tensor *w = lsb_check_tensor(L, -1, o->name, "a parameter");
     if (lsb_push_grad(L, -1) == NULL) continue;
     p->g = check_weights(L, -1, o->name, "the gradient", w);
+    lua_remove(L, -2);
     push_parameter(L, o, i, p->g, p);
+    for (int k = lua_gettop(L) - kept; k >= 1; k--) lua_rawseti(L, kept, (i - first) * KEPT + k);
   }
-  for (lua_Integer i = first; i <= last; i++, lua_settop(L, top)) {
+  for (lua_Integer i = first; i <= last; i++, lua_settop(L, kept)) {
     const parameter *p = &all[i - first];
     if (p->step == 0) continue;
     apply(o, p, 0, ls_view_count(&p->w->view), p->g->view.data);
-    lua_rawgeti(L, STATES, i);
-    finish(L, top + 1, p);
+    lua_rawgeti(L, kept, (i - first) * KEPT + 3);
+    finish(L, kept + 1, p);
   }
 }
 
