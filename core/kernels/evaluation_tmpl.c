@@ -241,7 +241,7 @@ static inline bool place_rows(binned_rows *b, int at, const int32_t *label, int3
     store_doubles(b->gap + at + h * HALF, c - widen_from(right + h * HALF));
     where[h] = x;
   }
-  ivec place = 2 * (integers_of(where[0], where[1]) + 1) - hit;
+  uvec place = 2 * ((uvec)integers_of(where[0], where[1]) + 1) - (uvec)hit; /* of NaN any number */
   memcpy(b->place + at, &place, sizeof place);
   return everywhere(sure);
 }
