@@ -105,7 +105,7 @@ size_t ls_fit_affine_scratch(const ls_predictions *p, ls_affine_kind kind) {
   return (n + chunks * (n + 1 + k)) * sizeof(double) + ls_lbfgs_scratch(n) + ls_sweep_scratch(p, ls_sweep_chunks(p, LS_SWEEP_CHUNKS));
 }
 
-static void take_nll(void *context, const ls_predictions *p, const ls_sweep_part *part) {
+static void take_nll(void *context, const ls_predictions *p, ls_sweep_part *part) {
   double *sums = context;
   (void)p;
   for (int32_t i = 0; i < part->count; i++) sums[part->chunk] += part->nll[i];

@@ -3,30 +3,30 @@
 
 #include "core/kernels/kernels.h"
 
-enum { CELL = 4, FEW_BINS = 100, COPIES = 4, BLOCK = 256 };
+enum { CELL = LS_BIN_CELL, FEW_BINS = 100, COPIES = LS_BIN_COPIES, BLOCK = 256 };
 
 typedef double pair __attribute__((vector_size(16), aligned(8), may_alias));
 
 static int32_t copies_of(const ls_binning *b) { return b->bins <= FEW_BINS ? COPIES : 1; }
 
 /* Bins, and one before them for rows of no bin; each for a = 0 and 1. */
-static size_t cells_of(const ls_binning *b) { return 2 * ((size_t)(b->kind == LS_BINS_EQUAL_WIDTH && b->bins > 0 ? ls_bins_of(b) : 0) + 1); }
+static size_t cells_of(const ls_binning *b) { return 2 * ((size_t)(b->bins > 0 ? ls_bins_of(b) : 0) + 1); }
 
 size_t ls_bin_cells(const ls_binning *b) { return cells_of(b) * (size_t)copies_of(b) * CELL; }
 
 static void places_of(const ls_binning *b, const double *edges, size_t n, const double *c, const uint8_t *a, int32_t *place) {
-  if (b->kind == LS_BINS_EQUAL_MASS)
-    for (size_t i = 0; i < n; i++) place[i] = a[i];
-  else if (ls_bins_are_plain(b)) {
+  if (ls_bins_are_plain(b)) {
     ls_kernels_now()->evaluation->places(n, c, b->bins, place);
     for (size_t i = 0; i < n; i++) place[i] = 2 * place[i] + a[i];
   } else
     for (size_t i = 0; i < n; i++) place[i] = 2 * (ls_bin_of(b, edges, c[i]) + 1) + a[i];
 }
 
+static size_t turn_of(const ls_binning *b) { return copies_of(b) > 1 ? cells_of(b) * CELL : 0; }
+
 void ls_bin_cells_add(const ls_binning *b, const double *edges, double *cells, size_t n, const double *c, const uint8_t *a) {
   int32_t place[BLOCK];
-  size_t turn = copies_of(b) > 1 ? cells_of(b) * CELL : 0;
+  size_t turn = turn_of(b);
   for (size_t from = 0; from < n; from += BLOCK) {
     size_t count = n - from < BLOCK ? n - from : BLOCK;
     places_of(b, edges, count, c + from, a + from, place);
@@ -37,6 +37,11 @@ void ls_bin_cells_add(const ls_binning *b, const double *edges, double *cells, s
       cell[1] += (pair){x, d} * (pair){x, d};
     }
   }
+}
+
+bool ls_bin_cells_judge(const ls_binning *b, double *cells, const float *const *row, const int32_t *label, size_t n, int32_t classes, double inverse) {
+  ls_bin_block block = {.rows = n, .copy = turn_of(b), .classes = classes, .bins = b->bins, .row = row, .label = label, .cells = cells};
+  return ls_kernels_now()->evaluation->bin(&block, inverse);
 }
 
 void ls_bin_cells_give(const ls_binning *b, const double *cells, ls_bin_sums *sums, ls_bin_totals *totals) {

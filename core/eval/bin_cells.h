@@ -13,11 +13,14 @@ typedef struct ls_bin_totals {
   double c, a, brier; /* sums of c, a, (c - a)² over all rows, those of no bin included */
 } ls_bin_totals;
 
-/* Numbers that the cells of a binning take; zero them before the first rows. */
+/* Numbers that the cells of a binning of equal width take; zero them before the first rows. */
 size_t ls_bin_cells(const ls_binning *b);
 
-/* Adds n rows. Equal mass: only the totals are gathered. */
+/* Adds n rows. */
 void ls_bin_cells_add(const ls_binning *b, const double *edges, double *cells, size_t n, const double *c, const uint8_t *a);
+
+/* Adds n rows of few classes by their logits, plain bins of equal width: confidences as of the kernel `bin`. False where a row cannot be judged. */
+bool ls_bin_cells_judge(const ls_binning *b, double *cells, const float *const *row, const int32_t *label, size_t n, int32_t classes, double inverse);
 
 /* Adds what is in the cells to sums (ls_bins_of) and totals. */
 void ls_bin_cells_give(const ls_binning *b, const double *cells, ls_bin_sums *sums, ls_bin_totals *totals);

@@ -137,7 +137,8 @@ static void quantile_edges(size_t n, const uint64_t *keys, int32_t bins, double 
 
 /* Bins of equal mass by rank: the first n mod B hold one more. Groups of equal confidence go to the bins that they reach into, in the order
  * of the rows or by their shares. */
-static void bin_by_rank(size_t n, const uint64_t *keys, const ls_binning *binning, ls_bin_sums *sums, ls_bin *bins) {
+static ls_bin_totals bin_by_rank(size_t n, const uint64_t *keys, const ls_binning *binning, ls_bin_sums *sums, ls_bin *bins) {
+  ls_bin_totals totals = {0};
   size_t count = (size_t)binning->bins, at = 0;
   bool shared = binning->ties == LS_TIES_SHARED;
   for (size_t b = 0, from = 0, size; b < count; b++, from += size) {
@@ -147,10 +148,22 @@ static void bin_by_rank(size_t n, const uint64_t *keys, const ls_binning *binnin
   }
   size_t b = 0, end = n / count + (n % count > 0);
   while (at < n) {
-    size_t group = at + 1, right = keys[at] & 1;
+    while (at >= end) b++, end += n / count + (b < n % count);
+    ls_bin_sums alone = sums[b];
+    for (; at < end && (!shared || at + 1 == n || keys[at + 1] >> 1 != keys[at] >> 1); at++) {
+      double c = unpacked(keys[at]), a = (double)(keys[at] & 1);
+      ls_bin_add(&alone, c, a, 1.0);
+      totals.a += a;
+      totals.brier += (c - a) * (c - a);
+    }
+    sums[b] = alone;
+    if (at == end) continue;
+    size_t group = at, right = 0;
     double c = unpacked(keys[at]);
-    for (; shared && group < n && keys[group] >> 1 == keys[at] >> 1; group++) right += keys[group] & 1;
+    for (; group < n && keys[group] >> 1 == keys[at] >> 1; group++) right += keys[group] & 1;
     double share = (double)right / (double)(group - at);
+    totals.a += (double)right;
+    totals.brier += (double)(group - at - right) * c * c + (double)right * (1.0 - c) * (1.0 - c);
     while (at < group) {
       while (at >= end) b++, end += n / count + (b < n % count);
       size_t until = group < end ? group : end;
@@ -158,6 +171,8 @@ static void bin_by_rank(size_t n, const uint64_t *keys, const ls_binning *binnin
       at = until;
     }
   }
+  for (b = 0; b < count; b++) totals.c += sums[b].c;
+  return totals;
 }
 
 /* cells and sums; edges; keys and their spare; the sweep's. Cells of equal mass by quantiles are those of equal width. */
@@ -246,7 +261,7 @@ static void conclude(size_t n, const ls_bin_totals *totals, const ls_bin_sums *s
 ls_status ls_calibrate(size_t n, const double *c, const uint8_t *a, const uint64_t *sorted, const ls_binning *binning, void *scratch, ls_calibration *out,
                        ls_bin *bins, ls_err *err) {
   ls_status status = ls_binning_check(binning, err);
-  if (status == LS_OK) status = check_confidences(n, c, err);
+  if (status == LS_OK && (sorted == NULL || n == 0)) status = check_confidences(n, c, err); /* else they were, when they were sorted */
   if (status != LS_OK) return status;
   size_t rows = chunk_rows(n), chunks = (n + rows - 1) / rows;
   binning_parts p = parts_of(scratch, chunks, binning);
@@ -258,10 +273,14 @@ ls_status ls_calibrate(size_t n, const double *c, const uint8_t *a, const uint64
     used.rounding = LS_ROUND_LINSPACE;
     used.one_apart = false;
   }
-  binning_job j = {n, rows, ls_bin_cells(&used), c, p.edges, a, &used, p.cells};
-  ls_parallel(LS_SITE_EVALUATE, chunks, bin_chunk, &j);
-  ls_bin_totals totals = gather(&used, &p, chunks, bins);
-  if (used.kind == LS_BINS_EQUAL_MASS) bin_by_rank(n, sorted, binning, p.sums, bins);
+  ls_bin_totals totals;
+  if (used.kind == LS_BINS_EQUAL_MASS) {
+    totals = bin_by_rank(n, sorted, binning, p.sums, bins);
+  } else {
+    binning_job j = {n, rows, ls_bin_cells(&used), c, p.edges, a, &used, p.cells};
+    ls_parallel(LS_SITE_EVALUATE, chunks, bin_chunk, &j);
+    totals = gather(&used, &p, chunks, bins);
+  }
   conclude(n, &totals, p.sums, ls_bins_of(&used), out, bins);
   return LS_OK;
 }
@@ -272,13 +291,18 @@ typedef struct bins_job {
   size_t cells_each;
 } bins_job;
 
-static void take_binned(void *context, const ls_predictions *p, const ls_sweep_part *part) {
+static void take_binned(void *context, const ls_predictions *p, ls_sweep_part *part) {
   const bins_job *j = context;
-  (void)p;
+  if (part->logits != NULL) {
+    part->wrong = !ls_bin_cells_judge(j->binning, j->parts.cells + part->chunk * j->cells_each, part->logits, part->label, (size_t)part->count, part->classes, 1.0 / p->temperature);
+    return;
+  }
   ls_bin_cells_add(j->binning, j->parts.edges, j->parts.cells + part->chunk * j->cells_each, (size_t)part->count, part->confidence, part->correct);
 }
 
-static ls_sweep_wants wanted(const ls_judging *j) { return j->calibration != NULL ? LS_WANT_CONFIDENCES : LS_WANT_NOTHING; }
+static ls_sweep_wants wanted(const ls_judging *j) {
+  return j->calibration == NULL ? LS_WANT_NOTHING : ls_bins_are_plain(j->binning) ? LS_WANT_ROWS : LS_WANT_CONFIDENCES;
+}
 
 static ls_status check_width(const ls_predictions *p, const ls_judging *j, ls_err *err) {
   (void)p;
@@ -330,7 +354,7 @@ ls_status ls_calibrate_predictions(const ls_predictions *p, const ls_binning *bi
 size_t ls_mmce_scratch(size_t n) { return 2 * n * sizeof(uint64_t); }
 
 ls_status ls_mmce(size_t n, const double *c, const uint8_t *a, const uint64_t *sorted, double width, void *scratch, double *mmce, ls_err *err) {
-  ls_status status = check_confidences(n, c, err);
+  ls_status status = sorted == NULL || n == 0 ? check_confidences(n, c, err) : LS_OK;
   if (status != LS_OK) return status;
   if (!(width > 0.0) || isinf(width)) return ls_fail(err, LS_ERANGE, "width is %g, allowed is any finite number above 0", width);
   const uint64_t *keys = sorted != NULL ? sorted : sorted_keys(n, c, a, scratch);

@@ -13,7 +13,7 @@ typedef struct classify_job {
   int32_t *pairs;          /* (n, 2): label, prediction; or NULL */
 } classify_job;
 
-static void take(void *context, const ls_predictions *p, const ls_sweep_part *part) {
+static void take(void *context, const ls_predictions *p, ls_sweep_part *part) {
   const classify_job *j = context;
   ls_class_score *classes = j->classes + part->chunk * (size_t)part->classes;
   double *sums = j->sums + 2 * part->chunk, nll = sums[0], brier = sums[1];

@@ -41,7 +41,7 @@ static void add_block(const classwise_job *j, const ls_sweep_part *part, size_t 
   ls_kernels_now()->evaluation->add_cells(&block, (size_t)j->bins + 1, cells);
 }
 
-static void take(void *context, const ls_predictions *p, const ls_sweep_part *part) {
+static void take(void *context, const ls_predictions *p, ls_sweep_part *part) {
   const classwise_job *j = context;
   size_t bins = (size_t)j->bins + 1, classes = (size_t)part->classes, count = (size_t)part->count;
   size_t block_classes = classes < BLOCK ? classes : BLOCK, block_rows = BLOCK / block_classes;

@@ -8,7 +8,7 @@ typedef struct confidences_job {
   uint8_t *correct;
 } confidences_job;
 
-static void take(void *context, const ls_predictions *p, const ls_sweep_part *part) {
+static void take(void *context, const ls_predictions *p, ls_sweep_part *part) {
   const confidences_job *j = context;
   (void)p;
   if (j->confidence != NULL) memcpy(j->confidence + part->offset, part->confidence, (size_t)part->count * sizeof *j->confidence);

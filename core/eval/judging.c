@@ -15,7 +15,7 @@ typedef struct plan {
 } plan;
 
 static plan plan_of(const ls_predictions *p, const ls_judging *j) {
-  plan r = {.wants = LS_WANT_CONFIDENCES};
+  plan r = {.wants = LS_WANT_ROWS};
   size_t most = LS_SWEEP_CHUNKS;
   for (int i = 0; i < COUNT; i++) {
     ls_sweep_wants wants = measures[i]->wants(j);
@@ -25,12 +25,13 @@ static plan plan_of(const ls_predictions *p, const ls_judging *j) {
     r.wants = wants > r.wants ? wants : r.wants;
     most = fit < most ? fit : most;
   }
+  if (r.count == 0) r.wants = LS_WANT_CONFIDENCES; /* rows are checked all the same */
   r.chunks = ls_sweep_chunks(p, most);
   for (int i = 0; i < r.count; i++) r.bytes += r.measure[i]->bytes(p, j, r.chunks);
   return r;
 }
 
-static void take_all(void *context, const ls_predictions *p, const ls_sweep_part *part) {
+static void take_all(void *context, const ls_predictions *p, ls_sweep_part *part) {
   const plan *r = context;
   for (int i = 0; i < r->count; i++) r->measure[i]->take(r->memory[i], p, part);
 }

@@ -44,6 +44,11 @@ size_t ls_sweep_chunks(const ls_predictions *p, size_t most) {
 /* Logits of few classes, which the kernel takes many rows at a time; its columns begin a line of the cache farther than a power of two would say. */
 static bool in_columns(const ls_predictions *p) { return !p->probabilities && p->z.cols <= LS_JUDGED_CLASSES; }
 
+/* Logits that are worth a faster way, which is less exact: of so many rows that what is left of its error in means is nothing. */
+static bool as_rows(const ls_predictions *p) {
+  return in_columns(p) && p->z.cols > 1 && p->z.rows >= LS_QUICK_ROWS && p->temperature >= 1e-3 && p->temperature <= 1e3;
+}
+
 static size_t column_of(int32_t classes) { return (size_t)rows_of_part(classes) + 8; }
 
 static size_t numbers_of_chunk(const ls_predictions *p) {
@@ -107,13 +112,19 @@ static void judge_long_rows(const sweep_job *j, ls_sweep_part *part, const float
   for (int32_t i = 0; i < part->count; i++) part->nll[i] += logs[i];
 }
 
+/* Rows up to the next multiple of LS_JUDGED_ROWS: the first again. */
+static int32_t pad(ls_sweep_part *part, const float **row) {
+  int32_t padded = (part->count + LS_JUDGED_ROWS - 1) / LS_JUDGED_ROWS * LS_JUDGED_ROWS;
+  for (int32_t i = part->count; i < padded; i++) row[i] = row[0], part->label[i] = part->label[0];
+  return padded;
+}
+
 /* Logits of a part's rows; true where one cannot be judged. */
 static bool judge_logits(const sweep_job *j, ls_sweep_part *part, const float **row, double *numbers) {
   bool wrong = false;
   if (in_columns(j->p)) {
-    int32_t padded = (part->count + LS_JUDGED_ROWS - 1) / LS_JUDGED_ROWS * LS_JUDGED_ROWS;
-    for (int32_t i = part->count; i < padded; i++) row[i] = row[0], part->label[i] = part->label[0];
-    ls_judged_rows out = {part->top, part->second, part->confidence, part->others, j->wants == LS_WANT_CONFIDENCES ? NULL : part->nll, part->brier, part->predicted,
+    int32_t padded = pad(part, row);
+    ls_judged_rows out = {part->top, part->second, part->confidence, part->others, j->wants <= LS_WANT_CONFIDENCES ? NULL : part->nll, part->brier, part->predicted,
                           j->all ? numbers : NULL, part->p_class};
     wrong = !j->kernels->evaluation->judge((size_t)padded, part->classes, row, 1.0 / j->p->temperature, part->label, &out);
   } else {
@@ -183,16 +194,17 @@ static int32_t gather_rows(const sweep_job *j, ls_sweep_part *part, const float 
   int32_t count = *end - begin < j->part_rows ? *end - begin : j->part_rows;
   uint64_t classes = (uint64_t)p->z.cols, outside = 0;
   if (!p->ignore.active) {
+    for (int32_t i = 0; i < count; i += 8) __builtin_prefetch((const void *)((uintptr_t)(p->labels + begin + i) + LS_SWEEP_ROWS * sizeof *p->labels)); /* the next part's */
     for (int32_t i = 0; i < count; i++) {
       uint64_t y = (uint64_t)p->labels[begin + i];
       outside |= (classes - 1 - y) | y; /* the sign: y is not among them */
       part->label[i] = (int32_t)y;
     }
     if (outside >> 63 == 0) {
-      for (int32_t i = 0; i < count; i++) {
-        part->row[i] = begin + i;
-        rows[i] = p->z.data + (begin + i) * p->z.stride;
-      }
+      const float *first = p->z.data + begin * p->z.stride;
+      ptrdiff_t stride = p->z.stride;
+      for (int32_t i = 0; i < count; i++) part->row[i] = begin + i;
+      for (int32_t i = 0; i < count; i++) rows[i] = first + i * stride;
       part->count = count;
       return begin + count;
     }
@@ -212,6 +224,16 @@ static int32_t gather_rows(const sweep_job *j, ls_sweep_part *part, const float 
   return i;
 }
 
+/* False where a row cannot be judged. */
+static bool judge_and_take(const sweep_job *j, ls_sweep_part *part, const float **rows, double *numbers) {
+  part->wrong = false;
+  if (part->logits != NULL) pad(part, rows);
+  else if (j->p->probabilities) part->wrong = judge_probabilities(j, part, rows, numbers);
+  else part->wrong = judge_logits(j, part, rows, numbers);
+  if (!part->wrong) j->take(j->context, j->p, part);
+  return !part->wrong;
+}
+
 static void sweep_chunk(void *argument, size_t chunk) {
   const sweep_job *j = argument;
   const ls_predictions *p = j->p;
@@ -224,17 +246,17 @@ static void sweep_chunk(void *argument, size_t chunk) {
   part.chunk = chunk;
   part.offset = j->offsets[chunk];
   part.classes = p->z.cols;
+  part.logits = j->wants == LS_WANT_ROWS && as_rows(p) ? rows : NULL;
   part.p = j->all ? numbers : NULL;
   part.p_row = in_columns(p) ? 1 : (size_t)p->z.cols;
   part.p_class = in_columns(p) ? column_of(p->z.cols) : 1;
   while (begin < end) {
     begin = gather_rows(j, &part, rows, begin, &end, &sound);
     if (part.count == 0) continue;
-    if (p->probabilities ? judge_probabilities(j, &part, rows, numbers) : judge_logits(j, &part, rows, numbers)) {
+    if (!judge_and_take(j, &part, rows, numbers)) {
       j->failed[chunk] = first_wrong(j, &part);
       return;
     }
-    j->take(j->context, p, &part);
     part.offset += (size_t)part.count;
   }
   j->failed[chunk] = sound ? -1 : end;

@@ -7,7 +7,7 @@
 
 #include <lsengine/predictions.h>
 
-enum { LS_SWEEP_CHUNKS = 64, LS_SWEEP_ROWS = 256 };
+enum { LS_SWEEP_CHUNKS = 64, LS_SWEEP_ROWS = 256, LS_QUICK_ROWS = 16384 };
 
 typedef struct ls_sweep_part {
   size_t chunk, offset; /* the first row's place among all kept rows */
@@ -21,12 +21,15 @@ typedef struct ls_sweep_part {
   double brier[LS_SWEEP_ROWS];      /* sum_k (p_k - [k=y])² */
   const double *p;                  /* of row i and class k, where asked for: p[i · p_row + k · p_class]; few classes have columns, many have rows */
   size_t p_row, p_class;
+  const float *const *logits;       /* of each row, LS_WANT_ROWS: then nothing else is known of it but row and label, padded as the kernels want it; else NULL */
+  bool wrong;                       /* LS_WANT_ROWS, set by take: a row cannot be judged */
 } ls_sweep_part;
 
-typedef void ls_take_fn(void *context, const ls_predictions *p, const ls_sweep_part *part);
+typedef void ls_take_fn(void *context, const ls_predictions *p, ls_sweep_part *part);
 
-/* What a part holds: CONFIDENCES: all but nll, brier, p; SCORES: all but p. */
-typedef enum ls_sweep_wants { LS_WANT_NOTHING, LS_WANT_CONFIDENCES, LS_WANT_SCORES, LS_WANT_PROBABILITIES } ls_sweep_wants;
+/* What a part holds: CONFIDENCES: all but nll, brier, p; SCORES: all but p. ROWS: `logits`, which `take` judges itself, where they are of few classes and many rows; else as
+ * CONFIDENCES. */
+typedef enum ls_sweep_wants { LS_WANT_NOTHING, LS_WANT_ROWS, LS_WANT_CONFIDENCES, LS_WANT_SCORES, LS_WANT_PROBABILITIES } ls_sweep_wants;
 
 /* Chunks for a shape; `most` may be lower than LS_SWEEP_CHUNKS where a consumer's memory for each is large. */
 size_t ls_sweep_chunks(const ls_predictions *p, size_t most);

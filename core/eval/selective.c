@@ -78,11 +78,15 @@ static double doubt_of(ls_score score, const ls_predictions *p, const ls_sweep_p
   }
 }
 
-static void take_doubts(void *context, const ls_predictions *p, const ls_sweep_part *part) {
+static void take_doubts(void *context, const ls_predictions *p, ls_sweep_part *part) {
   const doubts_job *j = context;
+  double *doubt = j->doubt + part->offset;
+  uint8_t *wrong = j->wrong + part->offset;
+  bool copied = j->score == LS_SCORE_MAX_PROBABILITY && !p->probabilities;
+  for (int32_t i = 0; copied && i < part->count; i++) doubt[i] = part->others[i];
   for (int32_t i = 0; i < part->count; i++) {
-    j->doubt[part->offset + (size_t)i] = doubt_of(j->score, p, part, i);
-    j->wrong[part->offset + (size_t)i] = !part->correct[i];
+    if (!copied || doubt[i] < TINY) doubt[i] = doubt_of(j->score, p, part, i);
+    wrong[i] = !part->correct[i];
   }
 }
 
@@ -122,9 +126,14 @@ ls_status ls_doubts(const ls_predictions *p, ls_score score, void *scratch, doub
 /* The curve walked once: errors among the first k, expected where k cuts a group of equal doubt. */
 typedef struct walk {
   const ls_selective_wants *wants;
-  double n, area, last_risk, generalised;
+  double n, area, generalised;
   int32_t point;
+  bool plain; /* nothing but the mean over k is wanted */
 } walk;
+
+static walk walk_of(const ls_selective_wants *wants, double n) {
+  return (walk){.wants = wants, .n = n, .plain = wants->area == LS_AREA_MEAN && wants->points + wants->risks + wants->coverages == 0};
+}
 
 static double weight_of(const walk *w, size_t k) {
   if (w->wants->area == LS_AREA_MEAN) return 1.0;
@@ -197,6 +206,23 @@ static size_t group_end(const uint64_t *items, bool narrow, size_t n, size_t fro
   return to;
 }
 
+/* Rows from `from` on that share their doubt with no other, where nothing but the mean over k is wanted: most do, and little is left of a group of one. Returns the first that is not. */
+static size_t walk_alone(walk *w, const uint64_t *items, size_t n, size_t from, double *errors, double *pairs) {
+  double area = w->area, generalised = w->generalised, before = *errors, found = *pairs;
+  for (; from < n && (from + 1 == n || items[from + 1] >> 1 != items[from] >> 1); from++) {
+    double bad = (double)(items[from] & 1);
+    found += bad * ((double)from - before);
+    before += bad;
+    area += before / (double)(from + 1);
+    generalised += before;
+  }
+  w->area = area;
+  w->generalised = generalised;
+  *errors = before;
+  *pairs = found;
+  return from;
+}
+
 size_t ls_selective_scratch(size_t n) { return 4 * n * sizeof(uint64_t); }
 
 ls_status ls_select(size_t n, const double *doubt, const uint8_t *wrong, const ls_selective_wants *wants, void *scratch, ls_selective *out, ls_err *err) {
@@ -216,11 +242,13 @@ ls_status ls_select(size_t n, const double *doubt, const uint8_t *wrong, const l
   bool narrow;
   items = sorted_rows(n, doubt, wrong, items, &narrow);
 
-  walk w = {.wants = wants, .n = (double)n};
+  walk w = walk_of(wants, (double)n);
   ls_selective r = {.rows = (int64_t)n};
   double errors = 0.0, pairs = 0.0; /* pairs: right rows with less doubt than a wrong one, ties half */
   for (size_t from = 0, to; from < n; from = to) {
     double bad;
+    if (narrow && w.plain) from = walk_alone(&w, items, n, from, &errors, &pairs);
+    if (from == n) break;
     to = group_end(items, narrow, n, from, &bad);
     double size = (double)(to - from);
     walk_group(&w, from, to, errors, bad);
@@ -236,7 +264,7 @@ ls_status ls_select(size_t n, const double *doubt, const uint8_t *wrong, const l
   walk mean = w;
   if (wants->area != LS_AREA_MEAN) { /* the excess is of the mean over k, whatever area is asked for */
     ls_selective_wants plain = {.area = LS_AREA_MEAN};
-    mean = (walk){.wants = &plain, .n = w.n};
+    mean = walk_of(&plain, w.n);
     errors = 0.0;
     for (size_t from = 0, to; from < n; from = to) {
       double bad;

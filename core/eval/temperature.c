@@ -13,7 +13,7 @@ typedef struct moments {
   double nll, slope, curvature;
 } moments;
 
-static void take(void *context, const ls_predictions *p, const ls_sweep_part *part) {
+static void take(void *context, const ls_predictions *p, ls_sweep_part *part) {
   moments *m = (moments *)context + part->chunk;
   for (int32_t i = 0; i < part->count; i++) {
     const float *z = p->z.data + part->row[i] * p->z.stride;

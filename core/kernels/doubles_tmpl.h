@@ -70,6 +70,8 @@ static inline mask below(dvec a, dvec b) {
 static inline bool everywhere(mask m) {
 #if defined(__AVX512F__)
   return m == 0xff;
+#elif defined(__AVX2__)
+  return _mm256_movemask_pd((dvec)m) == 0xf;
 #else
   bool all = true;
   for (int l = 0; l < HALF; l++) all &= m[l] != 0;
@@ -105,15 +107,24 @@ static inline dvec add_square_where(mask m, dvec sum, dvec x) {
 }
 
 /* P of e^r = 1 + r + r² P(r), |r| <= ln 2 / 2, of a number or of a vector. */
+#define EXP_0 0.5000000000000001
+#define EXP_1 0.16666666666666669
+#define EXP_2 0.04166666666662413
+#define EXP_3 0.008333333333330062
+#define EXP_4 0.0013888888917213717
+#define EXP_5 0.00019841269863053618
+#define EXP_6 2.4801521295954376e-05
+#define EXP_7 2.7557268459997064e-06
+#define EXP_8 2.7620088445409746e-07
+#define EXP_9 2.510038549551032e-08
 #define EXP_SERIES(r) \
-  (((((((((2.510038549551032e-08 * (r) + 2.7620088445409746e-07) * (r) + 2.7557268459997064e-06) * (r) + 2.4801521295954376e-05) * (r) + 0.00019841269863053618) * (r) + \
-       0.0013888888917213717) * (r) + 0.008333333333330062) * (r) + 0.04166666666662413) * (r) + 0.16666666666666669) * (r) + 0.5000000000000001)
+  (((((((((EXP_9 * (r) + EXP_8) * (r) + EXP_7) * (r) + EXP_6) * (r) + EXP_5) * (r) + EXP_4) * (r) + EXP_3) * (r) + EXP_2) * (r) + EXP_1) * (r) + EXP_0)
 
-/* exp for x <= 0, at most 2 ulp; what would be below 3.3e-308 is 0, so that nothing is subnormal; NaN stays. */
+/* exp of up to four vectors, x <= 0, at most 2 ulp; what would be below 3.3e-308 is 0, so that nothing is subnormal; NaN stays. */
 #if defined(__AVX512F__)
 /* 2^(j/16) from two registers, e^r = 1 + r + r² P(r) for |r| <= ln 2 / 32, P by interpolation at Chebyshev's points (tests/golden/polynomials.py). The
  * magic number leaves sixteenths, whose lowest four bits choose from the table; scalef takes the whole part. */
-static inline dvec exp_down(dvec x) {
+static inline dvec exp_of_one(dvec x) {
   const double magic = 422212465065984.0;
   const __m512d first = _mm512_setr_pd(1.0, 1.0442737824274138, 1.0905077326652577, 1.1387886347566916, 1.189207115002721, 1.241857812073484, 1.2968395546510096, 1.3542555469368927),
                 second = _mm512_setr_pd(1.4142135623730951, 1.4768261459394993, 1.5422108254079407, 1.6104903319492543, 1.681792830507429, 1.7562521603732995, 1.8340080864093424, 1.9152065613971474);
@@ -125,26 +136,50 @@ static inline dvec exp_down(dvec x) {
   dvec base = _mm512_permutex2var_pd(first, (__m512i)t, second);
   return _mm512_maskz_scalef_pd(_mm512_cmp_pd_mask(x, _mm512_set1_pd(-708.0), _CMP_NLT_UQ), base * p + base, n);
 }
+
+static inline void exp_down(int count, dvec *x) {
+  for (int i = 0; i < count; i++) x[i] = exp_of_one(x[i]);
+}
 #else
-static inline dvec exp_down(dvec x) {
+/* Each constant is loaded once for all, and no chain of products is waited for. */
+static inline __attribute__((always_inline)) void exp_down(int count, dvec *x) {
   const double magic = 6755399441055744.0;
+  dvec t[4], n[4], r[4], square[4], even[4], odd[4];
+  mask kept[4];
+#define EACH(statement) for (int i = 0; i < count; i++) statement
 #if defined(__AVX2__) /* the second where one is NaN; of a float's NaN the lowest bits are zeros, so that what is added to its exponent below is nothing */
-  mask kept = (mask)_mm256_cmp_pd(x, all_doubles(-708.0), _CMP_NLT_UQ);
-  dvec c = _mm256_max_pd(all_doubles(-708.0), x);
+  EACH(kept[i] = (mask)_mm256_cmp_pd(x[i], all_doubles(-708.0), _CMP_NLT_UQ));
+  EACH(x[i] = _mm256_max_pd(all_doubles(-708.0), x[i]));
 #else
-  mask kept = x >= all_doubles(-708.0), sound = x == x;
-  dvec c = (dvec)(((lvec)x & kept) | ((lvec)all_doubles(-708.0) & ~kept));
+  mask sound[4];
+  EACH(kept[i] = x[i] >= all_doubles(-708.0));
+  EACH(sound[i] = x[i] == x[i]);
+  EACH(x[i] = (dvec)(((lvec)x[i] & (kept[i] | ~sound[i])) | ((lvec)all_doubles(-708.0) & ~kept[i] & sound[i])));
 #endif
-  dvec t = c * 1.4426950408889634 + magic, n = t - magic;
-  dvec r = (c - n * 0.69314718036912382) - n * 1.9082149292705877e-10;
-  dvec p = EXP_SERIES(r);
-  dvec e = (p * (r * r) + r) + 1.0;
-  dvec scaled = (dvec)(((ulvec)e + ((ulvec)t << 52)) & (ulvec)kept);
+  EACH(t[i] = x[i] * 1.4426950408889634 + magic);
+  EACH(n[i] = t[i] - magic);
+  EACH(r[i] = x[i] - n[i] * 0.69314718036912382);
+  EACH(r[i] = r[i] - n[i] * 1.9082149292705877e-10);
+  EACH(square[i] = r[i] * r[i]);
+#define STEP(sum, factor) EACH(sum[i] = sum[i] * square[i] + factor)
+  EACH(even[i] = square[i] * EXP_8 + EXP_6);
+  EACH(odd[i] = square[i] * EXP_9 + EXP_7);
+  STEP(even, EXP_4);
+  STEP(odd, EXP_5);
+  STEP(even, EXP_2);
+  STEP(odd, EXP_3);
+  STEP(even, EXP_0);
+  STEP(odd, EXP_1);
+  EACH(even[i] = odd[i] * r[i] + even[i]);
+  EACH(even[i] = (even[i] * square[i] + r[i]) + 1.0);
+  EACH(even[i] = (dvec)((ulvec)even[i] + ((ulvec)t[i] << 52)));
 #if defined(__AVX2__)
-  return scaled;
+  EACH(x[i] = (dvec)((lvec)even[i] & kept[i]));
 #else
-  return (dvec)((lvec)scaled | ((lvec)x & ~sound));
+  EACH(x[i] = (dvec)(((lvec)even[i] & kept[i]) | ((lvec)x[i] & ~sound[i])));
 #endif
+#undef STEP
+#undef EACH
 }
 #endif
 

@@ -1,13 +1,12 @@
 /* Softmax of rows in double, summed up for the measures; compiled once for each instruction set (LS_ISA names it).
  * SPDX-License-Identifier: MIT
  *
- * Plain C with 32 fixed lanes (with 8, gcc unrolls the inner loops before it could make vectors of them). Contraction into FMA is on here, as in the convolution: without it the polynomials take a third longer. So the
- * sets differ in the last bits; tests/core/test_predictions.c holds each to its error in ulps. What comes out for a row does not depend
- * on its place among the rows. */
+ * Rows of few classes lie side by side in columns, long ones are summed in eight lanes. Contraction into FMA is on here, as in the convolution: without it the polynomials take a
+ * third longer. So the sets differ in the last bits; tests/core/test_judging.c holds each to its error. What comes out for a row does not depend on its place among the rows. */
 #include "core/kernels/kernels.h"
 
 #include "core/kernels/bits.h"
-#include "core/kernels/doubles_tmpl.h"
+#include "core/kernels/columns_tmpl.h"
 
 /* At most 2 ulp; exp(-inf) = 0, exp(inf) = inf, NaN stays. e^r = 1 + r + r² P(r), |r| <= ln 2 / 2: P by interpolation at Chebyshev's points
  * (tests/golden/polynomials.py). Rounding to an integer by adding 1.5·2^52; 2^n in two factors, so that subnormal results come out. */
@@ -25,9 +24,9 @@ static inline double exp_d(double x) {
 }
 
 /* log(1 + x) for x >= 0, at most 3 ulp: log by fdlibm's expansion (Sun Microsystems 1993: s = f/(2+f), log(1+f) = 2s + s·R(s²)), corrected for
- * the rounding of 1 + x. log1p(inf) = inf, NaN stays. */
-static inline double log1p_d(double x) {
-  double u = 1.0 + x, lost = (x - (u - 1.0)) / u;
+ * the rounding of u = 1 + x, of which 1/u is given. log1p(inf) = inf, NaN stays. */
+static inline double log1p_by(double x, double u, double inverse) {
+  double lost = (x - (u - 1.0)) * inverse;
   uint64_t bits = double_bits(u), shifted = bits - 0x3fe6a09e667f3bcdu; /* mantissa in [sqrt(1/2), sqrt(2)) */
   double k = double_of((shifted >> 52 & 0x7ff) | 0x4330000000000000u) - 4503599627370496.0;
   double f = double_of(bits - (shifted & 0xfff0000000000000u)) - 1.0;
@@ -49,152 +48,265 @@ static void exp_kernel(size_t n, double *x) {
 }
 
 static void log1p_kernel(size_t n, const double *x, double *out) {
-  for (size_t i = 0; i < n; i++) out[i] = log1p_d(x[i]);
+  for (size_t i = 0; i < n; i++) out[i] = log1p_by(x[i], 1.0 + x[i], 1.0 / (1.0 + x[i]));
 }
 
-#if defined(__AVX2__) && !defined(__AVX512F__)
-/* The columns of eight rows of eight numbers: pairs, fours, then halves. */
-static inline void transpose(const __m256 *x, float *to) {
-  __m256 pair[8], four[8];
-  for (int i = 0; i < 4; i++) {
-    pair[2 * i] = _mm256_unpacklo_ps(x[2 * i], x[2 * i + 1]);
-    pair[2 * i + 1] = _mm256_unpackhi_ps(x[2 * i], x[2 * i + 1]);
-  }
-  for (int i = 0; i < 2; i++)
-    for (int h = 0; h < 2; h++) {
-      four[4 * i + 2 * h] = _mm256_shuffle_ps(pair[4 * i + h], pair[4 * i + 2 + h], 0x44);
-      four[4 * i + 2 * h + 1] = _mm256_shuffle_ps(pair[4 * i + h], pair[4 * i + 2 + h], 0xee);
-    }
-  for (int i = 0; i < 4; i++) {
-    _mm256_storeu_ps(to + 8 * i, _mm256_permute2f128_ps(four[i], four[4 + i], 0x20));
-    _mm256_storeu_ps(to + 8 * (4 + i), _mm256_permute2f128_ps(four[i], four[4 + i], 0x31));
-  }
-}
-#endif
+/* Of each row of a block: sums over the other classes, the largest and its place, the label's logit and number. */
+typedef struct judged_block {
+  double rest[LS_JUDGED_ROWS], squares[LS_JUDGED_ROWS];
+  float top[LS_JUDGED_ROWS], best[LS_JUDGED_ROWS], second[LS_JUDGED_ROWS], own[LS_JUDGED_ROWS], label[LS_JUDGED_ROWS];
+} judged_block;
 
-/* Columns of a group's rows: z[k · WIDTH + row]; on AVX2 eight at a time, so that z has room for a multiple of eight. */
-static inline void columns_of(int32_t classes, const float *const *row, float *z) {
-#if defined(__AVX512F__)
-  __m512i low = _mm512_loadu_si512(row), high = _mm512_loadu_si512(row + 8); /* addresses */
-  for (int32_t k = 0; k < classes; k++) {
-    const char *offset = (const char *)NULL + sizeof(float) * (size_t)k;
-    _mm256_storeu_ps(z + k * WIDTH, _mm512_i64gather_ps(low, offset, 1));
-    _mm256_storeu_ps(z + k * WIDTH + 8, _mm512_i64gather_ps(high, offset, 1));
-  }
-#elif defined(__AVX2__)
-  for (int32_t k = 0; k < classes; k += 8) {
-    __m256 x[8];
-    for (int l = 0; l < 8; l++) x[l] = classes - k >= 8 ? _mm256_loadu_ps(row[l] + k) : _mm256_maskload_ps(row[l] + k, (__m256i)lanes_before(classes - k));
-    transpose(x, z + k * WIDTH);
-  }
-#else
-  for (int l = 0; l < WIDTH; l++)
-    for (int32_t k = 0; k < classes; k++) z[k * WIDTH + l] = row[l][k];
-#endif
-}
-
-typedef struct leaders {
-  vec top, second, best;
-} leaders;
-
-static inline leaders leaders_of(int32_t classes, const float *z) {
-  leaders r = {load(z), all_lanes(-INFINITY), all_lanes(0.0f)};
-  for (int32_t k = 1; k < classes; k++) {
-    vec v = load(z + k * WIDTH), lower = smaller_of(v, r.top);
-    r.best = where_above(v, r.top, all_lanes((float)k), r.best);
-    r.top = larger_of(v, r.top);
-    r.second = larger_of(lower, r.second);
-  }
-  return r;
-}
-
-/* The labels' logits and numbers. */
-static inline void own_of(const int32_t *label, const float *z, float *own, float *y) {
-#if defined(__AVX512F__)
-  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  __m512i k = _mm512_loadu_si512(label);
-  _mm512_storeu_ps(own, _mm512_i32gather_ps(_mm512_add_epi32(_mm512_slli_epi32(k, 4), lane), z, 4));
-  _mm512_storeu_ps(y, _mm512_cvtepi32_ps(k));
-#else
-  for (int l = 0; l < WIDTH; l++) own[l] = z[label[l] * WIDTH + l], y[l] = (float)label[l];
-#endif
-}
-
-static inline void store_indices(int32_t *to, vec v) {
-#if defined(__AVX512F__)
-  _mm512_storeu_si512(to, _mm512_cvttps_epi32(v));
-#else
-  for (int l = 0; l < WIDTH; l++) to[l] = (int32_t)v[l];
-#endif
-}
-
-/* What follows for HALF rows from the sums over the other classes; log(1 + rest) is added to nll for many rows at once. */
-static inline void finish(const ls_judged_rows *out, size_t i, dvec top, dvec winner, dvec own_z, dvec y, dvec rest, dvec squares, double inverse) {
-  dvec sum = rest + 1.0, scale = 1.0 / sum, down = (own_z - top) * inverse, own = exp_down(down);
-  mask wrong = differ(winner, y);
-  dvec missing = pick(wrong, sum - own, rest), square = pick(wrong, (squares + 1.0) - own * own, squares);
-  store_doubles(out->nll + i, all_doubles(0.0) - down);
-  store_doubles(out->brier + i, (square + missing * missing) * (scale * scale));
-}
-
-/* WIDTH rows side by side, so that rows of few classes fill the vectors, too. The largest is left out of the sums. `scored`: with nll and brier; the
- * softmax to p where it is not NULL. */
-static inline __attribute__((always_inline)) mask judge_rows(int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out, size_t at,
-                                                             bool scored, double *rests, double *p) {
-  float z[LS_JUDGED_CLASSES * WIDTH] __attribute__((aligned(64))), best[WIDTH], second[WIDTH], own[WIDTH], y[WIDTH];
+/* Columns of WIDTH rows from `at` on, which lie side by side so that rows of few classes fill the vectors, too. The largest, which is left out of the sums, is masked. */
+static inline void rank_rows(judged_block *b, int at, int32_t classes, const float *const *row, const int32_t *label, int32_t *predicted, float *z) {
   columns_of(classes, row, z);
   leaders r = leaders_of(classes, z);
-  store(best, r.best);
-  store(second, r.second);
-  store_indices(out->predicted + at, r.best);
-  own_of(label + at, z, own, y);
-  dvec top[2] = {widen(r.top, 0), widen(r.top, HALF)}, winner[2] = {widen_from(best), widen_from(best + HALF)}, rest[2] = {{0}}, squares[2] = {{0}}, class = {0}, limit = all_doubles(INFINITY);
-  mask sound = below(class, limit);
+  store(b->top + at, r.top);
+  store(b->second + at, r.second);
+  store(b->best + at, r.best);
+  store_indices(predicted, r.best);
+  own_of(label, z, b->own + at, b->label + at);
+  for (int l = 0; l < WIDTH; l++) z[predicted[l] * WIDTH + l] = -INFINITY;
+}
+
+/* Sums over the other classes; exponentials to p where it is not NULL. */
+static inline __attribute__((always_inline)) void sum_rows(judged_block *b, int at, int32_t classes, const float *z, double inverse, bool scored, double *p, size_t column) {
+  dvec top[2] = {widen_from(b->top + at), widen_from(b->top + at + HALF)}, rest[2] = {{0}}, squares[2] = {{0}};
   for (int32_t k = 0; k < classes; k++) {
+    dvec x[2];
+    for (int h = 0; h < 2; h++) x[h] = (widen_from(z + k * WIDTH + h * HALF) - top[h]) * inverse;
+    exp_down(2, x);
     for (int h = 0; h < 2; h++) {
-      dvec x = exp_down((widen_from(z + k * WIDTH + h * HALF) - top[h]) * inverse);
-      mask other = differ(winner[h], class);
-      rest[h] = add_where(other, rest[h], x);
-      if (scored) squares[h] = add_square_where(other, squares[h], x);
-      if (p != NULL) store_doubles(p + (size_t)k * out->column + h * HALF, x);
+      rest[h] += x[h];
+      if (scored) squares[h] += x[h] * x[h];
+      if (p != NULL) store_doubles(p + (size_t)k * column + h * HALF, x[h]);
     }
-    class += 1.0;
   }
   for (int h = 0; h < 2; h++) {
-    size_t i = at + (size_t)(h * HALF);
-    dvec own_z = widen_from(own + h * HALF), scale = 1.0 / (rest[h] + 1.0);
-    store_doubles(out->top + i, top[h]);
-    store_doubles(out->second + i, widen_from(second + h * HALF));
-    store_doubles(out->confidence + i, scale);
-    store_doubles(out->others + i, rest[h] * scale);
-    sound &= below(top[h], limit) & below(rest[h], limit) & below(all_doubles(-INFINITY), own_z);
-    for (int32_t k = 0; p != NULL && k < classes; k++) {
-      double *at_class = p + (size_t)k * out->column + h * HALF;
-      store_doubles(at_class, load_doubles(at_class) * scale);
-    }
-    if (!scored) continue;
-    store_doubles(rests + h * HALF, rest[h]);
-    finish(out, i, top[h], winner[h], own_z, widen_from(y + h * HALF), rest[h], squares[h], inverse);
+    store_doubles(b->rest + at + h * HALF, rest[h]);
+    if (scored) store_doubles(b->squares + at + h * HALF, squares[h]);
+  }
+}
+
+/* What follows for WIDTH rows; log(1 + rest) is added to nll for many rows at once. */
+static inline __attribute__((always_inline)) mask finish(const judged_block *b, int at, const ls_judged_rows *out, size_t i, double inverse, bool scored) {
+  mask sound = below(all_doubles(0.0), all_doubles(1.0));
+  dvec limit = all_doubles(INFINITY), sum[2], scale[2], down[2], own[2];
+  for (int h = 0; h < 2; h++) {
+    size_t to = i + (size_t)(h * HALF);
+    dvec top = widen_from(b->top + at + h * HALF), rest = load_doubles(b->rest + at + h * HALF), own_z = widen_from(b->own + at + h * HALF);
+    sum[h] = rest + 1.0;
+    scale[h] = 1.0 / sum[h];
+    own[h] = down[h] = (own_z - top) * inverse;
+    store_doubles(out->top + to, top);
+    store_doubles(out->second + to, widen_from(b->second + at + h * HALF));
+    store_doubles(out->confidence + to, scale[h]);
+    store_doubles(out->others + to, rest * scale[h]);
+    sound &= below(top, limit) & below(rest, limit) & below(all_doubles(-INFINITY), own_z);
+  }
+  if (!scored) return sound;
+  exp_down(2, own);
+  for (int h = 0; h < 2; h++) {
+    size_t to = i + (size_t)(h * HALF);
+    dvec rest = load_doubles(b->rest + at + h * HALF), squares = load_doubles(b->squares + at + h * HALF);
+    mask wrong = differ(widen_from(b->best + at + h * HALF), widen_from(b->label + at + h * HALF));
+    dvec missing = pick(wrong, sum[h] - own[h], rest), square = pick(wrong, (squares + 1.0) - own[h] * own[h], squares);
+    store_doubles(out->nll + to, all_doubles(0.0) - down[h]);
+    store_doubles(out->brier + to, (square + missing * missing) * (scale[h] * scale[h]));
   }
   return sound;
 }
 
-static bool judge_kernel(size_t rows, int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out) {
-  double rests[LS_JUDGED_ROWS];
+/* The first `rows` of a block, a multiple of WIDTH: each step for all, or the steps would wait for each other. */
+static inline __attribute__((always_inline)) mask judge_rows(int rows, int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out, size_t at,
+                                                             bool scored, bool all) {
+  float z[LS_JUDGED_ROWS * LS_JUDGED_CLASSES] __attribute__((aligned(64)));
+  judged_block b;
   mask sound = below(all_doubles(0.0), all_doubles(1.0));
-  for (size_t i = 0; i < rows && classes > 0; i += WIDTH) {
-    size_t place = i % LS_JUDGED_ROWS;
-    if (out->nll == NULL) {
-      sound &= judge_rows(classes, row + i, inverse, label, out, i, false, NULL, NULL);
-      continue;
-    }
-    if (out->p == NULL)
-      sound &= judge_rows(classes, row + i, inverse, label, out, i, true, rests + place, NULL);
+  for (int i = 0; i < rows; i += WIDTH) rank_rows(&b, i, classes, row + i, label + i, out->predicted + at + i, z + i * classes);
+  for (int i = 0; i < rows; i += WIDTH) sum_rows(&b, i, classes, z + i * classes, inverse, scored, all ? out->p + at + i : NULL, out->column);
+  for (int i = 0; i < rows; i += WIDTH) sound &= finish(&b, i, out, at + (size_t)i, inverse, scored);
+  for (int i = 0; scored && i < rows; i++) out->nll[at + (size_t)i] += log1p_by(b.rest[i], 1.0 + b.rest[i], out->confidence[at + (size_t)i]);
+  for (int32_t k = 0; all && k < classes; k++) {
+    double *p = out->p + (size_t)k * out->column + at;
+    for (int i = 0; i < rows; i += HALF) store_doubles(p + i, load_doubles(p + i) * load_doubles(out->confidence + at + i));
+  }
+  for (size_t i = at; all && i < at + (size_t)rows; i++) out->p[(size_t)out->predicted[i] * out->column + i] = out->confidence[i];
+  return sound;
+}
+
+static bool judge_kernel(size_t rows, int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out) {
+  mask sound = below(all_doubles(0.0), all_doubles(1.0));
+  for (size_t i = 0; i < rows && classes > 0; i += LS_JUDGED_ROWS) {
+    if (out->nll == NULL)
+      sound &= judge_rows(LS_JUDGED_ROWS, classes, row + i, inverse, label + i, out, i, false, false);
+    else if (out->p == NULL)
+      sound &= judge_rows(LS_JUDGED_ROWS, classes, row + i, inverse, label + i, out, i, true, false);
     else
-      sound &= judge_rows(classes, row + i, inverse, label, out, i, true, rests + place, out->p + i);
-    for (size_t l = 0; place + WIDTH == LS_JUDGED_ROWS && l < LS_JUDGED_ROWS; l++) out->nll[i + WIDTH - LS_JUDGED_ROWS + l] += log1p_d(rests[l]);
+      sound &= judge_rows(LS_JUDGED_ROWS, classes, row + i, inverse, label + i, out, i, true, true);
   }
   return everywhere(sound);
+}
+
+/* e^(d/T) for d <= 0 in float32: 2^n e^r, of which n comes from d · (log2 e / T) and r = d - n · (T ln 2) has not been divided: 1/T is in the series
+ * of exp_of. */
+typedef struct quick_exp {
+  vec steps, step, series[6];
+} quick_exp;
+
+static inline quick_exp quick_exp_of(double inverse) {
+  const double series[6] = {1.0, 0.49999994, 0.166665211, 0.041668389, 0.00836871192, 0.00138146023};
+  quick_exp q = {.steps = all_lanes((float)(1.4426950408889634 * inverse)), .step = all_lanes((float)(0.69314718055994531 / inverse))};
+  double power = inverse;
+  for (int i = 0; i < 6; i++, power *= inverse) q.series[i] = all_lanes((float)(series[i] * power));
+  return q;
+}
+
+static inline ivec larger_integer(ivec a, ivec b) {
+#if defined(__AVX512F__)
+  return (ivec)_mm512_max_epi32((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+  return (ivec)_mm256_max_epi32((__m256i)a, (__m256i)b);
+#else
+  ivec above = a > b;
+  return (a & above) | (b & ~above);
+#endif
+}
+
+/* sum + e^(d/T). The lowest bits of t are the exponent of 2^n, which is 0 at least: what is below 2^-127 is 0. NaN and -inf give NaN. */
+static inline vec add_quick_exp(vec sum, const quick_exp *q, vec d) {
+  const float magic = 12582912.0f, bias = 127.0f;
+  vec t = d * q->steps + (magic + bias), n = t - (magic + bias), r = d - n * q->step, p = q->series[5];
+  for (int i = 4; i >= 0; i--) p = p * r + q->series[i];
+  ivec exponent = larger_integer((ivec)t, (ivec)all_lanes(magic));
+  return (p * r + 1.0f) * (vec)((uvec)exponent << 23) + sum;
+}
+
+/* What the other classes have beside the largest, 1, and where that is. The smaller of each number and the largest before it are all numbers but
+ * the largest; they take the place of z. */
+static inline vec quick_rest(int32_t classes, float *z, const quick_exp *q, vec *best) {
+  vec top = load(z), rest = all_lanes(0.0f), where = all_lanes(0.0f), class = all_lanes(1.0f);
+  for (int32_t k = 1; k < classes; k++, class += 1.0f) {
+    vec v = load(z + k * WIDTH);
+    where = where_above(v, top, class, where);
+    store(z + k * WIDTH, smaller_of(top, v)); /* v where one is NaN */
+    top = larger_of(v, top);
+  }
+  for (int32_t k = 1; k < classes; k++) rest = add_quick_exp(rest, q, load(z + k * WIDTH) - top);
+  *best = where;
+  return rest;
+}
+
+/* Of a confidence by quick_rest, with u = 2^-24. An exponent x = d/T is off by at most 3ux (difference, T ln 2, its multiple where there is no FMA), e^x by 3u more of itself, a
+ * sum of K - 1 by K u of itself. c² R <= 1/4 of the sum R = 1/c - 1 and c² sum x e^x <= 1.1 for at most 64 classes: u ((K + 3) / 4 + 3.3). */
+static inline double quick_error(int32_t classes) { return (classes + 17) * 0.25 * 0x1p-24; }
+
+/* Their whole parts. */
+static inline ivec integers_of(dvec low, dvec high) {
+#if defined(__AVX512F__)
+  return (ivec)_mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvttpd_epi32(low)), _mm512_cvttpd_epi32(high), 1);
+#elif defined(__AVX2__)
+  return (ivec)_mm256_inserti128_si256(_mm256_castsi128_si256(_mm256_cvttpd_epi32(low)), _mm256_cvttpd_epi32(high), 1);
+#else
+  ivec v;
+  for (int l = 0; l < HALF; l++) v[l] = (int32_t)low[l], v[HALF + l] = (int32_t)high[l];
+  return v;
+#endif
+}
+
+enum { AHEAD = 4096 }; /* bytes that are asked for before they are read */
+enum { BINNED_ROWS = 64 }; /* each step for so many, or the steps would wait for each other */
+
+/* Of each row what the other classes have, and the largest; its confidence, that less the verdict, and its cell. */
+typedef struct binned_rows {
+  float rest[BINNED_ROWS], best[BINNED_ROWS];
+  double c[BINNED_ROWS], gap[BINNED_ROWS];
+  int32_t place[BINNED_ROWS];
+} binned_rows;
+
+/* WIDTH rows from `at` on. Only at 1 is a bin's edge of no matter: the last is closed. Where all bins are sure, true. */
+static inline bool place_rows(binned_rows *b, int at, const int32_t *label, int32_t bins, double error) {
+  const double magic = 6755399441055744.0;
+  float right[WIDTH];
+  ivec hit = load(b->best + at) == floats_of(label);
+  store(right, (vec)(hit & (ivec)all_lanes(1.0f)));
+  mask sure = below(all_doubles(0.0), all_doubles(1.0));
+  dvec where[2];
+  for (int h = 0; h < 2; h++) {
+    dvec c = 1.0 / (widen_from(b->rest + at + h * HALF) + 1.0), last = all_doubles(bins - 0.5), x = c * (double)bins;
+    x = pick(below(last, x), last, x); /* NaN stays */
+    dvec off = x - ((x + magic) - magic);
+    sure &= below(all_doubles(error * error), off * off);
+    store_doubles(b->c + at + h * HALF, c);
+    store_doubles(b->gap + at + h * HALF, c - widen_from(right + h * HALF));
+    where[h] = x;
+  }
+  uvec place = 2 * ((uvec)integers_of(where[0], where[1]) + 1) - (uvec)hit; /* of NaN any number */
+  memcpy(b->place + at, &place, sizeof place);
+  return everywhere(sure);
+}
+
+/* In double those whose bin is not sure; false where a row cannot be judged. */
+static __attribute__((noinline)) bool place_again(binned_rows *b, int at, int32_t classes, const float *const *row, double inverse, const int32_t *label, int32_t bins, double error) {
+  double top[WIDTH], second[WIDTH], c[WIDTH], others[WIDTH];
+  int32_t predicted[WIDTH];
+  ls_judged_rows out = {.top = top, .second = second, .confidence = c, .others = others, .predicted = predicted};
+  if (classes < 2 || !everywhere(judge_rows(WIDTH, classes, row, inverse, label, &out, 0, false, false))) return false;
+  for (int l = 0; l < WIDTH; l++) {
+    double x = b->c[at + l] * bins;
+    if (x >= bins - 0.5 || fabs(x - nearbyint(x)) >= error) continue;
+    int32_t bin = (int32_t)(c[l] * bins), right = predicted[l] == label[l];
+    b->c[at + l] = c[l];
+    b->gap[at + l] = c[l] - right;
+    b->place[at + l] = 2 * ((bin < bins ? bin : bins - 1) + 1) + right;
+  }
+  return true;
+}
+
+/* A cell: count, c, c², (c - a)². */
+static inline void add_to_bin(double *cell, const double *c, const double *gap) {
+#if defined(__AVX2__)
+  __m256d ones = _mm256_set1_pd(1.0), x = _mm256_blend_pd(_mm256_broadcast_sd(c), _mm256_broadcast_sd(gap), 8);
+  _mm256_storeu_pd(cell, _mm256_fmadd_pd(_mm256_blend_pd(x, ones, 1), _mm256_blend_pd(x, ones, 3), _mm256_loadu_pd(cell)));
+#else
+  typedef double pair __attribute__((vector_size(16), aligned(8), may_alias));
+  *(pair *)cell += (pair){1.0, *c};
+  *(pair *)(cell + 2) += (pair){*c, *gap} * (pair){*c, *gap};
+#endif
+}
+
+static inline __attribute__((always_inline)) void rest_rows(binned_rows *b, int count, int32_t classes, const float *const *row, const quick_exp *q) {
+  for (int i = 0; i < count; i += WIDTH) {
+    float z[LS_JUDGED_CLASSES * WIDTH] __attribute__((aligned(64)));
+    vec best;
+    for (int l = 0; l < WIDTH; l++)
+      for (int32_t k = 0; k < classes; k += 16) __builtin_prefetch((const void *)((uintptr_t)(row[i + l] + k) + AHEAD)); /* the processor's own reading ahead ends with a page */
+    columns_of(classes, row + i, z);
+    store(b->rest + i, quick_rest(classes, z, q, &best));
+    store(b->best + i, best);
+  }
+}
+
+static bool bin_kernel(const ls_bin_block *block, double inverse) {
+  const ls_bin_block b = *block;
+  const quick_exp q = quick_exp_of(inverse);
+  double error = quick_error(b.classes) * b.bins;
+  int32_t classes = b.classes;
+  binned_rows binned;
+  for (size_t from = 0; from < b.rows && classes > 1; from += BINNED_ROWS) {
+    const float *const *row = b.row + from;
+    const int32_t *label = b.label + from;
+    int count = b.rows - from < BINNED_ROWS ? (int)(b.rows - from) : BINNED_ROWS;
+    if (classes == 10) /* what most have here: loops without an end to be guessed */
+      rest_rows(&binned, count, 10, row, &q);
+    else
+      rest_rows(&binned, count, classes, row, &q);
+    for (int i = 0; i < count; i += WIDTH)
+      if (!place_rows(&binned, i, label + i, b.bins, error) && !place_again(&binned, i, classes, row + i, inverse, label + i, b.bins, error)) return false;
+    for (int i = 0; i < count; i++)
+      add_to_bin(b.cells + (size_t)(i % LS_BIN_COPIES) * b.copy + (size_t)binned.place[i] * LS_BIN_CELL, binned.c + i, binned.gap + i);
+  }
+  return true;
 }
 
 /* The largest number, where it is first, and the largest of the others: by lanes, of which the first with the largest has it. */
@@ -259,12 +371,14 @@ static void judge_long_kernel(int32_t n, const float *z, double inverse, double 
       for (int l = 0; l < GROUP; l++) last[l] = k + l < n ? from[l] : -INFINITY;
       from = last;
     }
+    dvec x[VECTORS];
+    for (int v = 0; v < VECTORS; v++) x[v] = (widen_from(from + v * HALF) - top) * inverse;
+    exp_down(VECTORS, x);
     for (int v = 0; v < VECTORS; v++) {
-      dvec x = exp_down((widen_from(from + v * HALF) - top) * inverse);
       mask other = differ(place[v], best);
-      rest[v] = add_where(other, rest[v], x);
-      squares[v] = add_square_where(other, squares[v], x);
-      store_doubles(e + k + v * HALF, x);
+      rest[v] = add_where(other, rest[v], x[v]);
+      squares[v] = add_square_where(other, squares[v], x[v]);
+      store_doubles(e + k + v * HALF, x[v]);
       place[v] += (double)GROUP;
     }
   }
@@ -305,5 +419,5 @@ static void add_cells_kernel(const ls_class_block *block, size_t cells_each, ls_
   }
 }
 
-const ls_evaluation_kernels LS_PASTE(ls_evaluation_kernels_, LS_ISA) = {.exp = exp_kernel, .log1p = log1p_kernel, .judge = judge_kernel, .judge_long = judge_long_kernel,
+const ls_evaluation_kernels LS_PASTE(ls_evaluation_kernels_, LS_ISA) = {.exp = exp_kernel, .log1p = log1p_kernel, .judge = judge_kernel, .judge_long = judge_long_kernel, .bin = bin_kernel,
                                                                    .places = places_kernel, .add_cells = add_cells_kernel};

@@ -135,6 +135,19 @@ typedef struct ls_judged_row {
   double rest, squares; /* sums of e, e² over the others */
 } ls_judged_row;
 
+/* Confidences of rows to be added to cells of LS_BIN_CELL numbers, count, c, c², (c - a)²: that of bin i and verdict a begins at cells[LS_BIN_CELL · (2(i + 1) + a)],
+ * and `copy` numbers further in each of LS_BIN_COPIES copies that rows take in turn. */
+#define LS_BIN_CELL 4
+#define LS_BIN_COPIES 4
+
+typedef struct ls_bin_block {
+  size_t rows, copy; /* copy: 0 for one copy only */
+  int32_t classes, bins;
+  const float *const *row; /* and label: room for rows rounded up to LS_JUDGED_ROWS, all to be read */
+  const int32_t *label;
+  double *cells;
+} ls_bin_block;
+
 /* What a class has in a bin. */
 typedef struct ls_class_cell {
   double count, p, squares, unused; /* sums of 1, p, p² */
@@ -155,6 +168,9 @@ typedef struct ls_evaluation_kernels {
   bool (*judge)(size_t rows, int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out);
   /* One row of any length: e[k] = exp((z[k] - largest) · inverse); room for n rounded up to 8. */
   void (*judge_long)(int32_t n, const float *z, double inverse, double *e, ls_judged_row *out);
+  /* Softmax of z · inverse (1e-3 … 1e3), 2 to LS_JUDGED_CLASSES classes, in float32: a confidence is off by (classes + 17) / 4 · 2^-24 at most. Where that could change its bin,
+   * min(floor(c · bins), bins - 1), it is made in double. False as of judge. */
+  bool (*bin)(const ls_bin_block *b, double inverse);
   /* places[i] = 1 + min(floor(p[i] · bins), bins - 1), of numbers in 0 … 1; all sets agree. */
   void (*places)(size_t n, const double *p, int32_t bins, int32_t *places);
   /* Adds each number to the cell of its place; class k has the cells from k · cells_each on. */
@@ -190,6 +206,9 @@ typedef struct ls_kernels {
   /* Maxima of 2×2 windows that do not overlap, of two rows of 2n numbers; and their gradient, which goes to the first of equal numbers. */
   void (*halve)(size_t n, const float *upper, const float *lower, float *y);
   void (*halve_back)(size_t n, const float *upper, const float *lower, const float *dy, float *to_upper, float *to_lower);
+  /* y = relu(maximum) and which of the four it was; and from these the gradient, which goes there where y is above 0. */
+  void (*halve_note)(size_t n, const float *upper, const float *lower, float *y, uint8_t *places);
+  void (*halve_spread)(size_t n, const float *y, const uint8_t *places, const float *dy, float *to_upper, float *to_lower);
 
   const ls_convolution_kernels *convolution;
   const ls_softmax_kernels *softmax;

@@ -152,9 +152,158 @@ static void one_sweep_is_its_parts(void **state) {
     for (int i = 0; i < b.bins; i++) assert_true(bins[i].count == want_bins[i].count && bins[i].low == want_bins[i].low);
     ls_calibration threaded;
     assert_ok(ls_pool_start(5, err));
+    assert_ok(ls_calibrate_predictions(&p, &b, scratch, again, NULL, &threaded, bins, err));
+    ls_pool_stop();
+    assert_memory_equal(&threaded, &got, sizeof got);
+  }
+}
+
+enum { BINS = 15, CELLS = LS_BIN_COPIES * LS_BIN_CELL * 2 * (BINS + 1) };
+
+/* Adds rows to cells of so many bins. */
+static bool bin_rows(const ls_evaluation_kernels *kernels, size_t rows, int k, const float *const *row, const int32_t *y, double t, int bins, double *cells) {
+  ls_bin_block b = {rows, LS_BIN_CELL * 2 * ((size_t)bins + 1), k, bins, row, y, cells};
+  memset(cells, 0, CELLS * sizeof *cells);
+  return kernels->bin(&b, 1 / t);
+}
+
+/* What the cells of bin b and verdict a hold of a number: 0 count, 1 c, 2 c², 3 (c - a)². */
+static double in_cells(const double *cells, int bins, int b, int a, int number) {
+  double sum = 0;
+  for (int i = 0; i < LS_BIN_COPIES; i++) sum += cells[(i * (bins + 1) * 2 + 2 * (b + 1) + a) * LS_BIN_CELL + number];
+  return sum;
+}
+
+/* Row by row: its confidence within the bound, its doubt too where that is small, and its bin and verdict those of the kernel in double. */
+static void quick_confidences_keep_their_bound_and_bins(void **state) {
+  (void)state;
+  for (int isa = 0; isa <= LS_ISA_AVX512; isa++) {
+    if (!ls_cpu_has((ls_isa)isa)) continue;
+    const ls_evaluation_kernels *kernels = ls_kernels_of((ls_isa)isa)->evaluation;
+    ls_rng r;
+    ls_rng_seed(&r, 12);
+    for (int set = 0; set < 120; set++) {
+      static float z[ROWS][LS_JUDGED_CLASSES];
+      static double c[ROWS], others[ROWS], number[ROWS], cells[CELLS], one[CELLS];
+      const float *row[ROWS];
+      int32_t y[ROWS], predicted[ROWS];
+      int k = (int[]){2, 3, 4, 5, 8, 10, 16, 17, 33, 64}[set % 10], counts[BINS][2] = {{0}};
+      double t = (double[]){1, 0.7, 40, 0.002}[set % 4], bound = (k + 17) / 4.0 * 0x1p-24;
+      for (int i = 0; i < ROWS; i++) y[i] = (int32_t)ls_rng_integer(&r, 0, k - 1), row[i] = z[(i * 5) % ROWS], draw_row(&r, z[(i * 5) % ROWS], k, y[i], set + i);
+      ls_judged_rows out = {.top = number, .second = number, .confidence = c, .others = others, .predicted = predicted};
+      assert_true(kernels->judge(ROWS, k, row, 1 / t, y, &out));
+      for (int i = 0; i < ROWS; i++) {
+        int bin = (int)(c[i] * BINS), right = predicted[i] == y[i];
+        const float *alone[ROWS];
+        int32_t label[ROWS];
+        for (int j = 0; j < ROWS; j++) alone[j] = row[i], label[j] = y[i];
+        counts[bin < BINS ? bin : BINS - 1][right]++;
+        assert_true(bin_rows(kernels, 1, k, alone, label, t, 1, one));
+        assert_true(in_cells(one, 1, 0, right, 0) == 1 && in_cells(one, 1, 0, !right, 0) == 0);
+        double got = in_cells(one, 1, 0, right, 1);
+        long double doubt = judged(row[i], k, t, y[i]).others;
+        if (fabsl(got - (1 - doubt)) > bound) fail_msg("set %d, %d classes, T = %g: %.17g is %Lg off, allowed is %g", isa, k, t, got, fabsl(got - (1 - doubt)), bound);
+        if (doubt > 0) assert_close(1 - got, (double)doubt, 4 * bound, 3e-16 + (double)(doubt * fabsl(logl(doubt))) * 3 * 0x1p-24);
+        assert_close(in_cells(one, 1, 0, right, 2), got * got, 1e-15, 0);
+        assert_close(in_cells(one, 1, 0, right, 3), (got - right) * (got - right), 1e-15, 0);
+      }
+      for (size_t rows = set % 3 == 0 ? 1 : ROWS - 3; rows <= ROWS; rows++) {
+        assert_true(bin_rows(kernels, rows, k, row, y, t, BINS, cells));
+        double all = 0;
+        for (int b = 0; b < BINS; b++)
+          for (int a = 0; a < 2; a++) {
+            all += in_cells(cells, BINS, b, a, 0);
+            assert_true(rows < ROWS || in_cells(cells, BINS, b, a, 0) == counts[b][a]);
+          }
+        assert_true(all == (double)rows && in_cells(cells, BINS, -1, 0, 0) + in_cells(cells, BINS, -1, 1, 0) == 0);
+      }
+    }
+  }
+}
+
+/* Two classes whose logits differ by what gives an edge's confidence, and by some of the last bits more or less; a shift of all; NaN, +inf, a masked label. */
+static void quick_bins_are_sure_at_their_edges(void **state) {
+  enum { STEPS = 300 };
+  (void)state;
+  for (int isa = 0; isa <= LS_ISA_AVX512; isa++) {
+    if (!ls_cpu_has((ls_isa)isa)) continue;
+    const ls_evaluation_kernels *kernels = ls_kernels_of((ls_isa)isa)->evaluation;
+    for (int edge = 8; edge <= BINS; edge++) {
+      static float z[ROWS][2], moved[ROWS][2];
+      static double c[ROWS], number[ROWS], cells[CELLS], shifted[CELLS];
+      const float *row[ROWS], *other[ROWS];
+      int32_t y[ROWS], predicted[ROWS];
+      double share = edge < BINS ? (double)edge / BINS : 1 - 1e-9;
+      float gap = (float)log(share / (1 - share));
+      for (int step = -STEPS; step < STEPS; step += ROWS) {
+        int above = 0, got = 0;
+        for (int i = 0; i < ROWS; i++) {
+          float by = gap + (float)(step + i) * gap * 0x1p-23f;
+          y[i] = i % 3 == 0, row[i] = z[i], other[i] = moved[i];
+          z[i][0] = by, z[i][1] = 0;
+          for (int k = 0; k < 2; k++) moved[i][k] = rintf(64 * z[i][k]) / 64 + 16;
+        }
+        ls_judged_rows out = {.top = number, .second = number, .confidence = c, .others = number, .predicted = predicted};
+        assert_true(kernels->judge(ROWS, 2, row, 1, y, &out));
+        assert_true(bin_rows(kernels, ROWS, 2, row, y, 1, BINS, cells));
+        for (int i = 0; i < ROWS; i++) above += (int)(c[i] * BINS) >= edge;
+        for (int b = edge; b < BINS; b++) got += (int)(in_cells(cells, BINS, b, 0, 0) + in_cells(cells, BINS, b, 1, 0));
+        if (edge < BINS && got != above) fail_msg("set %d: %d rows are above edge %d, %d in double", isa, got, edge, above);
+        assert_true(bin_rows(kernels, ROWS, 2, other, y, 1, BINS, cells));
+        for (int i = 0; i < ROWS; i++)
+          for (int k = 0; k < 2; k++) moved[i][k] -= 16;
+        assert_true(bin_rows(kernels, ROWS, 2, other, y, 1, BINS, shifted));
+        assert_memory_equal(cells, shifted, sizeof cells);
+        z[7][1] = edge % 2 ? NAN : INFINITY;
+        assert_false(bin_rows(kernels, ROWS, 2, row, y, 1, BINS, cells));
+        z[7][1] = 0;
+        z[6][y[6]] = -INFINITY;
+        assert_false(bin_rows(kernels, ROWS, 2, row, y, 1, BINS, cells));
+      }
+    }
+  }
+}
+
+/* Bins alone, of many rows: counts and accuracies of the confidences in double, means that differ by nothing one would see; of few rows the same bits; refusals. */
+static void bins_alone_are_those_of_the_confidences(void **state) {
+  enum { N = 70001, K = 10, FEW = 9000 };
+  static float z[N * K];
+  static int64_t y[N];
+  static double c[N];
+  static char scratch[1 << 22];
+  (void)state;
+  ls_rng r;
+  ls_rng_seed(&r, 10);
+  draw_predictions(&r, N, K, false, z, y);
+  for (int set = 0; set < 6; set++) {
+    static ls_bin bins[301], want_bins[301];
+    ls_binning b = {.bins = (int[]){1, 15, 300}[set % 3]};
+    ls_predictions p = {.z = {z, set < 3 ? N : FEW, K, K}, .labels = y, .temperature = set == 1 ? 0.4 : 1, .ignore = {true, -100}};
+    ls_calibration got, want, threaded;
+    assert_true(ls_calibrate_predictions_scratch(&p, &b) <= sizeof scratch);
+    assert_ok(ls_calibrate_predictions(&p, &b, scratch, c, NULL, &want, want_bins, err));
+    assert_ok(ls_calibrate_predictions(&p, &b, scratch, NULL, NULL, &got, bins, err));
+    assert_ok(ls_pool_start(3, err));
     assert_ok(ls_calibrate_predictions(&p, &b, scratch, NULL, NULL, &threaded, bins, err));
     ls_pool_stop();
     assert_memory_equal(&threaded, &got, sizeof got);
+    if (set >= 3) {
+      assert_memory_equal(&got, &want, sizeof got);
+      continue;
+    }
+    assert_true(memcmp(&got, &want, sizeof got) != 0); /* it was the quick way */
+    assert_true(got.rows == want.rows && got.filled == want.filled && got.accuracy == want.accuracy && got.uncertainty == want.uncertainty);
+    assert_close(got.l1, want.l1, 0, 1e-8);
+    assert_close(got.confidence, want.confidence, 0, 4e-9);
+    assert_close(got.brier, want.brier, 0, 4e-9);
+    for (int i = 0; i < b.bins; i++) {
+      assert_true(bins[i].count == want_bins[i].count && bins[i].accuracy == want_bins[i].accuracy);
+      assert_close(bins[i].confidence, want_bins[i].confidence, 0, 27.0 / 4 * 0x1p-24);
+    }
+    float before = z[(N - 2) * K + 3];
+    z[(N - 2) * K + 3] = NAN;
+    assert_fails(ls_calibrate_predictions(&p, &b, scratch, NULL, NULL, &got, bins, err), LS_EVALUE, "logits[70000] is NaN for class 3");
+    z[(N - 2) * K + 3] = before;
   }
 }
 
@@ -258,6 +407,9 @@ int main(void) {
       cmocka_unit_test(columns_of_rows_are_right_on_every_set),
       cmocka_unit_test(long_rows_are_right_on_every_set),
       cmocka_unit_test(one_sweep_is_its_parts),
+      cmocka_unit_test(quick_confidences_keep_their_bound_and_bins),
+      cmocka_unit_test(quick_bins_are_sure_at_their_edges),
+      cmocka_unit_test(bins_alone_are_those_of_the_confidences),
       cmocka_unit_test(measures_together_are_each_alone),
       cmocka_unit_test(runs_of_every_kind_are_sorted),
   };

@@ -71,7 +71,9 @@ ls_status ls_calibrate(size_t n, const double *c, const uint8_t *a, const uint64
                        ls_bin *bins, ls_err *err);
 
 /* ls_confidences and ls_calibrate with bins of equal width in one sweep; confidence and correct may be NULL where only the measures are wanted. Sums
- * are taken in other blocks than by ls_calibrate: the last bits may differ. O(nK). */
+ * are taken in other blocks than by ls_calibrate: the last bits may differ. Where only the measures are wanted, of 16384 logits' rows or more, 2 to 64 classes, a temperature of 1e-3 to
+ * 1e3 and the default edges, confidences are made in float32, off by (K + 17)/4 · 2^-24 at most (4e-7 for ten classes): less than what logits lost when they were stored, and in the
+ * means by bin, where it has both signs, about 1e-9. Rows so near an edge that it matters are made in double: counts and accuracies of bins are the same. O(nK). */
 size_t ls_calibrate_predictions_scratch(const ls_predictions *p, const ls_binning *binning);
 ls_status ls_calibrate_predictions(const ls_predictions *p, const ls_binning *binning, void *scratch, double *confidence, uint8_t *correct,
                                    ls_calibration *out, ls_bin *bins, ls_err *err);
