@@ -6,6 +6,8 @@
  * versions of all tensors concerned: where it has changed, something was written over that the gradient needs. */
 #include "bindings/autograd.h"
 
+#include "core/base/blas.h"
+
 lsb_recorder *lsb_recorder_of(lua_State *L) { return *(lsb_recorder **)lua_getextraspace(L); }
 
 bool lsb_recording(lua_State *L) { return lsb_recorder_of(L)->recording; }
@@ -102,7 +104,7 @@ static int op(lua_State *L) {
   return 1;
 }
 
-/* walker(add, add_, clone, tidy): backward(root, gradient, retain). */
+/* walker(add, add_, clone, tidy): backward(root, gradient, retain, [take]). */
 static int walker(lua_State *L) {
   for (int i = 1; i <= 4; i++) luaL_checktype(L, i, LUA_TFUNCTION);
   lua_settop(L, 4);
@@ -188,6 +190,15 @@ static int spare(lua_State *L) {
   return 1;
 }
 
+/* takes_product(w): whether backward, which asks for w's gradient just now, may be given a table { g, x } for gᵀ·x, since it would be taken at once. */
+static int takes_product(lua_State *L) {
+  const lsb_recorder *recorder = lsb_recorder_of(L);
+  const lsb_tensor *w = lsb_test_tensor(L, 1);
+  bool last = w != NULL && w->owner == w && lsb_is_large_leaf(w) && w->walk == recorder->walks && w->place == 1 && recorder->opaque == 0 && ls_gemm_cuts_freely();
+  lua_pushboolean(L, last && lsb_push_grad(L, 1) == NULL);
+  return 1;
+}
+
 static int set_grad(lua_State *L) {
   lsb_tensor *t = lsb_check_tensor(L, 1, "grad", "self");
   t->spent = false;
@@ -211,6 +222,18 @@ static int same_shape(lua_State *L) {
   return 1;
 }
 
+/* is_large(t): whether backward may hand it to take. */
+static int is_large(lua_State *L) {
+  lua_pushboolean(L, lsb_is_large_leaf(lsb_check_tensor(L, 1, "is_large", "self")));
+  return 1;
+}
+
+/* storage(t): what tells the memory of tensors apart. */
+static int storage(lua_State *L) {
+  lua_pushlightuserdata(L, lsb_check_tensor(L, 1, "storage", "self")->owner);
+  return 1;
+}
+
 int lsb_open_autograd(lua_State *L) {
   static const luaL_Reg functions[] = {{"op", op},
                                        {"walker", walker},
@@ -224,6 +247,9 @@ int lsb_open_autograd(lua_State *L) {
                                        {"tag", get_tag},
                                        {"forget_grad", forget_grad},
                                        {"spare", spare},
+                                       {"is_large", is_large},
+                                       {"takes_product", takes_product},
+                                       {"storage", storage},
                                        {"set_tag", set_tag},
                                        {"same_shape", same_shape},
                                        {NULL, NULL}};

@@ -7,14 +7,76 @@
 #include <stdio.h>
 
 /* Arguments and locals of the walk on the stack; upvalues. */
-enum { ROOT = 1, GRADIENT, RETAIN, LIST, STACK, TENSOR = STACK, NODE, OP, SAVED, RESULTS = SAVED };
+enum { ROOT = 1, GRADIENT, RETAIN, TAKE, LIST, STACK, TENSOR = STACK, NODE, OP, SAVED, RESULTS = SAVED };
 enum { ADD = 1, ADD_IN_PLACE, CLONE, TIDY };
-
-enum { LARGE = 65536 }; /* elements of a result whose memory is worth a thought */
 
 static int freed_before(lua_State *L, const char *what) {
   return lsb_fail(L, "backward", "%s was freed by an earlier backward (use retain_graph = true there)", what);
 }
+
+/* ---- leaves that are taken as soon as their gradient is complete ----
+ *
+ * That is when no node is left that reads the leaf's memory, through whatever view. What a user's backward reads, or tables and functions among a node's inputs
+ * hold, nobody knows: while such nodes are left, no leaf is taken. */
+
+/* The large leaf in whose memory the value at index lies; NULL where it is none. */
+static lsb_tensor *large_leaf(lua_State *L, int index) {
+  lsb_tensor *t = lsb_test_tensor(L, index);
+  return t != NULL && lsb_is_large_leaf(t->owner) ? t->owner : NULL;
+}
+
+/* Whether the value at index may hold tensors that cannot be seen; lists of numbers do not. */
+static bool is_opaque(lua_State *L, int index) {
+  if (lua_type(L, index) != LUA_TTABLE) return lua_type(L, index) == LUA_TFUNCTION;
+  bool numbers = lua_rawgeti(L, index, 1) == LUA_TNUMBER;
+  lua_pop(L, 1);
+  return !numbers;
+}
+
+/* Uses of large leaves by the tensor at index are counted. 1 where its node is opaque. */
+static int count_uses(lua_State *L, int index, uint64_t walk) {
+  lsb_tensor *t = lua_touserdata(L, index), *leaf;
+  int top = lua_gettop(L);
+  lua_getiuservalue(L, index, LSB_OPERATION);
+  lua_rawgeti(L, -1, LSB_OP_FOREIGN);
+  t->opaque = lua_toboolean(L, -1);
+  lua_getiuservalue(L, index, LSB_NODE);
+  for (int i = 0; i <= t->inputs; i++) { /* the kept value first */
+    if (i == 0)
+      lua_getiuservalue(L, index, LSB_SAVED);
+    else
+      lua_rawgeti(L, top + 3, i);
+    t->opaque = t->opaque || (i > 0 && is_opaque(L, -1));
+    if ((leaf = large_leaf(L, -1)) != NULL) {
+      leaf->place = leaf->walk == walk ? leaf->place + 1 : 1;
+      leaf->walk = walk;
+    }
+    lua_settop(L, top + 3);
+  }
+  lua_settop(L, top);
+  return t->opaque;
+}
+
+/* The node of t at TENSOR is done: leaves that it was the last to use are taken, where `see` tells that no opaque node is left. One that a walk within this one has counted waits. */
+static void take_leaves(lua_State *L, const lsb_tensor *t, uint64_t walk, bool see) {
+  lsb_tensor *leaf;
+  lua_settop(L, TENSOR);
+  lua_getiuservalue(L, TENSOR, LSB_NODE);
+  for (int i = 0; i <= t->inputs; i++) {
+    if (i == 0)
+      lua_getiuservalue(L, TENSOR, LSB_SAVED);
+    else
+      lua_rawgeti(L, NODE, i);
+    if ((leaf = large_leaf(L, -1)) != NULL && leaf->walk == walk && --leaf->place == 0 && see && leaf == lua_touserdata(L, -1) && lsb_push_grad(L, -1) != NULL) {
+      lua_pushvalue(L, TAKE);
+      lua_pushvalue(L, -3);
+      lua_call(L, 1, 0);
+    }
+    lua_settop(L, NODE);
+  }
+}
+
+/* ---- the walk ---- */
 
 /* The next input of t that is recorded and was not met in this walk, pushed; NULL where there is none. t's node lies at `node`. */
 static lsb_tensor *next_input(lua_State *L, lsb_tensor *t, int node, uint64_t walk) {
@@ -35,9 +97,10 @@ static void meet(lua_State *L, lsb_tensor *t, uint64_t walk) {
   lua_setiuservalue(L, -2, LSB_GRAD);
 }
 
-/* Fills the table LIST; how many there are. */
-static lua_Integer sort(lua_State *L) {
+/* Fills the table LIST; how many there are, and how many of them are opaque where leaves are taken. */
+static lua_Integer sort(lua_State *L, lua_Integer *opaque) {
   uint64_t walk = ++lsb_recorder_of(L)->walks;
+  bool taking = !lua_isnil(L, TAKE);
   lua_Integer count = 0, top = 1;
   lua_newtable(L);
   lua_newtable(L); /* STACK: from the root to where we are */
@@ -53,6 +116,7 @@ static lua_Integer sort(lua_State *L) {
       meet(L, input, walk);
       lua_rawseti(L, STACK, ++top);
     } else {
+      if (taking) *opaque += count_uses(L, STACK + 1, walk);
       lua_pushvalue(L, STACK + 1);
       lua_rawseti(L, LIST, ++count);
       top--;
@@ -120,6 +184,16 @@ static void give(lua_State *L, lsb_tensor *input, int g, bool foreign) {
     give_leaf(L, input, g, foreign);
 }
 
+/* The table { g, x } at index: gᵀ·x would be the gradient of the leaf on top of the stack, which is taken. What take wants to be gathered takes the table's place. */
+static void take_product(lua_State *L, int index) {
+  int leaf = lua_gettop(L);
+  lua_pushvalue(L, TAKE);
+  lua_pushvalue(L, leaf);
+  for (int i = 1; i <= 2; i++) lua_rawgeti(L, index, i);
+  lua_call(L, 3, 1);
+  lua_replace(L, index);
+}
+
 static void wrong_shape(lua_State *L, int i, const lsb_tensor *gradient, int g, const lsb_tensor *input) {
   char got[128], wanted[128];
   lua_rawgeti(L, OP, LSB_OP_NAME);
@@ -155,6 +229,8 @@ static void propagate(lua_State *L, lsb_tensor *t) {
     int g = RESULTS + i;
     if (!lua_toboolean(L, g)) continue;
     lua_rawgeti(L, NODE, i);
+    if (!foreign && lua_type(L, g) == LUA_TTABLE) take_product(L, g);
+    if (lua_isnil(L, g)) continue;
     lsb_tensor *input = lsb_test_tensor(L, -1), *gradient = lsb_test_tensor(L, g);
     if (input != NULL && lsb_tracked(input)) {
       if (gradient == NULL || !ls_view_same_shape(&gradient->view, &input->view)) wrong_shape(L, i, gradient, g, input);
@@ -176,18 +252,21 @@ static double free_node(lua_State *L, lsb_tensor *t) {
     lua_setiuservalue(L, TENSOR, value);
   }
   t->inputs = 0;
-  return size < LARGE ? 0.0 : (double)size / 128; /* 4 bytes each, and as many of its gradient */
+  return size < LSB_LARGE ? 0.0 : (double)size / 128; /* 4 bytes each, and as many of its gradient */
 }
 
 int lsb_backward(lua_State *L) {
   double freed = 0.0;
-  lua_settop(L, RETAIN);
+  lua_Integer opaque = 0;
+  lua_settop(L, TAKE);
   lsb_tensor *root = lsb_check_tensor(L, ROOT, "backward", "self");
   lsb_check_tensor(L, GRADIENT, "backward", "gradient");
   if (!lsb_tracked(root)) return lsb_fail(L, "backward", "nothing was recorded: none of its inputs gathers gradients (:requires_grad())");
   if (root->recorded && lua_getiuservalue(L, ROOT, LSB_NODE) != LUA_TTABLE) return freed_before(L, "the graph");
-  lua_settop(L, RETAIN);
-  lua_Integer count = root->recorded ? sort(L) : 0;
+  lua_settop(L, TAKE);
+  bool taking = !lua_isnil(L, TAKE);
+  lua_Integer count = root->recorded ? sort(L, &opaque) : 0;
+  uint64_t walk = lsb_recorder_of(L)->walks;
   lua_pushvalue(L, ROOT);
   give(L, root, GRADIENT, true);
   for (; count > 0; count--) {
@@ -198,10 +277,12 @@ int lsb_backward(lua_State *L) {
     lua_rawseti(L, LIST, count);
     lsb_tensor *t = lua_touserdata(L, TENSOR);
     if (lua_getiuservalue(L, TENSOR, LSB_NODE) != LUA_TTABLE) return freed_before(L, "a part of the graph");
+    if (taking) lsb_recorder_of(L)->opaque = opaque -= t->opaque;
     if (lua_getiuservalue(L, TENSOR, LSB_GRAD) != LUA_TNIL) {
       lua_settop(L, NODE);
       propagate(L, t);
     }
+    if (taking) take_leaves(L, t, walk, opaque == 0);
     double garbage = free_node(L, t);
     lua_settop(L, LIST);
     freed += garbage;

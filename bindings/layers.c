@@ -42,6 +42,14 @@ static ls_convolution check_convolution(lua_State *L, int first, const int32_t x
   return c;
 }
 
+/* Memory that forward has kept (lsb_new_scratch) for backward. */
+static void *check_kept(lua_State *L, int index, const char *name, size_t bytes) {
+  if (bytes == 0) return NULL;
+  if (lua_type(L, index) != LUA_TUSERDATA || lsb_test_tensor(L, index) != NULL || lua_getmetatable(L, index) || lua_rawlen(L, index) != bytes + 64)
+    lsb_fail(L, name, "what was kept does not fit");
+  return (void *)(((uintptr_t)lua_touserdata(L, index) + 63) / 64 * 64);
+}
+
 /* conv2d(x, w, bias | nil, stride ×2, padding ×2, dilation ×2, groups) */
 static int convolution(lua_State *L) {
   lua_settop(L, 10);
@@ -105,6 +113,60 @@ static int pooling(lua_State *L) {
   return 1;
 }
 
+/* ---- convolution, ReLU and max pooling at once: stride, padding, dilation, groups of the convolution; kernel, stride, padding of the pooling ---- */
+
+typedef struct pooled {
+  ls_convolution c;
+  ls_pooling p;
+  int32_t shape[4];
+} pooled;
+
+static pooled check_pooled(lua_State *L, int first, const int32_t x[4], const int32_t w[4]) {
+  const char *name = "max_pool2d";
+  ls_err err;
+  pooled o = {.c = check_convolution(L, first, x, w)};
+  check_pair(L, first + 7, name, "kernel", o.p.kernel);
+  check_pair(L, first + 9, name, "stride", o.p.stride);
+  check_pair(L, first + 11, name, "padding", o.p.padding);
+  if (ls_pooled_convolution_check(&o.c, &o.p, &err) != LS_OK) lsb_raise(L, name, &err);
+  memcpy(o.shape, (int32_t[]){o.c.n, o.c.outputs, o.p.out_height, o.p.out_width}, sizeof o.shape);
+  return o;
+}
+
+/* conv2d_pool(x, w, bias | nil, …): y, places */
+static int pooled_convolution(lua_State *L) {
+  lua_settop(L, 16);
+  lsb_tensor *x = check_images(L, 1, "conv2d", "the input"), *w = check_images(L, 2, "conv2d", "the weight"), *b = NULL;
+  pooled o = check_pooled(L, 4, x->view.shape, w->view.shape);
+  if (!lua_isnil(L, 3)) check_shape(L, "conv2d", "the bias", b = lsb_check_contiguous(L, 3, "conv2d", "the bias"), 1, &o.c.outputs);
+  void *scratch = lsb_new_scratch(L, "conv2d", ls_pooled_convolution_scratch(&o.c));
+  lsb_tensor *y = lsb_new_tensor(L, "conv2d", 4, o.shape);
+  uint8_t *places = lsb_new_scratch(L, "conv2d", ls_view_count(&y->view));
+  ls_pooled_convolution_forward(&o.c, &o.p, x->view.data, w->view.data, b == NULL ? NULL : b->view.data, y->view.data, places, scratch);
+  return 2;
+}
+
+/* conv2d_pool_back(x, w, y, places, dy, …, want dx, want dw): dx | nil, dw | nil, db | nil */
+static int pooled_convolution_back(lua_State *L) {
+  const char *name = "conv2d";
+  lua_settop(L, 20);
+  lsb_tensor *x = check_images(L, 1, name, "the input"), *w = check_images(L, 2, name, "the weight"), *y = check_images(L, 3, name, "the result"), *dy = check_images(L, 5, name, "the gradient");
+  pooled o = check_pooled(L, 6, x->view.shape, w->view.shape);
+  check_shape(L, name, "the result", y, 4, o.shape);
+  check_shape(L, name, "the gradient", dy, 4, o.shape);
+  ls_pooled_convolution a = {x->view.data, w->view.data, y->view.data, dy->view.data, check_kept(L, 4, name, ls_view_count(&y->view))};
+  bool want_x = lua_toboolean(L, 19), want_w = lua_toboolean(L, 20);
+  void *scratch = lsb_new_scratch(L, name, ls_pooled_convolution_scratch(&o.c));
+  int base = lua_gettop(L);
+  lua_settop(L, base + 3);
+  lsb_tensor *dx = NULL, *dw = NULL, *db = NULL;
+  if (want_x) dx = lsb_new_tensor(L, name, 4, x->view.shape), lua_replace(L, base + 1);
+  if (want_w) dw = lsb_new_tensor(L, name, 4, w->view.shape), lua_replace(L, base + 2);
+  if (want_w) db = lsb_new_tensor(L, name, 1, &o.c.outputs), lua_replace(L, base + 3);
+  ls_pooled_convolution_gradient(&o.c, &o.p, &a, want_x ? dx->view.data : NULL, want_w ? dw->view.data : NULL, want_w ? db->view.data : NULL, scratch);
+  return 3;
+}
+
 /* Rows or images as (n, channels, inner), with at least one element in each channel. */
 static ls_channels check_channels(lua_State *L, const lsb_tensor *x, const char *name) {
   char text[128];
@@ -114,12 +176,6 @@ static ls_channels check_channels(lua_State *L, const lsb_tensor *x, const char 
   for (int32_t axis = 2; axis < v->rank; axis++) s.inner *= (size_t)v->shape[axis];
   if (ls_view_count(v) == 0) lsb_fail(L, name, "the input has shape %s, at least one number in each channel is required", ls_shape_text(v, text, sizeof text));
   return s;
-}
-
-static double *check_doubles(lua_State *L, int index, const char *name, size_t count) {
-  if (lua_type(L, index) != LUA_TUSERDATA || lsb_test_tensor(L, index) != NULL || lua_getmetatable(L, index) || lua_rawlen(L, index) != count * sizeof(double) + 64)
-    lsb_fail(L, name, "what was kept does not fit");
-  return (double *)(((uintptr_t)lua_touserdata(L, index) + 63) / 64 * 64);
 }
 
 static const float *optional_vector(lua_State *L, int index, const char *name, const char *what, int32_t count) {
@@ -175,7 +231,7 @@ static int batch_norm_back(lua_State *L) {
   lsb_tensor *x = lsb_check_contiguous(L, 1, name, "the input"), *dy = lsb_check_contiguous(L, 5, name, "the gradient");
   ls_channels s = check_channels(L, x, name);
   const float *weight = optional_vector(L, 2, name, "the weight", s.channels);
-  const double *mean = check_doubles(L, 3, name, 2 * (size_t)s.channels);
+  const double *mean = check_kept(L, 3, name, 2 * (size_t)s.channels * sizeof(double));
   check_shape(L, name, "the gradient", dy, x->view.rank, x->view.shape);
   double *sums = lsb_new_scratch(L, name, 2 * (size_t)s.channels * sizeof *sums);
   lsb_tensor *dx = lua_toboolean(L, 6) ? lsb_new_tensor(L, name, x->view.rank, x->view.shape) : NULL;
@@ -289,6 +345,8 @@ static int embedding_back(lua_State *L) {
 int lsb_open_layers(lua_State *L) {
   static const luaL_Reg functions[] = {{"conv2d", convolution},
                                        {"conv2d_back", convolution_back},
+                                       {"conv2d_pool", pooled_convolution},
+                                       {"conv2d_pool_back", pooled_convolution_back},
                                        {"pool", pooling},
                                        {"batch_norm", batch_norm},
                                        {"batch_norm_back", batch_norm_back},

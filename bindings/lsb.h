@@ -52,8 +52,9 @@ typedef struct lsb_tensor {
   uint64_t version;         /* of the storage: counts writes in place; kept in the owner */
   bool requires_grad;       /* a leaf that gathers gradients */
   uint64_t used;            /* of a recorded tensor: the versions of all that its gradient needs */
-  uint64_t walk;            /* the walk of backward that met it last, and how many of its inputs that has looked at */
+  uint64_t walk;            /* the walk of backward that met it last, and how many of its inputs that has looked at; of a large leaf how many uses are left */
   int32_t place, inputs;    /* … of how many */
+  bool opaque;              /* on the way back: what its node reads is not known */
   bool recorded;            /* the result of a recorded operation: user value LSB_NODE is its node, nil once that is freed */
   bool owned;               /* on the way back: nobody else holds its gradient */
   bool tagged;              /* a loss: user value LSB_TAG is set */
@@ -156,6 +157,7 @@ int lsb_open_files(lua_State *L);
 int lsb_open_knn(lua_State *L);
 int lsb_open_mix(lua_State *L);
 int lsb_open_nn(lua_State *L);
+int lsb_open_optimizer(lua_State *L);
 int lsb_open_json(lua_State *L);
 int lsb_open_penalties(lua_State *L);
 int lsb_open_probe(lua_State *L);

@@ -20,6 +20,7 @@ const luaL_Reg lsb_modules[] = {
     {"lsengine.c.loss", lsb_open_loss},
     {"lsengine.c.mix", lsb_open_mix},
     {"lsengine.c.nn", lsb_open_nn},
+    {"lsengine.c.optimizer", lsb_open_optimizer},
     {"lsengine.c.penalties", lsb_open_penalties},
     {"lsengine.c.probe", lsb_open_probe},
     {"lsengine.c.process", lsb_open_process},

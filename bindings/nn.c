@@ -1,4 +1,4 @@
-/* Layers' and optimizers' kernels. SPDX-License-Identifier: MIT */
+/* Layers' kernels, schedules. SPDX-License-Identifier: MIT */
 #include "bindings/random.h"
 
 #include <lsengine/nn.h>
@@ -46,47 +46,6 @@ static int dropout(lua_State *L) {
   return 1;
 }
 
-/* A weight and what goes with it: contiguous, owned arrays of one size. */
-static lsb_tensor *check_weights(lua_State *L, int index, const char *name, const char *argument, const lsb_tensor *like) {
-  lsb_tensor *t = lsb_check_tensor(L, index, name, argument);
-  if (!ls_view_contiguous(&t->view)) lsb_fail(L, name, "%s is not contiguous", argument);
-  if (like != NULL && !ls_view_same_shape(&t->view, &like->view)) lsb_fail(L, name, "%s has another shape than the weights", argument);
-  return t;
-}
-
-/* sgd(step, weights, gradient, velocity | nil, lr, momentum, weight_decay, nesterov) */
-static int sgd(lua_State *L) {
-  ls_err err;
-  ls_sgd_options o = {lsb_check_number(L, 5, "sgd", "lr"), lsb_check_number(L, 6, "sgd", "momentum"),
-                      lsb_check_number(L, 7, "sgd", "weight_decay"), lua_toboolean(L, 8)};
-  if (ls_sgd_check(&o, &err) != LS_OK) return lsb_raise(L, "sgd", &err);
-  lsb_tensor *w = check_weights(L, 2, "sgd", "weights", NULL), *g = check_weights(L, 3, "sgd", "gradient", w);
-  lsb_tensor *v = o.momentum > 0.0 ? check_weights(L, 4, "sgd", "velocity", w) : NULL;
-  if (g->owner == w->owner || (v != NULL && (v->owner == w->owner || v->owner == g->owner))) return lsb_fail(L, "sgd", "weights, gradient and velocity share memory");
-  w->owner->version++;
-  ls_sgd_step(&o, luaL_checkinteger(L, 1), ls_view_count(&w->view), w->view.data, g->view.data, v == NULL ? NULL : v->view.data);
-  return 0;
-}
-
-/* adam(step, weights, gradient, m, v, lr, beta1, beta2, eps, weight_decay, decoupled) */
-static int adam(lua_State *L) {
-  ls_err err;
-  ls_adam_options o = {lsb_check_number(L, 6, "adam", "lr"), lsb_check_number(L, 7, "adam", "beta1"), lsb_check_number(L, 8, "adam", "beta2"),
-                       lsb_check_number(L, 9, "adam", "eps"), lsb_check_number(L, 10, "adam", "weight_decay"), lua_toboolean(L, 11)};
-  if (ls_adam_check(&o, &err) != LS_OK) return lsb_raise(L, "adam", &err);
-  lsb_tensor *w = check_weights(L, 2, "adam", "weights", NULL), *g = check_weights(L, 3, "adam", "gradient", w);
-  lsb_tensor *m = check_weights(L, 4, "adam", "m", w), *v = check_weights(L, 5, "adam", "v", w);
-  const lsb_tensor *all[] = {w->owner, g->owner, m->owner, v->owner};
-  for (int i = 0; i < 4; i++)
-    for (int k = 0; k < i; k++)
-      if (all[i] == all[k]) return lsb_fail(L, "adam", "weights, gradient and moments share memory");
-  lua_Integer step = luaL_checkinteger(L, 1);
-  if (step < 1) return lsb_fail(L, "adam", "step is %lld, at least 1 is allowed", (long long)step);
-  w->owner->version++;
-  ls_adam_step(&o, step, ls_view_count(&w->view), w->view.data, g->view.data, m->view.data, v->view.data);
-  return 0;
-}
-
 /* sum_of_squares(t): in double, as a Lua number. */
 static int sum_of_squares(lua_State *L) {
   lsb_tensor *t = lsb_check_contiguous(L, 1, "clip", "gradient");
@@ -117,8 +76,7 @@ static int hash_text(lua_State *L) {
 
 int lsb_open_nn(lua_State *L) {
   static const luaL_Reg functions[] = {{"initialise", initialise}, {"initialisations", initialisations}, {"dropout", dropout},
-                                       {"sgd", sgd},                 {"adam", adam},                       {"sum_of_squares", sum_of_squares},
-                                       {"schedule", schedule},       {"hash_text", hash_text},             {NULL, NULL}};
+                                       {"sum_of_squares", sum_of_squares}, {"schedule", schedule}, {"hash_text", hash_text}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

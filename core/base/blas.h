@@ -14,6 +14,9 @@ ls_status ls_gemm_start(ls_err *err);
  * The bits depend on m, n, k alone (without FMA on OpenBLAS's kernel, too). O(mnk). */
 void ls_gemm(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c);
 
+/* Whether a number of a product has the same bits in a product of some of its rows and columns: not where OpenBLAS multiplies. */
+bool ls_gemm_cuts_freely(void);
+
 /* The same in this thread alone: for callers that share out work themselves, who call ls_gemm_begin before. */
 void ls_gemm_begin(void);
 void ls_gemm_alone(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c);

@@ -29,6 +29,8 @@ static ls_gemm_fn *kernel(void) {
 
 ls_status ls_gemm_start(ls_err *err) { return kernel() == NULL ? ls_blas_need(err) : LS_OK; }
 
+bool ls_gemm_cuts_freely(void) { return kernel() != NULL; }
+
 void ls_gemm_begin(void) {
   if (kernel() == NULL) ls_blas_begin();
 }

@@ -1,7 +1,8 @@
 /* The pool of threads: the only file that knows pthreads. SPDX-License-Identifier: MIT
  *
  * Workers sleep on a condition variable between calls and never spin for long: on shared processors spinning threads cost
- * more than they save. Blocks are handed out by an atomic counter. */
+ * more than they save. Blocks are handed out by an atomic counter. A worker joins a job when it has woken; one that the system wakes after the caller has taken the
+ * last block finds the job closed, and nobody waits for it. */
 #define _GNU_SOURCE
 #include <lsengine/pool.h>
 
@@ -17,8 +18,8 @@ static struct {
   pthread_mutex_t busy, lock;
   pthread_cond_t wake, done;
   uint64_t generation;
-  int working;
-  bool stop;
+  int working;     /* workers that have joined */
+  bool open, stop; /* open: blocks may be left */
   ls_block_fn *fn;
   void *argument;
   size_t blocks;
@@ -57,9 +58,10 @@ static void *worker(void *at) {
   index_here = (int)(intptr_t)at;
   pthread_mutex_lock(&pool.lock);
   for (;;) {
-    while (pool.generation == seen && !pool.stop) pthread_cond_wait(&pool.wake, &pool.lock);
+    while ((pool.generation == seen || !pool.open) && !pool.stop) pthread_cond_wait(&pool.wake, &pool.lock);
     if (pool.stop) break;
     seen = pool.generation;
+    pool.working++;
     pthread_mutex_unlock(&pool.lock);
     run_blocks();
     pthread_mutex_lock(&pool.lock);
@@ -119,12 +121,13 @@ void ls_parallel(ls_site site, size_t blocks, ls_block_fn *fn, void *argument) {
   pool.argument = argument;
   pool.blocks = blocks;
   atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
-  pool.working = pool.threads - 1;
+  pool.open = true;
   pool.generation++;
   pthread_cond_broadcast(&pool.wake);
   pthread_mutex_unlock(&pool.lock);
   run_blocks();
   pthread_mutex_lock(&pool.lock);
+  pool.open = false;
   while (pool.working != 0) pthread_cond_wait(&pool.done, &pool.lock);
   pthread_mutex_unlock(&pool.lock);
   pthread_mutex_unlock(&pool.busy);

@@ -87,9 +87,10 @@ static ALWAYS void eight_of(const float *x, int n, vec t[HALVES], const int part
   }
 }
 
-static ALWAYS void sums_of_four_rows(const float *const row[4], int n, float *sum, const int parts) {
+/* Of rows that lie `apart` from each other. */
+static ALWAYS void sums_of_four_rows(const float *row, ptrdiff_t apart, int n, float *sum, const int parts) {
   vec t[4][HALVES], q[HALVES];
-  for (int r = 0; r < 4; r++) eight_of(row[r], n, t[r], parts);
+  for (int r = 0; r < 4; r++) eight_of(row + r * apart, n, t[r], parts);
   for (int h = 0; h < HALVES; h++) q[h] = sums_of_four(t[0][h], t[1][h], t[2][h], t[3][h]);
 #if defined(__AVX2__)
   _mm_storeu_ps(sum, _mm_add_ps(_mm256_castps256_ps128(q[0]), _mm256_extractf128_ps(q[0], 1)));
@@ -100,10 +101,13 @@ static ALWAYS void sums_of_four_rows(const float *const row[4], int n, float *su
 
 static ALWAYS void sums_of_parts(int rows, int n, const float *x, float *sum, const int parts) {
   int i = 0;
-  for (; rows - i >= 4; i += 4) sums_of_four_rows((const float *const[4]){x + i * n, x + (i + 1) * n, x + (i + 2) * n, x + (i + 3) * n}, n, sum + i, parts);
-  const float *last = x + (rows - 1) * n;
-  for (; i < (rows + 7) / 8 * 8; i += 4) /* losses are made by eights */
-    sums_of_four_rows((const float *const[4]){i < rows ? x + i * n : last, i + 1 < rows ? x + (i + 1) * n : last, i + 2 < rows ? x + (i + 2) * n : last, last}, n, sum + i, parts);
+  for (; rows - i >= 4; i += 4, x += 4 * n) sums_of_four_rows(x, n, n, sum + i, parts);
+  float few[4];
+  for (int r = 0; i + r < rows; r++) {
+    sums_of_four_rows(x + r * n, 0, n, few, parts);
+    sum[i + r] = few[0];
+  }
+  for (int k = rows; k < (rows + 7) / 8 * 8; k++) sum[k] = sum[rows - 1]; /* losses are made by eights */
 }
 
 static void sums_of(int rows, int n, const float *x, float *sum) {
@@ -126,6 +130,7 @@ static void sums_of_rows(int rows, int n, const float *e, const float *z, float 
 /* Exponentials of all; returns the largest |z|. */
 static ALWAYS float exponentials(size_t count, const float *z, float *e, const float *grad) {
   vec most = all_lanes(0.0f);
+  uvec unread = {0}; /* most says it, exactly: rows are then looked at one by one */
   size_t at = 0;
   for (; count - at >= LANES; at += LANES) { /* a line of the cache */
     __builtin_prefetch(z + count + at);
@@ -134,18 +139,18 @@ static ALWAYS float exponentials(size_t count, const float *z, float *e, const f
     for (int p = 0; p < PARTS; p++) {
       vec x = load(z + at + p * WIDTH);
       most = larger_size(x, most);
-      store(e + at + p * WIDTH, exp_near(x));
+      store(e + at + p * WIDTH, exp_near(x, &unread));
     }
   }
   for (; count - at >= WIDTH; at += WIDTH) {
     vec x = load(z + at);
     most = larger_size(x, most);
-    store(e + at, exp_near(x));
+    store(e + at, exp_near(x, &unread));
   }
   if (at < count) {
     vec x = load_few(z + at, (int)(count - at));
     most = larger_size(x, most);
-    store(e + at, exp_near(x));
+    store(e + at, exp_near(x, &unread));
   }
   float lanes[WIDTH], best = 0.0f;
   store(lanes, most);
@@ -183,7 +188,16 @@ typedef double dvec __attribute__((vector_size(HALF * 8)));
 typedef float half_vec __attribute__((vector_size(HALF * 4), aligned(4), may_alias));
 typedef double loose_dvec __attribute__((vector_size(HALF * 8), aligned(8), may_alias));
 
-static ALWAYS dvec doubles(const float *x) { return __builtin_convertvector(*(const half_vec *)x, dvec); }
+static ALWAYS dvec doubles(const float *x) {
+#if defined(__AVX512F__)
+  return _mm512_cvtps_pd(_mm256_loadu_ps(x));
+#elif defined(__AVX2__)
+  return _mm256_cvtps_pd(_mm_loadu_ps(x)); /* gcc makes two halves of a conversion */
+#else
+  return __builtin_convertvector(*(const half_vec *)x, dvec);
+#endif
+}
+
 static ALWAYS dvec all_doubles(double x) { return (dvec){0} + x; }
 
 /* x = m·2^e, m in [sqrt(1/2), sqrt(2)): log m to 2e-8, and e. x is normal. */
@@ -203,93 +217,130 @@ static ALWAYS void log_parts(const float *x, float *log_m, float *e) {
   store(e, __builtin_convertvector(power, vec));
 }
 
+enum { NO_V, SHARED_V, ROW_V };
+
+/* What is known of the rows when the loops are compiled: nothing; one label of a fixed weight; two labels with weights. The latter two have no uniform mass of their own, and all rows weigh 1. */
+enum { ANY_TERMS, ONE_LABEL, TWO_LABELS };
+
+static ALWAYS int terms_of(const ls_softmax_few *s, const int form) { return form == ONE_LABEL ? 1 : form == TWO_LABELS ? 2 : s->terms; }
+static ALWAYS const float *weights_of(const ls_softmax_few *s, int t, const int form) { return form == ONE_LABEL ? NULL : s->weights[t]; }
+static ALWAYS const float *own_of(const ls_softmax_few *s, const int form) { return form == ANY_TERMS ? s->own : NULL; }
+static ALWAYS const double *row_weights_of(const ls_softmax_few *s, const int form) { return form == ANY_TERMS ? s->row_weights : NULL; }
+
+static ALWAYS int form_of(const ls_softmax_few *s) {
+  if (s->own != NULL || s->row_weights != NULL || s->rows % 8 != 0) return ANY_TERMS; /* rows are weighed by eights: what lies behind the last one weighs 0 */
+  if (s->terms == 1 && s->weights[0] == NULL) return ONE_LABEL;
+  return s->terms == 2 && s->weights[0] != NULL && s->weights[1] != NULL ? TWO_LABELS : ANY_TERMS;
+}
+
 /* By rows, offset with the other sign; what lies behind the last row is anything finite. */
 typedef struct columns {
   float sum[LS_FEW_ROWS], shifted[LS_FEW_ROWS], log_m[LS_FEW_ROWS], power[LS_FEW_ROWS], own[LS_FEW_ROWS], total[LS_FEW_ROWS], scale[LS_FEW_ROWS], offset[LS_FEW_ROWS];
   float along[LS_FEW_ROWS], mass[LS_FEW_ROWS], v_scale[LS_FEW_ROWS]; /* sums of z·v, of the row's v */
   float weight[LS_TARGET_TERMS][LS_FEW_ROWS], z[LS_TARGET_TERMS][LS_FEW_ROWS], taken[LS_TARGET_TERMS][LS_FEW_ROWS];
+  float all_total, all_scale, all_offset; /* of ONE_LABEL, in place of the columns */
   double by[LS_FEW_ROWS];
-  int32_t label[LS_TARGET_TERMS][LS_FEW_ROWS];
+  int32_t place[LS_TARGET_TERMS][LS_FEW_ROWS]; /* of the label's logit */
 } columns;
 
-/* The rows' labels, and their logits. */
-static ALWAYS void labels_of(const int64_t *restrict labels, const float *restrict z, int rows, int n, int32_t *restrict label, float *restrict of_label) {
+/* Where the logits of the rows' labels are, and they. */
+static ALWAYS void labels_of(const int64_t *restrict labels, const float *restrict z, int rows, int n, int32_t *restrict place, float *restrict of_label) {
   int i = 0;
 #if defined(__AVX512F__)
-  __m512i place = _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32(n));
+  __m512i row = _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32(n));
   for (; rows - i >= 16; i += 16) {
     __m256i low = _mm512_cvtepi64_epi32(_mm512_loadu_si512(labels + i)), high = _mm512_cvtepi64_epi32(_mm512_loadu_si512(labels + i + 8));
-    __m512i y = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
-    _mm512_storeu_si512(label + i, y);
-    _mm512_storeu_ps(of_label + i, _mm512_i32gather_ps(_mm512_add_epi32(place, y), z + i * n, 4));
+    __m512i at = _mm512_add_epi32(row, _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
+    _mm512_storeu_si512(place + i, at);
+    _mm512_storeu_ps(of_label + i, _mm512_i32gather_ps(at, z, 4));
+    row = _mm512_add_epi32(row, _mm512_set1_epi32(16 * n));
   }
 #endif
+#pragma GCC unroll 4
   for (; i < rows; i++) {
-    label[i] = (int32_t)labels[i];
-    of_label[i] = z[i * n + label[i]];
+    place[i] = i * n + (int32_t)labels[i];
+    of_label[i] = z[place[i]];
   }
 }
 
-static ALWAYS void gather_columns(const ls_softmax_few *s, columns *c) {
+static ALWAYS void gather_columns(const ls_softmax_few *s, columns *c, const int form) {
   int rows = s->rows, n = (int)s->n;
-  for (int t = 0; t < s->terms; t++) {
-    labels_of(s->labels[t], s->z, rows, n, c->label[t], c->z[t]);
+  for (int t = 0; t < terms_of(s, form); t++) {
+    labels_of(s->labels[t], s->z, rows, n, c->place[t], c->z[t]);
     for (int i = rows; i < LS_FEW_ROWS; i++) c->z[t][i] = 0.0f;
-    if (s->weights[t] == NULL) continue;
+    if (weights_of(s, t, form) == NULL) continue;
     memcpy(c->weight[t], s->weights[t], (size_t)rows * sizeof(float));
     for (int i = rows; i < LS_FEW_ROWS; i++) c->weight[t][i] = 0.0f;
   }
-  if (s->own != NULL) {
+  if (own_of(s, form) != NULL) {
     memcpy(c->own, s->own, (size_t)rows * sizeof(float));
     for (int i = rows; i < LS_FEW_ROWS; i++) c->own[i] = 0.0f;
   }
+  if (form != ANY_TERMS) return;
+  const double *by = row_weights_of(s, form);
+  for (int i = 0; i < rows; i++) c->by[i] = by == NULL ? 1.0 : by[i];
   for (int i = rows; i < LS_FEW_ROWS; i++) c->by[i] = 0.0;
-  for (int i = 0; i < rows; i++) c->by[i] = s->row_weights == NULL ? 1.0 : s->row_weights[i];
 }
 
-enum { NO_V, SHARED_V, ROW_V };
+/* Of the softenings; each: 1 / n. */
+typedef struct factors {
+  double a, u, v_sum, scale, each;
+} factors;
 
 /* HALF rows from `at`: in double, as loss and log sum may be far larger than their difference. */
-static ALWAYS void losses(ls_softmax_few *s, columns *c, int at, dvec *loss_sum, dvec *soft_sum, const int kind) {
-  double each = 1.0 / (double)s->n;
-  dvec mass = all_doubles(0.0), hard = mass, own = s->own == NULL ? mass : doubles(c->own + at);
-  for (int t = 0; t < s->terms; t++) {
-    dvec w = s->weights[t] == NULL ? all_doubles(s->weight[t]) : doubles(c->weight[t] + at);
+static ALWAYS void losses(ls_softmax_few *s, columns *c, int at, factors f, dvec *loss_sum, dvec *soft_sum, const int kind, const int form) {
+  dvec mass = all_doubles(0.0), hard = mass, own = own_of(s, form) == NULL ? mass : doubles(c->own + at);
+  for (int t = 0; t < terms_of(s, form); t++) {
+    dvec w = weights_of(s, t, form) == NULL ? all_doubles(s->weight[t]) : doubles(c->weight[t] + at);
     mass += w;
     hard -= w * doubles(c->z[t] + at);
   }
   if (kind == ROW_V) mass = doubles(c->mass + at), hard = -doubles(c->along + at);
-  dvec log_sum = doubles(c->power + at) * 0.69314718055994531 + doubles(c->log_m + at), by = *(const loose_dvec *)(c->by + at);
-  dvec labelled = mass * s->a, spread = mass * s->u;
-  if (s->own != NULL) spread += own * (s->u + s->a);
-  dvec soft = spread * (log_sum - doubles(c->shifted + at) * each), shared = kind == SHARED_V ? mass + own : all_doubles(0.0);
-  if (kind == SHARED_V) soft += shared * (log_sum * s->v_sum - doubles(c->along + at));
-  dvec loss = hard * s->a + labelled * log_sum + soft;
+  dvec log_sum = doubles(c->power + at) * 0.69314718055994531 + doubles(c->log_m + at), by = all_doubles(1.0);
+  if (form == ANY_TERMS) by = *(const loose_dvec *)(c->by + at);
+  dvec labelled = mass * f.a, spread = mass * f.u;
+  if (own_of(s, form) != NULL) spread += own * (f.u + f.a);
+  dvec soft = spread * (log_sum - doubles(c->shifted + at) * f.each), shared = kind == SHARED_V ? mass + own : all_doubles(0.0);
+  if (kind == SHARED_V) soft += shared * (log_sum * f.v_sum - doubles(c->along + at));
+  dvec loss = hard * f.a + labelled * log_sum + soft;
   *(loose_dvec *)(s->soft + at) = soft;
   *(loose_dvec *)(s->loss + at) = loss;
-  *loss_sum += loss * by;
-  *soft_sum += soft * by;
-  dvec by_scale = by * s->scale;
-  *(half_vec *)(c->total + at) = __builtin_convertvector(kind == SHARED_V ? labelled + spread + shared * s->v_sum : labelled + spread, half_vec);
-  *(half_vec *)(c->scale + at) = __builtin_convertvector(by_scale, half_vec);
-  *(half_vec *)(c->offset + at) = __builtin_convertvector(by_scale * spread * -each, half_vec);
-  if (kind != NO_V) *(half_vec *)(c->v_scale + at) = __builtin_convertvector(by_scale * (kind == ROW_V ? all_doubles(-s->a) : -shared), half_vec);
+  *loss_sum += form == ANY_TERMS ? loss * by : loss;
+  *soft_sum += form == ANY_TERMS ? soft * by : soft;
+  if (form == ONE_LABEL) return;
+  dvec by_scale = by * f.scale;
+  *(half_vec *)(c->total + at) = __builtin_convertvector(kind == SHARED_V ? labelled + spread + shared * f.v_sum : labelled + spread, half_vec);
+  if (form == ANY_TERMS) *(half_vec *)(c->scale + at) = __builtin_convertvector(by_scale, half_vec);
+  *(half_vec *)(c->offset + at) = __builtin_convertvector(by_scale * spread * -f.each, half_vec);
+  if (kind != NO_V) *(half_vec *)(c->v_scale + at) = __builtin_convertvector(by_scale * (kind == ROW_V ? all_doubles(-f.a) : -shared), half_vec);
 }
 
-static ALWAYS void all_losses(ls_softmax_few *s, columns *c, const int kind) {
+/* The gradients' factors of each row, and what its labels take off e. */
+static ALWAYS void gradient_factors(const ls_softmax_few *s, columns *c, factors f, const int form) {
+  double spread = s->weight[0] * f.u;
+  c->all_total = (float)(s->weight[0] * f.a + spread);
+  c->all_scale = (float)f.scale;
+  c->all_offset = (float)(f.scale * spread * -f.each);
+  for (int i = 0; i < s->rows; i += WIDTH) {
+    vec sum = load(c->sum + i), total = form == ONE_LABEL ? all_lanes(c->all_total) : load(c->total + i);
+    vec under = 1.0f - total, times = fma_of(under, under, under + 1.0f) * sum; /* 1 / total: it is 1 to 1e-4 */
+    vec scale = form == ANY_TERMS ? load(c->scale + i) : all_lanes(c->all_scale);
+    store(c->scale + i, scale * total / sum);
+    for (int t = 0; t < terms_of(s, form); t++) {
+      vec w = weights_of(s, t, form) == NULL ? all_lanes((float)s->weight[t]) : load(c->weight[t] + i);
+      store(c->taken[t] + i, w * times * (float)f.a);
+    }
+  }
+}
+
+static ALWAYS void all_losses(ls_softmax_few *s, columns *c, const int kind, const int form) {
+  const factors f = {s->a, s->u, s->v_sum, s->scale, 1.0 / (double)s->n};
   dvec loss[8 / HALF], soft[8 / HALF];
   for (int h = 0; h < 8 / HALF; h++) loss[h] = soft[h] = all_doubles(0.0);
   for (int i = 0; i < s->rows; i += WIDTH) log_parts(c->sum + i, c->log_m + i, c->power + i);
   for (int i = 0; i < s->rows; i += 8)
-    for (int h = 0; h < 8 / HALF; h++) losses(s, c, i + h * HALF, &loss[h], &soft[h], kind);
-  for (int i = 0; i < s->rows; i += WIDTH) {
-    vec sum = load(c->sum + i), total = load(c->total + i), under = 1.0f - total, times = fma_of(under, under, under + 1.0f) * sum; /* 1 / total: it is 1 to 1e-4 */
-    store(c->scale + i, load(c->scale + i) * total / sum);
-    for (int t = 0; t < s->terms; t++) {
-      vec w = s->weights[t] == NULL ? all_lanes((float)s->weight[t]) : load(c->weight[t] + i);
-      store(c->taken[t] + i, w * times * (float)s->a);
-    }
-  }
+    for (int h = 0; h < 8 / HALF; h++) losses(s, c, i + h * HALF, f, &loss[h], &soft[h], kind, form);
+  gradient_factors(s, c, f, form);
   double l[8], q[8];
   memcpy(l, loss, sizeof l);
   memcpy(q, soft, sizeof q);
@@ -308,25 +359,33 @@ static ALWAYS vec picked(vec x, ivec at) {
 #endif
 }
 
+/* What a row's labels take, off its exponentials. */
+static ALWAYS void take_labels(int rows, const int32_t *restrict place, const float *restrict taken, float *restrict e) {
+#pragma GCC unroll 4
+  for (int i = 0; i < rows; i++) e[place[i]] -= taken[i];
+}
+
 /* WIDTH rows are n whole vectors, number k of which belongs to row k / n: so are they written, whole lines at a time. */
-static ALWAYS void gradients(const ls_softmax_few *s, const columns *c, const int kind) {
+static ALWAYS void gradients(const ls_softmax_few *s, const columns *c, const int kind, const int form) {
   int n = (int)s->n;
-  for (int t = 0; t < s->terms; t++)
-    for (int i = 0; i < s->rows; i++) s->e[i * n + c->label[t][i]] -= c->taken[t][i];
+  vec all_offset = all_lanes(c->all_offset);
+  for (int t = 0; t < terms_of(s, form); t++) take_labels(s->rows, c->place[t], c->taken[t], s->e);
   for (int i = 0; i < s->rows; i += WIDTH) {
-    vec scale = load(c->scale + i), offset = load(c->offset + i), v_scale = kind == NO_V ? offset : load(c->v_scale + i);
+    vec scale = load(c->scale + i), offset = form == ONE_LABEL ? all_offset : load(c->offset + i), v_scale = kind == NO_V ? offset : load(c->v_scale + i);
     const float *e = s->e + i * n, *v = kind == ROW_V ? s->v + i * n : s->v;
+    const int32_t *row_of = s->row_of;
     float *grad = s->grad + i * n;
     int count = (s->rows - i < WIDTH ? s->rows - i : WIDTH) * n, k = 0;
+#pragma GCC unroll 4
     for (; k + WIDTH <= count; k += WIDTH) {
-      ivec at = (ivec)load((const float *)(s->row_of + k));
-      vec g = fma_of(load(e + k), picked(scale, at), picked(offset, at));
+      ivec at = (ivec)load((const float *)(row_of + k));
+      vec g = fma_of(load(e + k), picked(scale, at), form == ONE_LABEL ? all_offset : picked(offset, at));
       if (kind != NO_V) g = fma_of(load(v + k), picked(v_scale, at), g);
       store(grad + k, g);
     }
     if (k < count) {
-      ivec at = (ivec)load((const float *)(s->row_of + k));
-      vec g = fma_of(load(e + k), picked(scale, at), picked(offset, at));
+      ivec at = (ivec)load((const float *)(row_of + k));
+      vec g = fma_of(load(e + k), picked(scale, at), form == ONE_LABEL ? all_offset : picked(offset, at));
       if (kind != NO_V) g = fma_of(load_few(v + k, count - k), picked(v_scale, at), g);
       store_few(grad + k, g, count - k);
     }
@@ -343,54 +402,68 @@ static ALWAYS bool sums_along(const ls_softmax_few *s, columns *c) {
   return sound;
 }
 
-static ALWAYS void few_of(ls_softmax_few *s, const int kind) {
+static ALWAYS void few_of(ls_softmax_few *s, const int kind, const int form) {
   columns c;
   s->most = exponentials((size_t)s->rows * s->n, s->z, s->e, s->grad == NULL ? s->e : s->grad);
   sums_of_rows(s->rows, (int)s->n, s->e, s->z, c.sum, c.shifted);
   if (!(s->most <= LS_SOFTMAX_NEAR)) /* sums that are none: whatever comes of them is finite or NaN, and no index */
     for (int i = 0; i < s->rows; i++) c.sum[i] = c.sum[i] > 0.0f ? c.sum[i] : 1.0f;
   s->sound = kind == NO_V || sums_along(s, &c);
-  gather_columns(s, &c);
-  all_losses(s, &c, kind);
-  if (s->grad != NULL) gradients(s, &c, kind);
+  gather_columns(s, &c, form);
+  all_losses(s, &c, kind, form);
+  if (s->grad != NULL) gradients(s, &c, kind, form);
 }
 
-static __attribute__((noinline)) void few_labelled(ls_softmax_few *s) { few_of(s, NO_V); }
-static __attribute__((noinline)) void few_shared(ls_softmax_few *s) { few_of(s, SHARED_V); }
-static __attribute__((noinline)) void few_dense(ls_softmax_few *s) { few_of(s, ROW_V); }
+static __attribute__((noinline)) void few_labelled(ls_softmax_few *s) { few_of(s, NO_V, ANY_TERMS); }
+static __attribute__((noinline)) void few_of_one_label(ls_softmax_few *s) { few_of(s, NO_V, ONE_LABEL); }
+static __attribute__((noinline)) void few_of_two_labels(ls_softmax_few *s) { few_of(s, NO_V, TWO_LABELS); }
+static __attribute__((noinline)) void few_shared(ls_softmax_few *s) { few_of(s, SHARED_V, ANY_TERMS); }
+static __attribute__((noinline)) void few_dense(ls_softmax_few *s) { few_of(s, ROW_V, ANY_TERMS); }
 
-static void few(ls_softmax_few *s) { (s->v == NULL ? few_labelled : s->dense ? few_dense : few_shared)(s); }
+static void few(ls_softmax_few *s) {
+  int form = form_of(s);
+  if (s->v == NULL)
+    (form == ONE_LABEL ? few_of_one_label : form == TWO_LABELS ? few_of_two_labels : few_labelled)(s);
+  else
+    (s->dense ? few_dense : few_shared)(s);
+}
 
-/* Rows i … i+count-1 of what `fit` looks at: not 0 where something is out of its range, or so near its end that it needs a closer look. */
-static ALWAYS int64_t misfits(const ls_target *t, int64_t classes, int i, int count) {
-  float sum[64] = {0};
-  int64_t bad = 0;
+/* True where a weight of rows i … i+count-1 is out of its range, or their sum is so near its end that it needs a closer look. */
+static ALWAYS bool weights_misfit(const ls_target *t, float fixed, int i, int count) {
+  float sum[64];
+  int32_t bad = 0;
+  for (int k = 0; k < count; k++) sum[k] = fixed;
   for (int k = 0; k < count && t->spread != NULL; k++) {
     float own = t->spread[i + k];
-    bad |= own >= 0.0f && own <= 1.0f ? 0 : INT64_MIN;
-    sum[k] = own;
+    bad |= own >= 0.0f && own <= 1.0f ? 0 : INT32_MIN;
+    sum[k] += own;
   }
   for (int m = 0; m < t->terms; m++) {
-    const int64_t *y = t->term[m].labels + i;
     const float *w = t->term[m].weights == NULL ? NULL : t->term[m].weights + i;
-    for (int k = 0; k < count; k++) bad |= y[k] | (int64_t)((uint64_t)(classes - 1) - (uint64_t)y[k]); /* negative where outside; unsigned, as no label may overflow it */
     for (int k = 0; k < count && w != NULL; k++) {
-      bad |= w[k] >= 0.0f ? 0 : INT64_MIN;
+      bad |= w[k] >= 0.0f ? 0 : INT32_MIN;
       sum[k] += w[k];
     }
-    for (int k = 0; k < count && w == NULL; k++) sum[k] += (float)t->term[m].weight;
-    bad |= w != NULL || t->term[m].weight >= 0.0 ? 0 : INT64_MIN;
   }
-  for (int k = 0; k < count; k++) bad |= fabsf(sum[k] - 1.0f) <= 0.9f * (float)LS_TARGET_TOLERANCE ? 0 : INT64_MIN;
-  return bad & INT64_MIN;
+  for (int k = 0; k < count; k++) bad |= fabsf(sum[k] - 1.0f) <= 0.9f * (float)LS_TARGET_TOLERANCE ? 0 : INT32_MIN;
+  return bad < 0;
 }
 
+/* Labels and weights are noted in integers of their own widths, which vectors hold as many of as of them. */
 static bool fit(const ls_target *t, int32_t classes) {
-  int64_t bad = 0;
+  int64_t outside = 0;
+  float fixed = 0.0f; /* weights that all rows have */
+  bool varied = t->spread != NULL, bad = false;
+  for (int m = 0; m < t->terms; m++) {
+    const int64_t *y = t->term[m].labels;
+    for (int i = 0; i < t->rows; i++) outside |= y[i] | (int64_t)((uint64_t)(classes - 1) - (uint64_t)y[i]); /* negative where outside; unsigned, as no label may overflow it */
+    varied = varied || t->term[m].weights != NULL;
+    if (t->term[m].weights == NULL) fixed += (float)t->term[m].weight, bad |= !(t->term[m].weight >= 0.0);
+  }
+  if (!varied) return outside >= 0 && !bad && fabsf(fixed - 1.0f) <= 0.9f * (float)LS_TARGET_TOLERANCE;
   int i = 0;
-  for (; t->rows - i >= 64; i += 64) bad |= misfits(t, classes, i, 64);
-  bad |= misfits(t, classes, i, t->rows - i);
-  return bad == 0;
+  for (; t->rows - i >= 64; i += 64) bad |= weights_misfit(t, fixed, i, 64);
+  return outside >= 0 && !bad && !weights_misfit(t, fixed, i, t->rows - i);
 }
 
 const ls_few_kernels LS_PASTE(ls_few_kernels_, LS_ISA) = {.few = few, .fit = fit};

@@ -37,7 +37,7 @@ typedef struct ls_convolution_kernels {
 extern const ls_convolution_kernels ls_convolution_kernels_ref, ls_convolution_kernels_avx2, ls_convolution_kernels_avx512;
 
 /* Rows whose logits are all within ± this are not shifted by their maximum: sums of 10^9 such exponentials are floats, and none is subnormal. */
-#define LS_SOFTMAX_NEAR 64.0f
+#define LS_SOFTMAX_NEAR 44.0f
 
 /* One sweep of the fused cross-entropy over n classes. z == NULL: only the gradient; grad == NULL: no gradient. */
 typedef struct ls_softmax_sweep {
@@ -50,7 +50,7 @@ typedef struct ls_softmax_sweep {
   bool dense;          /* v is the row's own: its sum and least number are wanted */
   bool spread;         /* beside a shared v `offset` and `shifted` are wanted, too; otherwise `shifted` is 0 there */
   bool past_cache;     /* gradients will not be read soon: stored around the cache */
-  float most;          /* out, of `sweep`: the largest |z|, NaN passed over; beyond LS_SOFTMAX_NEAR e and sums are not to be used */
+  bool near;           /* out, of `sweep`: true where all logits are within ± LS_SOFTMAX_NEAR, false where one is NaN or beyond by 1 or more; where false, e and sums are not to be used */
   float least;         /* out: the smaller of 0 and the least v, NaN passed over */
   double sum, shifted, along, mass; /* out: sums of exp(z - shift), of z - shift, of v·(z - shift), of v; NaN in z or v makes shifted, along or mass NaN */
 } ls_softmax_sweep;
@@ -206,6 +206,9 @@ typedef struct ls_kernels {
   /* Maxima of 2×2 windows that do not overlap, of two rows of 2n numbers; and their gradient, which goes to the first of equal numbers. */
   void (*halve)(size_t n, const float *upper, const float *lower, float *y);
   void (*halve_back)(size_t n, const float *upper, const float *lower, const float *dy, float *to_upper, float *to_lower);
+  /* y = relu(maximum) and which of the four it was; and from these the gradient, which goes there where y is above 0. */
+  void (*halve_note)(size_t n, const float *upper, const float *lower, float *y, uint8_t *places);
+  void (*halve_spread)(size_t n, const float *y, const uint8_t *places, const float *dy, float *to_upper, float *to_lower);
 
   const ls_convolution_kernels *convolution;
   const ls_softmax_kernels *softmax;

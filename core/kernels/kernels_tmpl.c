@@ -231,19 +231,70 @@ HALVE_BACK(4)
 HALVE_BACK(1)
 
 /* Rows of images are short: their ends are done in vectors, too, which overlap those before. */
-static void halve_back_kernel(size_t n, const float *upper, const float *lower, const float *dy, float *to_upper, float *to_lower) {
-#define ALL(COUNT)                                                                                                       \
+#define IN_PIECES(n, COUNT, call)                                                                                        \
   if (n >= COUNT) {                                                                                                      \
     for (size_t j = 0; j < n; j += COUNT) {                                                                              \
       size_t at = j + COUNT <= n ? j : n - COUNT;                                                                        \
-      halve_back_##COUNT(upper + 2 * at, lower + 2 * at, dy + at, to_upper + 2 * at, to_lower + 2 * at);                 \
+      call;                                                                                                              \
     }                                                                                                                    \
     return;                                                                                                              \
   }
-  ALL(16)
-  ALL(8)
-  ALL(4)
-  ALL(1)
+
+static void halve_back_kernel(size_t n, const float *upper, const float *lower, const float *dy, float *to_upper, float *to_lower) {
+#define ALL(COUNT) IN_PIECES(n, COUNT, halve_back_##COUNT(upper + 2 * at, lower + 2 * at, dy + at, to_upper + 2 * at, to_lower + 2 * at))
+  ALL(16) ALL(8) ALL(4) ALL(1)
+#undef ALL
+}
+
+/* Maxima with their places: 32-bit numbers between, since gcc makes no vectors of floats and bytes at once. */
+#define HALVE_NOTE(COUNT)                                                                                                \
+  static inline void halve_note_##COUNT(const float *restrict upper, const float *restrict lower, float *restrict y, uint8_t *restrict places) { \
+    int32_t place[COUNT];                                                                                                \
+    for (size_t j = 0; j < COUNT; j++) {                                                                                 \
+      float p = upper[2 * j], q = upper[2 * j + 1], r = lower[2 * j], s = lower[2 * j + 1];                              \
+      float most = larger(larger(p, q), larger(r, s));                                                                   \
+      int at_p = (p == most) | (p != p), at_q = (q == most) | (q != q), at_r = (r == most) | (r != r);                   \
+      y[j] = most <= 0.0f ? 0.0f : most;                                                                                 \
+      int32_t third = at_r ? 2 : 3, second = at_q ? 1 : third;                                                           \
+      place[j] = at_p ? 0 : second;                                                                                      \
+    }                                                                                                                    \
+    for (size_t j = 0; j < COUNT; j++) places[j] = (uint8_t)place[j];                                                    \
+  }
+HALVE_NOTE(16)
+HALVE_NOTE(8)
+HALVE_NOTE(4)
+HALVE_NOTE(1)
+
+static void halve_note_kernel(size_t n, const float *upper, const float *lower, float *y, uint8_t *places) {
+#define ALL(COUNT) IN_PIECES(n, COUNT, halve_note_##COUNT(upper + 2 * at, lower + 2 * at, y + at, places + at))
+  ALL(16) ALL(8) ALL(4) ALL(1)
+#undef ALL
+}
+
+/* Eight at once, as vectors by name: gcc makes branches of selects by place. */
+typedef float eight __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int32_t eight_bits __attribute__((vector_size(32), aligned(4), may_alias));
+typedef uint8_t eight_bytes __attribute__((vector_size(8), aligned(1), may_alias));
+
+static inline void store_pairs(float *to, eight_bits a, eight_bits b) {
+  *(eight_bits *)to = __builtin_shuffle(a, b, (eight_bits){0, 8, 1, 9, 2, 10, 3, 11});
+  *(eight_bits *)(to + 8) = __builtin_shuffle(a, b, (eight_bits){4, 12, 5, 13, 6, 14, 7, 15});
+}
+
+static inline void halve_spread_8(const float *y, const uint8_t *places, const float *dy, float *to_upper, float *to_lower) {
+  eight_bits place = __builtin_convertvector(*(const eight_bytes *)places, eight_bits), g = *(const eight_bits *)dy & (eight_bits)(*(const eight *)y > 0.0f);
+  store_pairs(to_upper, g & (place == 0), g & (place == 1));
+  store_pairs(to_lower, g & (place == 2), g & (place == 3));
+}
+
+static inline void halve_spread_1(const float *y, const uint8_t *places, const float *dy, float *to_upper, float *to_lower) {
+  to_upper[0] = to_upper[1] = to_lower[0] = to_lower[1] = 0.0f;
+  if (*y > 0.0f) (*places < 2 ? to_upper : to_lower)[*places % 2] = *dy;
+}
+
+static void halve_spread_kernel(size_t n, const float *y, const uint8_t *places, const float *dy, float *to_upper, float *to_lower) {
+#define ALL(COUNT) IN_PIECES(n, COUNT, halve_spread_##COUNT(y + at, places + at, dy + at, to_upper + 2 * at, to_lower + 2 * at))
+  ALL(8) ALL(1)
 #undef ALL
 }
 
@@ -300,6 +351,8 @@ const ls_kernels LS_KERNELS_NAME = {
     .knn = &LS_PASTE(ls_knn_kernels_, LS_ISA),
     .halve = halve_kernel,
     .halve_back = halve_back_kernel,
+    .halve_note = halve_note_kernel,
+    .halve_spread = halve_spread_kernel,
     .sgd = sgd_kernel,
     .adam = adam_kernel,
 };

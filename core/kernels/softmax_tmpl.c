@@ -19,7 +19,8 @@ enum { CHUNK = 512, AHEAD = 1024 };
 enum { NO_V, SHARED_V, SHARED_AND_SPREAD, ROW_V };
 
 typedef struct sums {
-  vec most[PARTS], sum[PARTS], shifted[PARTS], along[PARTS], mass[PARTS], least[PARTS];
+  vec sum[PARTS], shifted[PARTS], along[PARTS], mass[PARTS], least[PARTS];
+  uvec seen; /* whether the row is near */
 } sums;
 
 typedef struct wide {
@@ -36,10 +37,13 @@ static ALWAYS void empty(wide *to, const vec *lanes) {
   for (int l = 0; l < LANES; l++) to->lane[l] += (double)x[l];
 }
 
-static ALWAYS double across(wide *w) {
-  for (int half = LANES / 2; half > 0; half /= 2)
-    for (int l = 0; l < half; l++) w->lane[l] += w->lane[l + half];
-  return w->lane[0];
+/* By halves, in registers: the next row's gradient waits for it. */
+static ALWAYS double across(const wide *w) {
+  typedef double quad __attribute__((vector_size(32)));
+  quad q[4];
+  memcpy(q, w->lane, sizeof q);
+  quad r = (q[0] + q[2]) + (q[1] + q[3]);
+  return (r[0] + r[2]) + (r[1] + r[3]);
 }
 
 static ALWAYS float across_most(const vec *lanes) {
@@ -66,6 +70,7 @@ static ALWAYS void gradients(const constants *c, const float *e, const float *gr
 #pragma GCC unroll 4
   for (int p = 0; p < PARTS; p++) {
     int left = n - p * WIDTH;
+    if (left <= 0) return; /* a store that is masked away is not free */
     vec g = gradient(c, load(e + p * WIDTH), grad_v + p * WIDTH, left, kind);
     if (left < WIDTH)
       store_few(grad + p * WIDTH, g, left);
@@ -81,11 +86,11 @@ static ALWAYS void exponentials(sums *s, const constants *c, const float *z, con
 #pragma GCC unroll 4
   for (int p = 0; p < PARTS; p++) {
     int left = n - p * WIDTH;
+    if (left <= 0) return;
     bool few = left < WIDTH;
     vec d = few ? load_few(z + p * WIDTH, left) : load(z + p * WIDTH);
-    if (!far) s->most[p] = larger_size(d, s->most[p]);
     if (far) d = few ? only_few(d - c->shift, left) : d - c->shift;
-    vec x = far ? exp_below(d) : exp_near(d);
+    vec x = far ? exp_below(d) : exp_near(d, &s->seen);
     if (few) x = only_few(x, left);
     s->sum[p] += x;
     if (kind != SHARED_V) s->shifted[p] += d;
@@ -110,8 +115,7 @@ static ALWAYS void both(sums *s, const constants *c, const float *z, const float
       store_past_cache(grad + p * WIDTH, g);
     else
       store(grad + p * WIDTH, g);
-    s->most[p] = larger_size(d, s->most[p]);
-    vec x = exp_near(d);
+    vec x = exp_near(d, &s->seen);
     s->sum[p] += x;
     s->along[p] = fma_of(q, d, s->along[p]);
     store(e + p * WIDTH, x);
@@ -128,7 +132,8 @@ static ALWAYS void sweep(size_t n, ls_softmax_sweep *s, const int kind, const in
   lead = lead < n ? lead : n;
   size_t at = 0, whole = (grads ? n - lead : n) / LANES * LANES; /* steps that are whole for both */
   const float *grad_v = s->grad_v;
-  for (int p = 0; p < PARTS; p++) t.most[p] = t.least[p] = all_lanes(0.0f);
+  t.seen = (uvec){0} + EXP_NEAR_BITS;
+  for (int p = 0; p < PARTS; p++) t.least[p] = all_lanes(0.0f);
   if (lead > 0) {
     gradients(&c, e, grad_v, grad, (int)lead, kind, 0);
     grad += lead;
@@ -164,7 +169,7 @@ static ALWAYS void sweep(size_t n, ls_softmax_sweep *s, const int kind, const in
   s->sum = across(&all.sum);
   s->shifted = across(&all.shifted);
   s->along = kind != NO_V ? across(&all.along) : 0.0;
-  if (!far) s->most = across_most(t.most);
+  if (!far) s->near = stays_near(t.seen);
   if (kind != ROW_V) return;
   for (int p = 0; p < PARTS; p++) t.least[p] = -t.least[p];
   s->least = -across_most(t.least);

@@ -162,8 +162,29 @@ static inline vec exp_of(vec c) {
   return (vec)((uvec)e + ((uvec)t << 23));
 }
 
-/* exp for |x| <= LS_SOFTMAX_NEAR; any bits beyond. */
-static inline vec exp_near(vec x) { return exp_of(x); }
+/* exp for |x| <= LS_SOFTMAX_NEAR, to 1.6e-7 of it and 2.8e-9·|x| more, a twentieth of what rounding x to float may have cost; any bits beyond. Short, as the loops are
+ * that use it: one product takes the powers of two off, and the series (tests/golden/polynomials.py) comes out 2^64 times too small, so that the lowest seven bits of t are the
+ * power of two that is left to multiply with. *seen gathers t: all x were in range where stays_near says so. */
+#define EXP_MAGIC 12582976.0f /* 1.5·2^23 + 64 */
+#define EXP_NEAR_BITS 0x4b400000u /* of 1.5·2^23 */
+
+static inline vec exp_near(vec x, uvec *seen) {
+  vec t = fma_of(x, all_lanes(1.44269504f), all_lanes(EXP_MAGIC)), n = t - EXP_MAGIC, r = fma_of(n, all_lanes(-0.69314718f), x);
+  vec p = fma_of(r, all_lanes(0.0082903048f * 0x1p-64f), all_lanes(0.0418979414f * 0x1p-64f));
+  p = fma_of(p, r, all_lanes(0.166676357f * 0x1p-64f));
+  p = fma_of(p, r, all_lanes(0.499991506f * 0x1p-64f));
+  p = fma_of(p, r, all_lanes(0.999999702f * 0x1p-64f));
+  p = fma_of(p, r, all_lanes(0x1p-64f));
+  *seen |= (uvec)t;
+  return (vec)((uvec)p + ((uvec)t << 23));
+}
+
+static inline bool stays_near(uvec seen) {
+  uint32_t lane[WIDTH], all = 0;
+  memcpy(lane, &seen, sizeof lane);
+  for (int l = 0; l < WIDTH; l++) all |= lane[l];
+  return (all & ~127u) == EXP_NEAR_BITS;
+}
 
 /* exp for d <= 0 (small positive numbers, too); 0 below -87, where what is left is under 2e-38. NaN gives any number. */
 static inline vec exp_below(vec d) {

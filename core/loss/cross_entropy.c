@@ -172,7 +172,7 @@ static void sweep_row(const cross_entropy_job *j, ls_softmax_sweep *s) {
   size_t n = (size_t)j->z.cols;
   s->shift = 0.0f;
   j->kernels->softmax->sweep(n, s);
-  if (s->most <= LS_SOFTMAX_NEAR) return;
+  if (s->near) return;
   s->shift = j->kernels->max(n, s->z);
   j->kernels->softmax->far(n, s);
 }

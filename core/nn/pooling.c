@@ -1,10 +1,10 @@
 /* Pooling of image planes. SPDX-License-Identifier: MIT
  *
- * Which element was the maximum is found again on the way back: reading the input once more costs less than keeping positions. */
-#include <lsengine/layers.h>
-#include <lsengine/pool.h>
+ * Which element was the maximum is found again on the way back: reading the input once more costs less than keeping positions. Where the input is not kept
+ * (convolution_pooled.c), positions are. */
+#include "core/nn/pooling.h"
 
-#include "core/kernels/kernels.h"
+#include <lsengine/pool.h>
 
 #include <math.h>
 #include <string.h>
@@ -140,4 +140,55 @@ void ls_pooling_forward(const ls_pooling *p, const float *x, float *y) {
 void ls_pooling_backward(const ls_pooling *p, const float *x, const float *dy, float *dx) {
   pooling_job job = {.kernels = ls_kernels_now(), .p = p, .x = x, .dy = dy, .dx = dx};
   pool_planes(&job);
+}
+
+/* ---- one image, with places ---- */
+
+static void note_plane(const ls_pooling *p, const float *x, float *y, uint8_t *places) {
+  for (int32_t i = 0; i < p->out_height; i++)
+    for (int32_t j = 0; j < p->out_width; j++, y++, places++) {
+      window w = window_of(p, i, j);
+      ptrdiff_t at = largest(&w, p->width, x), row = at / p->width - ((ptrdiff_t)i * p->stride[0] - p->padding[0]), col = at % p->width - ((ptrdiff_t)j * p->stride[1] - p->padding[1]);
+      *y = x[at] <= 0.0f ? 0.0f : x[at];
+      *places = (uint8_t)(row * p->kernel[1] + col);
+    }
+}
+
+void ls_pool_note(const ls_kernels *kernels, const ls_pooling *p, int32_t planes, const float *x, float *y, uint8_t *places) {
+  size_t in = (size_t)p->height * (size_t)p->width, out = (size_t)p->out_height * (size_t)p->out_width, cols = (size_t)p->out_width;
+  for (int32_t plane = 0; plane < planes; plane++, x += in, y += out, places += out) {
+    if (!halves(p)) {
+      note_plane(p, x, y, places);
+      continue;
+    }
+    for (size_t i = 0; i < (size_t)p->out_height; i++) {
+      const float *upper = x + 2 * i * (size_t)p->width;
+      kernels->halve_note(cols, upper, upper + p->width, y + i * cols, places + i * cols);
+    }
+  }
+}
+
+static void spread_plane(const ls_pooling *p, const float *y, const uint8_t *places, const float *dy, float *dx) {
+  memset(dx, 0, (size_t)p->height * (size_t)p->width * sizeof *dx);
+  for (int32_t i = 0; i < p->out_height; i++)
+    for (int32_t j = 0; j < p->out_width; j++, y++, places++, dy++) {
+      ptrdiff_t row = (ptrdiff_t)i * p->stride[0] - p->padding[0] + *places / p->kernel[1], col = (ptrdiff_t)j * p->stride[1] - p->padding[1] + *places % p->kernel[1];
+      if (*y > 0.0f) dx[row * p->width + col] += *dy;
+    }
+}
+
+void ls_pool_spread(const ls_kernels *kernels, const ls_pooling *p, int32_t planes, const float *y, const uint8_t *places, const float *dy, float *dx) {
+  size_t in = (size_t)p->height * (size_t)p->width, out = (size_t)p->out_height * (size_t)p->out_width, cols = (size_t)p->out_width, width = (size_t)p->width;
+  for (int32_t plane = 0; plane < planes; plane++, dx += in, y += out, places += out, dy += out) {
+    if (!halves(p)) {
+      spread_plane(p, y, places, dy, dx);
+      continue;
+    }
+    if (p->height % 2 != 0) memset(dx + ((size_t)p->height - 1) * width, 0, width * sizeof *dx);
+    for (size_t i = 0; i < (size_t)p->out_height; i++) {
+      float *upper = dx + 2 * i * width, *lower = upper + width;
+      if (width % 2 != 0) upper[width - 1] = lower[width - 1] = 0.0f;
+      kernels->halve_spread(cols, y + i * cols, places + i * cols, dy + i * cols, upper, lower);
+    }
+  }
 }

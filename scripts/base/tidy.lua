@@ -5,16 +5,17 @@
 -- much has been left behind one is made, but never for more than a share of the processor's time (a script may keep millions of tables).
 -- Tried: young collections (generational mode), 25 µs each; but what lives through two of them is old and stays, and Lua makes them within steps, too: the
 -- activations of a large batch became old (a convnet's training took twice the memory).
-local GARBAGE, SHARE = 4 * 1024, 0.03 -- kilobytes; of the time
-local left, not_before = 0, 0
+local GARBAGE, SHARE, MOST = 4 * 1024, 0.03, 0.005 -- kilobytes; of the time; seconds of collecting that may be saved up
+local left, credit, counted = 0, MOST, os.clock() -- credit: what SHARE of the time until `counted` has left
 
 -- Collects where more than GARBAGE has come since the last time, or `known` kilobytes are garbage for certain; true where it did.
 return function(known)
   if (known or collectgarbage "count" - left) < GARBAGE then return false end
   local now = os.clock()
-  if now < not_before then return false end
+  credit, counted = math.min(credit + (now - counted) * SHARE, MOST), now
+  if credit < 0 then return false end
   collectgarbage()
-  local after = os.clock()
-  left, not_before = collectgarbage "count", after + (after - now) / SHARE
+  counted = os.clock()
+  left, credit = collectgarbage "count", credit - (counted - now)
   return true
 end

@@ -41,8 +41,9 @@ end
 -- The gradient before ReLU: g where its result is above 0; in place where g is nobody else's.
 local function masked(g, out, owned) return owned and raw.relu_back_(g, out) or raw.relu_back(g, out) end
 
--- gᵀ·x, in the memory of the last step's gradient where the weights still hold it.
+-- gᵀ·x, in the memory of the last step's gradient where the weights still hold it; its factors where it would be taken at once.
 local function weight_gradient(w, g, x)
+  if c.takes_product(w) then return { g, x } end
   local memory = c.spare(w)
   return memory and raw.matmul_into(memory, g, x, true, false) or raw.matmul(g, x, true, false)
 end
@@ -160,15 +161,35 @@ local conv2d_relu = autograd.op("conv2d_relu", function(x, w, b, ...) return raw
   function(n, g, out, _, owned) return conv2d_back(n, masked(g, out, owned)) end)
 tensor.operations.conv2d_relu = conv2d_relu
 
+-- And max pooling after them, to the same bits: only what is pooled is kept.
+local conv2d_relu_pool = autograd.op("conv2d_relu_pool", function(x, w, b, ...) return clayers.conv2d_pool(x, w, b, ...) end, function(n, g, out, places)
+  local w, b = n[2], n[3]
+  local dx, dw, db = clayers.conv2d_pool_back(n[1], w, out, places, g, n[4], n[5], n[6], n[7], n[8], n[9], n[10], n[11], n[12], n[13], n[14], n[15], n[16],
+    needs(n[1]), needs(w) or b ~= nil and needs(b))
+  return dx, needs(w) and dw or nil, b and needs(b) and db or nil
+end)
+tensor.operations.conv2d_relu_pool = conv2d_relu_pool
+
 local Conv2d = new_class "conv2d"
 
-local function convolved(operation, self, x)
+local function convolved(operation, self, x, ...)
   check_made(self, "conv2d")
   local s, p, d = self.stride, self.padding, self.dilation
-  return operation(x, self.weight, rawget(self, "bias"), s[1], s[2], p[1], p[2], d[1], d[2], self.groups)
+  return operation(x, self.weight, rawget(self, "bias"), s[1], s[2], p[1], p[2], d[1], d[2], self.groups, ...)
 end
 function Conv2d:forward(x) return convolved(conv2d, self, x) end
 function Conv2d:forward_relu(x) return convolved(conv2d_relu, self, x) end
+function Conv2d:forward_relu_pool(x, pool)
+  local k, s, p = pool.kernel, pool.stride, pool.padding
+  return convolved(conv2d_relu_pool, self, x, k[1], k[2], s[1], s[2], p[1], p[2])
+end
+
+-- What print(model) shows of its result, where that was not made.
+function Conv2d:result_text(x)
+  local size = {}
+  for axis = 1, 2 do size[axis] = (raw.size(x, axis + 2) + 2 * self.padding[axis] - self.dilation[axis] * (self.kernel[axis] - 1) - 1) // self.stride[axis] + 1 end
+  return ("%d×%d×%d"):format(self.outputs, size[1], size[2])
+end
 
 local function make_conv2d(self, rng)
   local w, b = cnn.initialise("conv2d", self.init, rng, self.outputs, self.inputs // self.groups, self.kernel[1], self.kernel[2])
@@ -231,8 +252,9 @@ local function pooling(name, average)
     return make(Pool, { kernel = kernel, stride = stride, padding = pair(name, "padding", o.padding, 0), count_padding = o.count_padding or false,
       summary = (" %s"):format(pair_text(kernel)) .. (pair_text(stride) ~= pair_text(kernel) and ", stride " .. pair_text(stride) or "") })
   end)
+  return Pool
 end
-pooling("max_pool2d", false)
+local MaxPool = pooling("max_pool2d", false)
 pooling("avg_pool2d", true)
 
 local Global = new_class "global_avg_pool2d"
@@ -347,18 +369,25 @@ end)
 
 local Sequential = new_class "sequential"
 
--- Layers from the first to the `last`-th; a layer and the ReLU after it run as one operation where neither has been made another's.
+local function is(layer, class) return layer and getmetatable(layer) == class and not rawget(layer, "forward") end
+
+-- Layers from the first to the `last`-th. A layer and the ReLU after it, and max pooling after that, run as one operation where none has been made another's.
 local function run_layers(self, x, last)
   local i = 1
   while i <= last do
-    local layer, after = self[i], i < last and self[i + 1]
-    local class = after and getmetatable(after) == ReLU and getmetatable(layer)
-    if (class == Linear or class == Conv2d) and not rawget(layer, "forward") and not rawget(after, "forward") then
-      x = module.ran(after, module.ran(layer, layer:forward_relu(x)))
-      i = i + 2
-    else
+    local layer, after, pool = self[i], i < last and self[i + 1], i + 1 < last and self[i + 2]
+    local convolution = is(layer, Conv2d)
+    if not is(after, ReLU) or not (convolution or is(layer, Linear)) then
       x = layer(x)
       i = i + 1
+    elseif convolution and is(pool, MaxPool) and pool.kernel[1] * pool.kernel[2] <= 256 and raw.rank(x) == 4 then
+      local text = not rawget(layer, "_output") and layer:result_text(x) or nil
+      x = layer:forward_relu_pool(x, pool)
+      module.ran(pool, module.ran(after, module.ran(layer, x, text), text))
+      i = i + 3
+    else
+      x = module.ran(after, module.ran(layer, layer:forward_relu(x)))
+      i = i + 2
     end
   end
   return x

@@ -62,9 +62,9 @@ local function output_text(y)
   return raw.is_tensor(y) and (raw.rank(y) > 1 and raw.shape_text(y):gsub("^%d+x", ""):gsub("x", "×") or "") or ""
 end
 
--- Keeps for print(model) what a module's result looks like.
-local function ran(self, y)
-  if not rawget(self, "_output") then rawset(self, "_output", output_text(y)) end
+-- Keeps for print(model) what a module's result looks like: y, or `text` where y is what further modules made of it.
+local function ran(self, y, text)
+  if not rawget(self, "_output") then rawset(self, "_output", text or output_text(y)) end
   return y
 end
 

@@ -3,6 +3,7 @@
 -- ls.optim.sgd(parameters, { lr = 0.1 }) is an optimizer; ls.optim.sgd{ lr = 0.1 } a recipe, which ls.train applies to a
 -- model's parameters. Formulas are PyTorch's (core/include/lsengine/nn.h).
 local c       = require "lsengine.c.nn"
+local steps   = require "lsengine.c.optimizer"
 local raw     = require "lsengine.c.tensor"
 local grad    = require "lsengine.c.autograd"
 local options = require "lsengine.options"
@@ -34,8 +35,6 @@ end, "an optimizer (ls.optim.sgd{…})")
 options.type("built optimizer", function(v) return getmetatable(v) == Optimizer end, "an optimizer of parameters")
 options.type("schedule", function(v) return getmetatable(v) == Schedule end, "a schedule (ls.optim.cosine{…})")
 
-local function zeros(t) return raw.zeros(raw.shape(t)) end
-
 local function build(kind, o, parameters)
   if #parameters == 0 then raise(kind.name, "there is no parameter to train (layers whose weights are not made yet have none: give the model { rng = })") end
   for i, p in ipairs(parameters) do
@@ -51,24 +50,35 @@ Optimizer.step = public("optimizer:step", {
   doc = "Changes every parameter that has gathered a gradient by one step, at the learning rate optimizer.lr.", returns = "nothing",
 }, function(self)
   self.steps = self.steps + 1
-  for i, p in ipairs(self.parameters) do
-    local g = grad.grad(p)
-    if g then
-      local state = self.state[i]
-      if not state then
-        state = { step = 0 }
-        for _, name in ipairs(self.kind.slots(self.options)) do state[name] = zeros(p) end
-        self.state[i] = state
-      end
-      state.step = state.step + 1
-      self.kind.step(state, p, g, self.options, self.lr)
-    end
-  end
+  self.kind.step(self, 1, #self.parameters)
 end)
 
 Optimizer.zero_grad = public("optimizer:zero_grad", { self = "built optimizer", doc = "Forgets the gathered gradients of all parameters.", returns = "nothing" }, function(self)
   for _, p in ipairs(self.parameters) do grad.forget_grad(p) end
 end)
+
+local SLICE, ROWS = 2^19, 64 -- floats of a weight's gradient that lie in memory at once; at least so many rows
+
+-- take(p, [g, x]): the step of one parameter as soon as its gradient is complete, before optimizer:step() makes that of the others. A gradient gᵀ·x is made and used up
+-- by slices, in memory that serves all parameters. nil where that cannot be, a method being the script's own or two parameters one memory, or where none is large.
+function optim.taker(self)
+  if rawget(self, "step") or rawget(self, "zero_grad") then return nil end
+  local places, seen, most, large, memory = {}, {}, 0, false, nil
+  for i, p in ipairs(self.parameters) do
+    local storage = grad.storage(p)
+    if seen[storage] then return nil end
+    seen[storage], places[p], large = true, i, large or grad.is_large(p)
+    if raw.rank(p) == 2 then most = math.max(most, math.min(raw.count(p), math.max(SLICE, ROWS * raw.size(p, 2)))) end
+  end
+  if not large then return nil end
+  return function(p, g, x)
+    local i = places[p]
+    if not i then return g and raw.matmul(g, x, true, false) end
+    if g then memory = memory or raw.zeros(most) end
+    self.kind.step(self, i, i, g, x, memory)
+    grad.set_grad(p, nil)
+  end
+end
 
 local lr = { type = "number", required = true, min = 0, below = math.huge, doc = "learning rate" }
 local decay = function(default) return { type = "number", default = default, min = 0, below = math.huge, doc = "weight decay" } end
@@ -98,7 +108,10 @@ optimizer("sgd", "Stochastic gradient descent, with momentum, Nesterov's or plai
   nesterov = { type = "boolean", default = false, doc = "Nesterov's momentum" },
 }, {
   slots = function(o) return o.momentum > 0 and { "velocity" } or {} end,
-  step = function(s, w, g, o, rate) c.sgd(s.step, w, g, s.velocity, rate, o.momentum, o.weight_decay, o.nesterov) end,
+  step = function(self, first, last, ...)
+    local o = self.options
+    steps.sgd(self.parameters, self.state, first, last, self.lr, o.momentum, o.weight_decay, o.nesterov, ...)
+  end,
 })
 
 local function adam(name, doc, default_decay, decoupled)
@@ -108,7 +121,10 @@ local function adam(name, doc, default_decay, decoupled)
     eps = { type = "number", default = 1e-8, above = 0, below = math.huge, doc = "added to the root" },
   }, {
     slots = function() return { "m", "v" } end,
-    step = function(s, w, g, o, rate) c.adam(s.step, w, g, s.m, s.v, rate, o.beta1, o.beta2, o.eps, o.weight_decay, decoupled) end,
+    step = function(self, first, last, ...)
+      local o = self.options
+      steps.adam(self.parameters, self.state, first, last, self.lr, o.beta1, o.beta2, o.eps, o.weight_decay, decoupled, ...)
+    end,
   })
 end
 adam("adam", "Adam (Kingma & Ba 2015), weight decay in the gradient.", 0, false)

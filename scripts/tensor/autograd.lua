@@ -26,7 +26,8 @@ function autograd.pause()
   return c.set_recording(false) and restore or nothing
 end
 
-function autograd.backward(root, gradient, retain)
+-- take(leaf, [g, x]), where given: see bindings/autograd.h.
+function autograd.backward(root, gradient, retain, take)
   if gradient then
     if not c.same_shape(gradient, root) then
       raise("backward", ("the gradient has shape %s, the tensor %s"):format(tensor.shape_text(gradient), tensor.shape_text(root)))
@@ -37,7 +38,7 @@ function autograd.backward(root, gradient, retain)
     gradient = tensor.full(1, tensor.shape(root))
   end
   local _ <close> = autograd.pause()
-  walk(root, gradient, retain)
+  walk(root, gradient, retain, take)
 end
 
 local context = {}

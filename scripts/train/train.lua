@@ -160,6 +160,7 @@ local function new_run(model, dataset, o)
   if not o.loss or object then self.loss = of_logits(self.loss, self.class_weights, object and o.loss.needs_inputs) end
   if dataset.features_of then provenance.check_embedding(dataset.features_of) end
   self.weights = weights.of(model)
+  if o.accumulate == 1 and not o.clip_norm and not o.on_batch then self.take = optim.taker(optimizer) end -- otherwise all gradients are wanted at once
   self:begin(object)
   if o.checkpoint then self.checkpoint = checkpoint.new(self, option_names) end
   self.augmentations = augment.list("train", o.augment)
@@ -243,7 +244,8 @@ function Run:gather(x, y, positions, scaled)
   local weight = tag and tag.weight_sum or rows -- what it counts for among others: the denominator of its mean; of a loss that does not tell it, the rows
   if not self.gathered then self.optimizer:zero_grad() end
   self.gathered = true
-  autograd.backward(value, scaled and raw.full(weight, raw.shape(value)) or nil)
+  if self.o.schedule then self.optimizer.lr = self.base_rate * self.o.schedule:factor(self.step / self.steps, self.total / self.steps) end
+  autograd.backward(value, scaled and raw.full(weight, raw.shape(value)) or nil, false, self.take)
   return number, weight
 end
 
@@ -265,7 +267,6 @@ function Run:advance(next_batch)
     end
   end
   if o.clip_norm then optim.clip_norm(optimizer.parameters, o.clip_norm) end
-  if o.schedule then optimizer.lr = self.base_rate * o.schedule:factor(self.step / self.steps, self.total / self.steps) end
   optimizer:step()
   if self.living and self.living.after_step then self.living.after_step(o.loss) end
   self.step, self.within = self.step + 1, self.within + members
@@ -360,6 +361,9 @@ local train = public("ls.train", {
   doc = [[Trains a model on a data set. The order of rows, drawn anew each epoch, comes from a stream of its own, so that arms that differ in
 their targets see the same batches. With validation rows their metrics stand in each epoch's entry of the history; `loss` is always the training
 loss, the mean over the epoch's rows as they were trained on. Callbacks see the model with its weights of then, not with averaged ones.
+
+Large parameters are changed on the way back, each as soon as its gradient is complete, and that is forgotten: all gradients are not in memory at once. (An error within a step may
+so leave some of them changed.) Where they are wanted together they wait, to the same bits: with on_batch, which may look at them, clip_norm and accumulate.
 
 With `checkpoint`, all that the training is goes into a file every so often: weights and buffers, the optimizer, all random streams, averages, the
 best epoch, the history. Where the file exists, ls.train goes on from it and ends with the same bits as if it had never been interrupted (killed,

@@ -111,8 +111,8 @@ end
 local function memory(model, batch)
   local command = ("{lua} {here}/memory.lua --set model=%s --set batch=%d --set steps="):format(model, batch)
   return {
-    group = "memory", name = ("memory of training the %s, batch %d"):format(model, batch), commands = { command .. 12 }, quick = batch == 128 and { command .. 2 } or nil, threads = { 1 }, unit = "MB",
-    bars = { { "peak", over = "weights, momentum, activations", most = 1.5 } },
+    group = "memory", name = ("memory of training the %s, batch %d"):format(model, batch), commands = { command .. 12, ("{python} {here}/peers/memory.py %s %d 12"):format(model, batch) }, quick = batch == 128 and { command .. 2 } or nil, threads = { 1 }, unit = "MB",
+    bars = { { "peak", over = "weights, momentum, activations", most = 1.5 } }, -- PyTorch's stands there to compare
   }
 end
 

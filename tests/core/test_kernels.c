@@ -70,7 +70,7 @@ static void fill(float *x, float *y, size_t n) {
 static void every_set_gives_the_same_bits(void **state) {
   (void)state;
   static const size_t sizes[] = {0, 1, 15, 16, 37, 511, 512, 513, N};
-  static float x[N], y[N], a[N], b[N];
+  static float x[N], y[N], a[N], b[N], noted[N];
   int compared = 0;
   for (int isa = LS_ISA_AVX2; isa <= LS_ISA_AVX512; isa++) {
     const ls_kernels *k = ls_kernels_of((ls_isa)isa);
@@ -99,6 +99,15 @@ static void every_set_gives_the_same_bits(void **state) {
       for (size_t i = 0; i < n / 4; i++) assert_true(a[i] == b[i] || (isnan(a[i]) && isnan(b[i])));
       ls_kernels_ref.halve_back(n / 4, x, x + n / 2, y, a, a + n / 2);
       k->halve_back(n / 4, x, x + n / 2, y, b, b + n / 2);
+      assert_memory_equal(a, b, n / 4 * 2 * sizeof(float));
+      assert_memory_equal(a + n / 2, b + n / 2, n / 4 * 2 * sizeof(float));
+      uint8_t places[2][N] = {{0}};
+      ls_kernels_ref.halve_note(n / 4, x, x + n / 2, a, places[0]);
+      k->halve_note(n / 4, x, x + n / 2, b, places[1]);
+      for (size_t i = 0; i < n / 4; i++) assert_true((a[i] == b[i] || (isnan(a[i]) && isnan(b[i]))) && places[0][i] == places[1][i] && places[0][i] < 4);
+      memcpy(noted, a, n / 4 * sizeof(float));
+      ls_kernels_ref.halve_spread(n / 4, noted, places[0], y, a, a + n / 2);
+      k->halve_spread(n / 4, noted, places[0], y, b, b + n / 2);
       assert_memory_equal(a, b, n / 4 * 2 * sizeof(float));
       assert_memory_equal(a + n / 2, b + n / 2, n / 4 * 2 * sizeof(float));
       assert_true(ls_kernels_ref.sum(n, y) == k->sum(n, y));

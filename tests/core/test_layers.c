@@ -79,13 +79,13 @@ static void try_convolution(ls_convolution c, uint64_t seed) {
   ls_rng_fill_normal(&r, nb, a.b, 0, 1);
   ls_rng_fill_normal(&r, ny, a.dy, 0, 1);
   oracle(&c, &a);
-  void *scratch = malloc(ls_convolution_scratch(&c));
   for (int isa = LS_ISA_REF; isa <= LS_ISA_AVX512; isa++) {
     if (!ls_cpu_has((ls_isa)isa)) continue;
     assert_ok(ls_cpu_start(ls_isa_name((ls_isa)isa), err));
     uint64_t first = 0;
     for (int t = 0; t < 4; t++) {
       assert_ok(ls_pool_start(threads[t], err));
+      void *scratch = aligned_alloc(64, ls_convolution_scratch(&c));
       memset(a.y, 0xff, (2 * ny + nx + nw + nb) * sizeof(float) - ny * sizeof(float)); /* NaN: what is not written is seen */
       ls_rng_seed(&r, seed + 1);
       ls_rng_fill_normal(&r, ny, a.dy, 0, 1);
@@ -94,6 +94,7 @@ static void try_convolution(ls_convolution c, uint64_t seed) {
       ls_convolution_input_gradient(&c, a.w, a.dy, a.dx, scratch);
       ls_convolution_weight_gradient(&c, a.x, a.dy, a.dw, a.db, scratch);
       ls_pool_stop();
+      free(scratch);
       uint64_t h = hash(nb, a.db, hash(nw, a.dw, hash(nx, a.dx, hash(ny, a.y, 1469598103934665603u))));
       if (t == 0) first = h;
       if (h != first) fail_msg("%s: other bits with %d threads (seed %llu)", ls_isa_name((ls_isa)isa), threads[t], (unsigned long long)seed);
@@ -104,7 +105,7 @@ static void try_convolution(ls_convolution c, uint64_t seed) {
       if (!(off[k] < 4e-6)) fail_msg("%s, seed %llu: result %d is off by %g of its scale", ls_isa_name((ls_isa)isa), (unsigned long long)seed, k, off[k]);
   }
   assert_ok(ls_cpu_start(NULL, err));
-  free(f), free(d), free(scratch);
+  free(f), free(d);
 }
 
 static void convolution_is_its_definition(void **state) {
@@ -217,10 +218,49 @@ static void pooling_is_its_definition_at_any_number_of_threads(void **state) {
     }
 }
 
+/* Against the three one after the other; gradients with the result's, masked by ReLU. */
+static void convolution_relu_and_pooling_at_once_are_the_three(void **state) {
+  (void)state;
+  ls_convolution c = {.n = 21, .channels = 4, .height = 13, .width = 15, .outputs = 6, .groups = 2, .kernel = {3, 3}, .stride = {1, 1}, .padding = {1, 0}, .dilation = {1, 1}};
+  ls_pooling p = {.kernel = {2, 2}, .stride = {2, 2}};
+  static float x[21 * 4 * 13 * 15], w[6 * 2 * 9], b[6], full[21 * 6 * 13 * 13], back[21 * 6 * 13 * 13], y[2][21 * 6 * 36], dy[21 * 6 * 36], dx[2][21 * 4 * 13 * 15], dw[2][6 * 2 * 9], db[2][6];
+  static uint8_t places[21 * 6 * 36];
+  for (int overlapping = 0; overlapping < 2; overlapping++) {
+    if (overlapping) p.kernel[1] = 3, p.stride[0] = 3, p.padding[1] = 1;
+    assert_ok(ls_pooled_convolution_check(&c, &p, err));
+    ls_rng r;
+    ls_rng_seed(&r, 5);
+    ls_rng_fill_normal(&r, sizeof x / 4, x, 0, 1), ls_rng_fill_normal(&r, sizeof w / 4, w, 0, 1), ls_rng_fill_normal(&r, 6, b, 0, 1), ls_rng_fill_normal(&r, sizeof dy / 4, dy, 0, 1);
+    for (int threads = 1; threads <= 3; threads++) {
+      assert_ok(ls_pool_start(threads, err));
+      void *scratch = aligned_alloc(64, ls_pooled_convolution_scratch(&c));
+      size_t in = (size_t)c.n * 4 * 13 * 15, between = (size_t)p.planes * (size_t)p.height * (size_t)p.width, out = (size_t)p.planes * (size_t)p.out_height * (size_t)p.out_width;
+      ls_convolution_forward(&c, x, w, b, full, scratch);
+      for (size_t i = 0; i < between; i++) full[i] = full[i] <= 0.0f ? 0.0f : full[i];
+      ls_pooling_forward(&p, full, y[0]);
+      ls_pooling_backward(&p, full, dy, back);
+      for (size_t i = 0; i < between; i++) back[i] = full[i] > 0.0f ? back[i] : 0.0f;
+      ls_convolution_input_gradient(&c, w, back, dx[0], scratch);
+      ls_convolution_weight_gradient(&c, x, back, dw[0], db[0], scratch);
+      ls_pooled_convolution_forward(&c, &p, x, w, b, y[1], places, scratch);
+      ls_pooled_convolution a = {x, w, y[1], dy, places};
+      ls_pooled_convolution_gradient(&c, &p, &a, dx[1], dw[1], db[1], scratch);
+      ls_pool_stop();
+      free(scratch);
+      assert_memory_equal(y[0], y[1], out * sizeof(float));
+      assert_memory_equal(dx[0], dx[1], in * sizeof(float));
+      assert_memory_equal(dw[0], dw[1], sizeof dw[0]);
+      assert_memory_equal(db[0], db[1], sizeof db[0]);
+    }
+  }
+  c.height = c.width = 300, p.kernel[0] = p.kernel[1] = 17;
+  assert_fails(ls_pooled_convolution_check(&c, &p, err), LS_ERANGE, "a window of 17x17 has more than 256 elements");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(convolution_is_its_definition), cmocka_unit_test(convolution_of_random_shapes), cmocka_unit_test(shapes_that_do_not_fit_are_refused),
-      cmocka_unit_test(pooling_is_its_definition_at_any_number_of_threads),
+      cmocka_unit_test(pooling_is_its_definition_at_any_number_of_threads), cmocka_unit_test(convolution_relu_and_pooling_at_once_are_the_three),
   };
   return run_suite(tests);
 }

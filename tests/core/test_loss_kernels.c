@@ -131,7 +131,7 @@ static void stores_past_the_cache_change_nothing(void **state) {
           k->softmax->fence();
           assert_memory_equal(a.grad, b.grad, (size_t)n * sizeof *first);
           assert_memory_equal(e, e2, (size_t)n * sizeof *e);
-          assert_true(a.sum == b.sum && a.shifted == b.shifted && a.along == b.along && a.mass == b.mass && a.most == b.most);
+          assert_true(a.sum == b.sum && a.shifted == b.shifted && a.along == b.along && a.mass == b.mass && a.near == b.near);
           assert_true(b.grad[n] == 0 && (start == 0 || b.grad[-1] == 0) && first[4] == 0 && first[5 + n] == 0);
         }
   }

@@ -118,4 +118,32 @@ function T.a_loss_keeps_its_target_through_arithmetic()
   t.equals(z.target, nil)
 end
 
+-- What ls.train has done with large leaves on the way back (bindings/autograd.h).
+function T.large_leaves_are_taken_once_nothing_reads_them_any_more()
+  local autograd, linear = require "lsengine.autograd", require "lsengine.tensor".operations.linear
+  local x = ls.tensor.randn(8, 260, { rng = ls.rng(1) })
+  local a, b = ls.tensor.randn(260, 260, { rng = ls.rng(2) }):requires_grad(), ls.tensor.randn(260, 260, { rng = ls.rng(3) }):requires_grad()
+  local small = ls.tensor.randn(4, 260, { rng = ls.rng(4) }):requires_grad()
+  local blind = ls.autograd.define{ name = "blind", forward = function(t) return t * 1 end, backward = function(_, g) return g end }
+  local function taken(f)
+    local list = {}
+    autograd.backward(f():sum(), nil, false, function(p, g)
+      list[#list + 1] = (p == a and "a" or p == b and "b" or "?") .. (g and "·" or "") -- a product's factors
+    end)
+    for _, p in ipairs{ a, b, small } do
+      list[#list + 1] = p.grad and (p == a and "a" or p == b and "b" or "small") .. " left" or nil
+      require "lsengine.c.autograd".set_grad(p, nil)
+    end
+    return table.concat(list, " ")
+  end
+  t.equals(taken(function() return linear(linear(linear(x, a), b), small) end), "b· a· small left")
+  t.equals(taken(function() return linear(linear(linear(x, a), b), a) end), "b· a a left") -- twice: gathered, then taken; the taker left it
+  t.equals(taken(function()
+    local h = linear(x, a)
+    return h:matmul(b:detach()) + linear(h, b)
+  end), "a· b left") -- the view reads b when its gradient is complete: left to the caller
+  t.equals(taken(function() return blind(linear(linear(x, a), b)) end), "b· a·")
+  t.equals(taken(function() return linear(linear(blind(linear(x, a)), b), small) end), "a· b left small left") -- a user's backward is still to come when b is complete
+end
+
 t.run()

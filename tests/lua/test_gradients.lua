@@ -60,6 +60,8 @@ local examples = {
     { function(f, x, w) return f(x, w, nil, 2, 1, 1, 2, 1, 2, 2) end, images(2, 2, 4, 5), images(2, 1, 2, 2) } },
   conv2d_relu = { { function(f, x, w, c) return f(x, w, c, 1, 1, 0, 0, 1, 1, 1) end, images(2, 2, 4, 5), images(3, 2, 2, 3), vector(3) },
     { function(f, x, w) return f(x, w, nil, 2, 1, 1, 2, 1, 2, 2) end, images(2, 2, 4, 5), images(2, 1, 2, 2) } },
+  conv2d_relu_pool = { { function(f, x, w, c) return f(x, w, c, 1, 1, 0, 0, 1, 1, 1, 2, 2, 2, 2, 0, 0) end, images(2, 2, 6, 7), images(3, 2, 2, 3), vector(3) },
+    { function(f, x, w) return f(x, w, nil, 2, 1, 1, 2, 1, 2, 2, 3, 2, 2, 1, 1, 1) end, images(2, 2, 4, 5), images(2, 1, 2, 2) } },
   max_pool2d = { { function(f, x) return f(x, false, 2, 2, 2, 2, 0, 0) end, spread(2, 4, 5) }, { function(f, x) return f(x, false, 3, 2, 2, 1, 1, 1) end, spread(2, 4, 5) } },
   avg_pool2d = { { function(f, x) return f(x, true, 2, 3, 1, 2, 1, 0) end, images(2, 2, 4, 5) }, { function(f, x) return f(x, false, 2, 2, 1, 2, 1, 1) end, images(2, 2, 4, 5) } },
   batch_norm = { { function(f, x, w, c) return f(x, w, c, nil, nil, true, 0.1, 1e-5) end, images(3, 2, 2, 2), vector(2), vector(2) },

@@ -123,6 +123,29 @@ function T.the_first_of_equal_maxima_gets_the_gradient()
   end
 end
 
+-- Within a sequential model the three are one operation, which keeps what is pooled alone.
+function T.convolution_relu_and_pooling_at_once_are_the_three_to_the_bit()
+  for i, case in ipairs{ { { padding = 1 }, 2, {} }, { { groups = 2 }, 2, {} }, { { stride = 2, bias = false }, 3, { stride = 2, padding = 1 } }, { {}, { 3, 2 }, { stride = 1 } } } do
+    local function make() return nn.sequential({ nn.conv2d(2, 6, 3, case[1]), nn.relu(), nn.max_pool2d(case[2], case[3]) }, { rng = ls.rng(i) }) end
+    local at_once, apart, x, g = make(), make(), ls.tensor.randn(19, 2, 11, 13, { rng = ls.rng(7) }), nil
+    x[1][1][2][2] = 0 / 0
+    for _, layer in ipairs{ 1, 2, 3 } do rawset(apart[layer], "forward", getmetatable(apart[layer]).forward) end
+    local results = {}
+    for k, model in ipairs{ at_once, apart } do
+      local input = x:clone():requires_grad()
+      local y = model(input)
+      g = g or ls.tensor.randn(y:count(), { rng = ls.rng(8) }):reshape(y:shape())
+      ;(y * g):sum():backward()
+      results[k] = { y:detach():hash(), input.grad:hash(), model[1].weight.grad:hash(), model[1].bias and model[1].bias.grad:hash() }
+      results[k].text = tostring(model)
+    end
+    for k, hash in ipairs(results[2]) do t.equals(results[1][k], hash) end
+    t.equals(results[1].text, results[2].text)
+  end
+  t.fails(function() return nn.sequential({ nn.conv2d(1, 2, 3), nn.relu(), nn.max_pool2d(9) }, { rng = ls.rng(1) })(ls.tensor.zeros(1, 1, 8, 8)) end,
+    "max_pool2d: a kernel of 9x9 does not fit into images of 6x6", true)
+end
+
 function T.layers_refuse_what_does_not_fit()
   local rng = ls.rng(1)
   local conv, x = nn.conv2d(3, 4, 3, { rng = rng }), ls.tensor.zeros(2, 3, 2, 8)

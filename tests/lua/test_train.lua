@@ -28,6 +28,63 @@ local function plain(o)
   return o
 end
 
+-- ---- gradients that are used up as they come ----
+
+-- Large parameters are changed on the way back, unless somebody may look at the gradients: with on_batch they wait. Weights that are used twice, through views, by a
+-- function of one's own or within the loss are changed when nothing asks for them any more.
+function T.parameters_changed_on_the_way_back_get_the_same_bits()
+  local nn, n = ls.nn, 300
+  local data = ls.data.new{ x = ls.tensor.randn(n, 260, { rng = ls.rng(1) }), y = ls.rng(2):integers(0, 9, n), classes = 10 }
+  local Twice = nn.module{
+    init = function(self) self.a, self.b, self.c = nn.linear(260, 300), nn.linear(300, 300), nn.linear(300, 10) end,
+    forward = function(self, x)
+      local h = self.b(self.a(x):relu()):relu()
+      return self.c(self.b(h) + h:matmul(self.b.weight:detach()) * 0.1 + h:matmul(self.b.weight:transpose()) * 0.1)
+    end,
+  }
+  local kept = ls.autograd.define{ name = "kept", forward = function(x, w) return x:matmul(w), w:detach() end,
+    backward = function(ctx, g) return g:matmul(ctx.saved[1]:transpose()), ctx[1]:transpose():matmul(g) end }
+  local Own = nn.module{
+    init = function(self) self.a, self.b, self.c = nn.linear(260, 300), nn.linear(300, 300), nn.linear(300, 10) end,
+    forward = function(self, x) return self.c(self.b(kept(self.a(x), self.b.weight))) end,
+  }
+  local models = {
+    mlp = function(rng) return nn.mlp({ 260, 300, 300, 10 }, { rng = rng }) end,
+    twice = function(rng) return Twice():initialise(rng) end,
+    own = function(rng) return Own():initialise(rng) end,
+  }
+  local optimizers = { ls.optim.sgd{ lr = 0.05 }, ls.optim.sgd{ lr = 0.02, momentum = 0.9, weight_decay = 1e-3, nesterov = true }, ls.optim.adamw{ lr = 1e-3 } }
+  local function decayed(model)
+    return function(logits, target) return ls.loss.cross_entropy(logits, target) + (model:parameters()[3]:square()):sum() * 1e-3 end
+  end
+  for name, make in pairs(models) do
+    for i, optimizer in ipairs(optimizers) do
+      local hashes = {}
+      for k, seen in ipairs{ function() end, false } do
+        local model = make(ls.rng(4))
+        local history = ls.train(model, data.train, { epochs = 2, batch = 64, rng = ls.rng(5), optimizer = optimizer, schedule = ls.optim.cosine{ warmup = 0.5 },
+          on_batch = seen or nil, loss = i == 2 and decayed(model) or nil })
+        hashes[k] = ("%s %a"):format(model:hash(), history[2].loss)
+        for _, p in ipairs(model:parameters()) do t.equals(p.grad, nil) end
+      end
+      t.equals(hashes[1], hashes[2], name)
+    end
+  end
+end
+
+-- A script's own optimizer:step, and one whose parameters are one memory, see all gradients.
+function T.an_optimizer_with_a_step_of_its_own_sees_all_gradients()
+  local model = ls.nn.mlp({ 64, 1100, 10 }, { rng = ls.rng(1) })
+  local optimizer, seen = ls.optim.sgd(model:parameters(), { lr = 0.1 }), 0
+  local step = optimizer.step
+  optimizer.step = function(self)
+    for _, p in ipairs(self.parameters) do seen = seen + (p.grad and 1 or 0) end
+    return step(self)
+  end
+  ls.train(model, digits.train, { epochs = 1, batch = 400, drop_last = true, rng = ls.rng(3), optimizer = optimizer })
+  t.equals(seen, 4 * optimizer.steps)
+end
+
 -- ---- validation ----
 
 function T.validation_metrics_are_those_of_evaluate()

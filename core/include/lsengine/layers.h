@@ -28,7 +28,7 @@ typedef struct ls_convolution {
  * a size overflows. */
 ls_status ls_convolution_check(ls_convolution *c, ls_err *err);
 
-/* Bytes of scratch for each of the three below. */
+/* Bytes of scratch for each of the three below, aligned to 64 bytes, with the pool's threads of now. */
 size_t ls_convolution_scratch(const ls_convolution *c);
 
 /* By products of w with the unfolded image, image by image; O(n · outputs · channels/groups · kernel area · output area). bias (outputs) or
@@ -54,6 +54,26 @@ ls_status ls_pooling_check(ls_pooling *p, ls_err *err);
 /* The gradient of a maximum goes to the first of equal elements. A NaN wins. O(outputs · kernel area). */
 void ls_pooling_forward(const ls_pooling *p, const float *x, float *y);
 void ls_pooling_backward(const ls_pooling *p, const float *x, const float *dy, float *dx);
+
+/* ---- convolution, ReLU and max pooling at once ---- */
+
+/* Checks both, sets p's planes and sizes, and average to false; windows of at most 256 elements, else LS_ERANGE. */
+ls_status ls_pooled_convolution_check(ls_convolution *c, ls_pooling *p, ls_err *err);
+
+/* Bytes, aligned to 64, with the pool's threads of now. */
+size_t ls_pooled_convolution_scratch(const ls_convolution *c);
+
+/* y = max_pool(relu(convolution of x)), to the bits of the three; places, as many as y has numbers: which element of its window each maximum is. What lies between is not
+ * kept: a thread has one image of it. */
+void ls_pooled_convolution_forward(const ls_convolution *c, const ls_pooling *p, const float *x, const float *w, const float *bias, float *y, uint8_t *places, void *scratch);
+
+typedef struct ls_pooled_convolution {
+  const float *x, *w, *y, *dy; /* what went in and came out, and the gradient of y */
+  const uint8_t *places;
+} ls_pooled_convolution;
+
+/* dx, or dw, may be NULL: not wanted; db, too. */
+void ls_pooled_convolution_gradient(const ls_convolution *c, const ls_pooling *p, const ls_pooled_convolution *a, float *dx, float *dw, float *db, void *scratch);
 
 /* ---- normalisation ---- */
 

@@ -239,7 +239,7 @@ static bool label_row(const penalty_job *j, int32_t row, float *e) {
   size_t n = (size_t)j->z.cols;
   ls_softmax_sweep s = {.z = j->z.data + row * j->z.stride, .e = e, .past_cache = j->past_cache};
   j->kernels->softmax->sweep(n, &s);
-  if (!(s.most <= LS_SOFTMAX_NEAR) || !isfinite(s.sum) || !isfinite(s.shifted)) return false;
+  if (!s.near || !isfinite(s.sum) || !isfinite(s.shifted)) return false;
   double own = (double)e[y], slope;
   e[y] = 0.0f;
   double rest = s.sum - own < 0.25 * s.sum ? rest_of(j->z.cols, e) : s.sum - own;

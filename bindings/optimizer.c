@@ -1,0 +1,187 @@
+/* Steps of optimizers over lists of parameters. SPDX-License-Identifier: MIT
+ *
+ * Each is called with parameters, states, the first and the last to be changed, and its options. states[i] belongs to parameters[i]: { step = how many it has
+ * made, tensors by name }, made with the first one. What has gathered no gradient stays as it is. Where g and x are given, the gradient of the first one is gᵀ·x, of which as many rows are made at
+ * once as fit into `memory`. Tables are read past their metamethods; finalizers may run at any allocation, so that whatever has been checked stays in reach. */
+#include "bindings/lsb.h"
+
+#include <lsengine/nn.h>
+#include <lsengine/tensor.h>
+
+#include <string.h>
+
+enum { PARAMETERS = 1, STATES, FIRST, LAST, OPTIONS, MOST_SLOTS = 2 };
+
+typedef struct optimizer {
+  const char *name, *slots[MOST_SLOTS + 1];
+  const ls_sgd_options *sgd; /* or */
+  const ls_adam_options *adam;
+} optimizer;
+
+typedef struct parameter {
+  lsb_tensor *w, *g, *slot[MOST_SLOTS]; /* g: unless it is a product */
+  lua_Integer step;                     /* the one to be made; 0 where there is no gradient */
+} parameter;
+
+/* Contiguous memory of the shape of `like`. */
+static lsb_tensor *check_weights(lua_State *L, int index, const char *name, const char *argument, const lsb_tensor *like) {
+  lsb_tensor *t = lsb_check_tensor(L, index, name, argument);
+  if (!ls_view_contiguous(&t->view)) lsb_fail(L, name, "%s is not contiguous", argument);
+  if (like != NULL && !ls_view_same_shape(&t->view, &like->view)) lsb_fail(L, name, "%s has another shape than the weights", argument);
+  return t;
+}
+
+static void push_raw(lua_State *L, int table, const char *name) {
+  lua_pushstring(L, name);
+  lua_rawget(L, table);
+}
+
+/* Pushes a state for w, which becomes states[i]. */
+static void push_new_state(lua_State *L, const optimizer *o, lua_Integer i, const lsb_tensor *w) {
+  lua_createtable(L, 0, MOST_SLOTS + 1);
+  lua_pushinteger(L, 0);
+  lua_setfield(L, -2, "step");
+  for (int k = 0; o->slots[k] != NULL; k++) {
+    lsb_tensor *t = lsb_new_tensor(L, o->name, w->view.rank, w->view.shape);
+    memset(t->view.data, 0, ls_view_count(&t->view) * sizeof(float));
+    lua_setfield(L, -2, o->slots[k]);
+  }
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, STATES, i);
+}
+
+static void check_apart(lua_State *L, const optimizer *o, const parameter *p, const lsb_tensor *g) {
+  const lsb_tensor *all[MOST_SLOTS + 2] = {p->w->owner, g->owner};
+  int n = 2;
+  for (int k = 0; o->slots[k] != NULL; k++) all[n++] = p->slot[k]->owner;
+  for (int i = 0; i < n; i++)
+    for (int k = 0; k < i; k++)
+      if (all[i] == all[k]) lsb_fail(L, o->name, "weights, gradient and what the optimizer keeps share memory");
+}
+
+/* Pushes parameter i, its state and what is in it; the gradient, or the memory for a part of it, is g. */
+static void push_parameter(lua_State *L, const optimizer *o, lua_Integer i, const lsb_tensor *g, parameter *p) {
+  int at = lua_gettop(L) + 1;
+  lua_rawgeti(L, PARAMETERS, i);
+  p->w = check_weights(L, at, o->name, "a parameter", NULL);
+  if (lua_rawgeti(L, STATES, i) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    push_new_state(L, o, i, p->w);
+  }
+  push_raw(L, at + 1, "step");
+  int whole;
+  p->step = lua_tointegerx(L, -1, &whole);
+  if (!whole || p->step < 0 || p->step == LUA_MAXINTEGER) lsb_fail(L, o->name, "the step of a state is %s, a whole number from 0 is required", luaL_tolstring(L, -1, NULL));
+  p->step++;
+  for (int k = 0; o->slots[k] != NULL; k++) {
+    push_raw(L, at + 1, o->slots[k]);
+    p->slot[k] = check_weights(L, -1, o->name, o->slots[k], p->w);
+  }
+  check_apart(L, o, p, g);
+}
+
+/* Elements of a parameter from `from` on. */
+static void apply(const optimizer *o, const parameter *p, size_t from, size_t n, const float *g) {
+  float *w = p->w->view.data + from, *first = o->slots[0] == NULL ? NULL : p->slot[0]->view.data + from;
+  if (o->sgd != NULL)
+    ls_sgd_step(o->sgd, p->step, n, w, g, first);
+  else
+    ls_adam_step(o->adam, p->step, n, w, g, first, p->slot[1]->view.data + from);
+}
+
+/* The state at index has made its step. */
+static void finish(lua_State *L, int index, const parameter *p) {
+  p->w->owner->version++;
+  lua_pushliteral(L, "step");
+  lua_pushinteger(L, p->step);
+  lua_rawset(L, index);
+}
+
+/* All that have a gradient: each is checked before the first changes. */
+static void step_all(lua_State *L, const optimizer *o, lua_Integer first, lua_Integer last) {
+  enum { KEPT = 4 + MOST_SLOTS }; /* gradient, parameter, state, its step, tensors: as they were pushed */
+  if (last < first) return;
+  parameter *all = lua_newuserdatauv(L, (size_t)(last - first + 1) * sizeof *all, 0);
+  lua_newtable(L);
+  int kept = lua_gettop(L);
+  for (lua_Integer i = first; i <= last; i++, lua_settop(L, kept)) {
+    parameter *p = &all[i - first];
+    p->step = 0;
+    lua_rawgeti(L, PARAMETERS, i);
+    lsb_tensor *w = lsb_check_tensor(L, -1, o->name, "a parameter");
+    if (lsb_push_grad(L, -1) == NULL) continue;
+    p->g = check_weights(L, -1, o->name, "the gradient", w);
+    lua_remove(L, -2);
+    push_parameter(L, o, i, p->g, p);
+    for (int k = lua_gettop(L) - kept; k >= 1; k--) lua_rawseti(L, kept, (i - first) * KEPT + k);
+  }
+  for (lua_Integer i = first; i <= last; i++, lua_settop(L, kept)) {
+    const parameter *p = &all[i - first];
+    if (p->step == 0) continue;
+    apply(o, p, 0, ls_view_count(&p->w->view), p->g->view.data);
+    lua_rawgeti(L, kept, (i - first) * KEPT + 3);
+    finish(L, kept + 1, p);
+  }
+}
+
+/* One whose gradient is a product: g, x, memory are at index. */
+static void step_product(lua_State *L, const optimizer *o, lua_Integer i, int index) {
+  ls_err err;
+  int top = lua_gettop(L);
+  parameter p;
+  ls_cmat g = lsb_check_matrix(L, index, o->name, "the gradient's left factor"), x = lsb_check_matrix(L, index + 1, o->name, "the gradient's right factor");
+  lsb_tensor *memory = check_weights(L, index + 2, o->name, "the memory", NULL);
+  push_parameter(L, o, i, memory, &p);
+  int32_t rows = g.cols, most = x.cols > 0 ? (int32_t)(ls_view_count(&memory->view) / (size_t)x.cols) : 0;
+  if (p.w->view.rank != 2 || p.w->view.shape[0] != rows || p.w->view.shape[1] != x.cols || g.rows != x.rows || most < 1)
+    lsb_fail(L, o->name, "the gradient's factors do not fit");
+  int32_t slices = rows / most + (rows % most != 0);
+  for (int32_t s = 0; s < slices; s++) {
+    int32_t from = (int32_t)((int64_t)rows * s / slices), n = (int32_t)((int64_t)rows * (s + 1) / slices) - from;
+    ls_mat part = {memory->view.data, n, x.cols, x.cols};
+    if (ls_matmul(true, false, (ls_cmat){g.data + from, g.rows, n, g.stride}, x, false, part, &err) != LS_OK) lsb_raise(L, o->name, &err);
+    apply(o, &p, (size_t)from * (size_t)x.cols, (size_t)n * (size_t)x.cols, part.data);
+  }
+  memory->owner->version++;
+  finish(L, top + 2, &p);
+}
+
+/* `product` tells at which index g, x and memory begin. */
+static int step(lua_State *L, const optimizer *o, int product) {
+  lua_settop(L, product + 2);
+  luaL_checktype(L, PARAMETERS, LUA_TTABLE);
+  luaL_checktype(L, STATES, LUA_TTABLE);
+  lua_Integer first = luaL_checkinteger(L, FIRST), last = luaL_checkinteger(L, LAST);
+  luaL_checkstack(L, MOST_SLOTS + 16, NULL);
+  if (lua_isnil(L, product))
+    step_all(L, o, first, last);
+  else
+    step_product(L, o, first, product);
+  return 0;
+}
+
+/* sgd(parameters, states, first, last, lr, momentum, weight_decay, nesterov, [g, x, memory]) */
+static int sgd(lua_State *L) {
+  ls_err err;
+  ls_sgd_options o = {lsb_check_number(L, OPTIONS, "sgd", "lr"), lsb_check_number(L, OPTIONS + 1, "sgd", "momentum"),
+                      lsb_check_number(L, OPTIONS + 2, "sgd", "weight_decay"), lua_toboolean(L, OPTIONS + 3)};
+  if (ls_sgd_check(&o, &err) != LS_OK) return lsb_raise(L, "sgd", &err);
+  optimizer kind = {.name = "sgd", .slots = {o.momentum > 0.0 ? "velocity" : NULL}, .sgd = &o};
+  return step(L, &kind, OPTIONS + 4);
+}
+
+/* adam(parameters, states, first, last, lr, beta1, beta2, eps, weight_decay, decoupled, [g, x, memory]) */
+static int adam(lua_State *L) {
+  ls_err err;
+  ls_adam_options o = {lsb_check_number(L, OPTIONS, "adam", "lr"), lsb_check_number(L, OPTIONS + 1, "adam", "beta1"), lsb_check_number(L, OPTIONS + 2, "adam", "beta2"),
+                       lsb_check_number(L, OPTIONS + 3, "adam", "eps"), lsb_check_number(L, OPTIONS + 4, "adam", "weight_decay"), lua_toboolean(L, OPTIONS + 5)};
+  if (ls_adam_check(&o, &err) != LS_OK) return lsb_raise(L, "adam", &err);
+  optimizer kind = {.name = "adam", .slots = {"m", "v"}, .adam = &o};
+  return step(L, &kind, OPTIONS + 6);
+}
+
+int lsb_open_optimizer(lua_State *L) {
+  static const luaL_Reg functions[] = {{"sgd", sgd}, {"adam", adam}, {NULL, NULL}};
+  luaL_newlib(L, functions);
+  return 1;
+}
