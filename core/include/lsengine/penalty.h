@@ -111,7 +111,7 @@ size_t ls_penalty_scratch(const ls_penalty *p, const ls_target *t, int32_t rows,
 
 /* Value and gradient as of ls_cross_entropy, with the same reductions, weights, ignored rows and errors: penalties are means over rows,
  * never over rows × classes, and a class weight weighs the whole row. Rows are computed in double and the gradient is rounded to float once; where a row has one label and the entry
- * has `label`, its exponentials are float32 (5e-7 of 1 - p_y and of p_y at the most, whatever they are) and all that is made of their sums is double;
+ * has `label`, its exponentials are float32 (6e-7 of 1 - p_y and of p_y at the most, whatever they are) and all that is made of their sums is double;
  * beside a cross-entropy the errors of that are added (its logits are shifted in float: 1e-6 of the value). -inf logits take no part.
  * LS_ERANGE where the loss has no form for the target.
  * O(nK), for zipf O(nK log K); scratch holds at most 64 rows in double, whatever n. */
