@@ -62,6 +62,14 @@ static void push_bins(lua_State *L, const ls_bin *bins, int32_t count, double le
   }
 }
 
+static void set_murphy(lua_State *L, const ls_murphy *m) {
+  lsb_set_number(L, "reliability", m->reliability);
+  lsb_set_number(L, "resolution", m->resolution);
+  lsb_set_number(L, "uncertainty", m->uncertainty);
+  lsb_set_number(L, "within_variance", m->within_variance);
+  lsb_set_number(L, "within_covariance", m->within_covariance);
+}
+
 static void push_measures(lua_State *L, const ls_calibration *r) {
   lua_createtable(L, 0, 24);
   lsb_set_integer(L, "rows", r->rows);
@@ -79,11 +87,7 @@ static void push_measures(lua_State *L, const ls_calibration *r) {
   lsb_set_number(L, "debiased", r->debiased);
   lsb_set_number(L, "debiased_l2", r->debiased_l2);
   lsb_set_number(L, "brier", r->brier);
-  lsb_set_number(L, "reliability", r->reliability);
-  lsb_set_number(L, "resolution", r->resolution);
-  lsb_set_number(L, "uncertainty", r->uncertainty);
-  lsb_set_number(L, "within_variance", r->within_variance);
-  lsb_set_number(L, "within_covariance", r->within_covariance);
+  set_murphy(L, &r->murphy);
 }
 
 /* A number from the table at index, or `otherwise` where it has none. */
@@ -196,11 +200,7 @@ void lsb_give_classwise(lua_State *L, const ls_predictions *p, const ls_judging 
   lsb_set_number(L, "null", r->null);
   lsb_set_number(L, "debiased_l2", r->debiased_l2);
   lsb_set_number(L, "brier", r->brier);
-  lsb_set_number(L, "reliability", r->reliability);
-  lsb_set_number(L, "resolution", r->resolution);
-  lsb_set_number(L, "uncertainty", r->uncertainty);
-  lsb_set_number(L, "within_variance", r->within_variance);
-  lsb_set_number(L, "within_covariance", r->within_covariance);
+  set_murphy(L, &r->murphy);
   lsb_set_number(L, "nll", r->nll);
   lua_setfield(L, -2, "classwise");
   lua_createtable(L, p->z.cols, 1);

@@ -70,12 +70,12 @@ void ls_calibration_of_sums(const ls_bin_sums *bins, int32_t count, double n, ls
     out->null += sqrt(2.0 / PI * fmax(0.0, s->c - s->squares)) / n;
     resampled += weight * ls_folded_normal(gap, sqrt(spread / m));
     if (m >= 2.0) debiased += weight * (gap * gap - spread / (m - 1.0));
-    out->reliability += weight * gap * gap;
-    out->resolution += weight * (a - mean_a) * (a - mean_a);
-    out->within_variance += (s->squares - s->c * c) / n;
-    out->within_covariance += 2.0 * (s->products - s->c * a) / n;
+    out->murphy.reliability += weight * gap * gap;
+    out->murphy.resolution += weight * (a - mean_a) * (a - mean_a);
+    out->murphy.within_variance += (s->squares - s->c * c) / n;
+    out->murphy.within_covariance += 2.0 * (s->products - s->c * a) / n;
   }
-  out->uncertainty = mean_a * (1.0 - mean_a);
+  out->murphy.uncertainty = mean_a * (1.0 - mean_a);
   out->l2 = sqrt(squares);
   out->mean = out->filled > 0 ? gaps / out->filled : 0.0;
   out->debiased = 2.0 * out->l1 - resampled;

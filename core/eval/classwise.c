@@ -101,11 +101,11 @@ static void sum_up(const classwise_job *j, size_t chunks, int32_t classes, doubl
     out->max = fmax(out->max, r.max);
     l2 += r.l2 * r.l2 / classes;
     debiased += own / classes;
-    out->reliability += r.reliability;
-    out->resolution += r.resolution;
-    out->uncertainty += r.uncertainty;
-    out->within_variance += r.within_variance;
-    out->within_covariance += r.within_covariance;
+    out->murphy.reliability += r.murphy.reliability;
+    out->murphy.resolution += r.murphy.resolution;
+    out->murphy.uncertainty += r.murphy.uncertainty;
+    out->murphy.within_variance += r.murphy.within_variance;
+    out->murphy.within_covariance += r.murphy.within_covariance;
   }
   out->l2 = sqrt(l2);
   out->debiased_l2 = sqrt(fmax(0.0, debiased));

@@ -287,14 +287,14 @@ static void murphy_sums_to_the_brier_score(void **state) {
     get(&p);
     ls_binning b = {.bins = (int[]){1, 2, 15, 100, 15, 7}[set], .kind = set == 4 ? LS_BINS_EQUAL_MASS : LS_BINS_EQUAL_WIDTH, .one_apart = set == 5};
     ls_calibration r = calibrate((size_t)s.n, confidence, correct, &b, NULL);
-    assert_close(r.reliability - r.resolution + r.uncertainty + r.within_variance - r.within_covariance, r.brier, 0, 1e-12);
+    assert_close(r.murphy.reliability - r.murphy.resolution + r.murphy.uncertainty + r.murphy.within_variance - r.murphy.within_covariance, r.brier, 0, 1e-12);
     if (b.kind == LS_BINS_EQUAL_MASS) continue;
     ls_classwise w;
     ls_classification all;
     ls_class_score scores[10];
     assert_true(ls_classwise_scratch(&p, &b) <= sizeof scratch);
     assert_ok(ls_classwise_calibration(&p, &b, scratch, &w, classes, err));
-    assert_close(w.reliability - w.resolution + w.uncertainty + w.within_variance - w.within_covariance, w.brier, 0, 1e-12);
+    assert_close(w.murphy.reliability - w.murphy.resolution + w.murphy.uncertainty + w.murphy.within_variance - w.murphy.within_covariance, w.brier, 0, 1e-12);
     assert_ok(ls_classify(&p, 0, NULL, scratch, &all, NULL, scores, NULL, err));
     assert_close(w.brier, all.brier, 1e-13, 0);
     assert_close(w.nll, all.nll, 1e-13, 0);

@@ -148,7 +148,7 @@ static void one_sweep_is_its_parts(void **state) {
     assert_ok(ls_calibrate((size_t)kept, c, a, NULL, &b, scratch, &want, want_bins, err));
     assert_close(got.l1, want.l1, 1e-12, 0);
     assert_close(got.brier, want.brier, 1e-13, 0);
-    assert_close(got.within_covariance, want.within_covariance, 1e-9, 1e-13);
+    assert_close(got.murphy.within_covariance, want.murphy.within_covariance, 1e-9, 1e-13);
     for (int i = 0; i < b.bins; i++) assert_true(bins[i].count == want_bins[i].count && bins[i].low == want_bins[i].low);
     ls_calibration threaded;
     assert_ok(ls_pool_start(5, err));
@@ -292,7 +292,7 @@ static void bins_alone_are_those_of_the_confidences(void **state) {
       continue;
     }
     assert_true(memcmp(&got, &want, sizeof got) != 0); /* it was the quick way */
-    assert_true(got.rows == want.rows && got.filled == want.filled && got.accuracy == want.accuracy && got.uncertainty == want.uncertainty);
+    assert_true(got.rows == want.rows && got.filled == want.filled && got.accuracy == want.accuracy && got.murphy.uncertainty == want.murphy.uncertainty);
     assert_close(got.l1, want.l1, 0, 1e-8);
     assert_close(got.confidence, want.confidence, 0, 4e-9);
     assert_close(got.brier, want.brier, 0, 4e-9);

@@ -44,6 +44,12 @@ typedef struct ls_bin {
   double squares, products;    /* sums of c², c·a */
 } ls_bin;
 
+/* Murphy 1973, with the terms within bins of Stephenson et al. 2008: the Brier score is reliability - resolution + uncertainty + within_variance -
+ * within_covariance, to rounding. */
+typedef struct ls_murphy {
+  double reliability, resolution, uncertainty, within_variance, within_covariance;
+} ls_murphy;
+
 typedef struct ls_calibration {
   int64_t rows;
   int32_t filled;      /* bins that are not empty */
@@ -55,10 +61,8 @@ typedef struct ls_calibration {
   double debiased;     /* 2 l1 - sum n_b/n E|N(g_b, acc_b(1-acc_b)/n_b)|: the resampling of Kumar et al. 2019 in closed form; may be below 0.
                           Of a calibrated model 2 - sqrt 2 of the bias stays: there the resampled gaps are wider by sqrt 2 */
   double debiased_l2;  /* sqrt(max(0, sum n_b/n (g_b² - acc_b(1-acc_b)/(n_b-1)))), bins of fewer than 2 rows skipped (Kumar et al. 2019) */
-  /* Murphy 1973, with the terms within bins of Stephenson et al. 2008: brier = reliability - resolution + uncertainty + within_variance -
-   * within_covariance, to rounding. */
   double brier;        /* mean of (c - a)² */
-  double reliability, resolution, uncertainty, within_variance, within_covariance;
+  ls_murphy murphy;
 } ls_calibration;
 
 /* Confidences in order, for the measures that sort, so that it is done once: keys has room for 2n numbers, the result lies in it. What they hold is
@@ -100,7 +104,8 @@ typedef struct ls_classwise {
   double l1, l2, max; /* mean over classes of l1; sqrt of the mean of l2²; largest */
   double null;        /* mean of the classes' */
   double debiased_l2; /* sqrt(max(0, mean over classes of sum n_b/n (g_b² - y_b(1-y_b)/(n_b-1)))): Kumar et al. 2019's marginal error */
-  double brier, reliability, resolution, uncertainty, within_variance, within_covariance; /* sums over classes: of the Brier score 0 … 2 */
+  double brier; /* these two are sums over classes: the Brier score 0 … 2 */
+  ls_murphy murphy;
   double nll;         /* mean of -log p_y */
 } ls_classwise;
 

@@ -222,7 +222,7 @@ static void penalty_row(const penalty_job *j, int32_t row, double *buffer) {
     for (int32_t k = 0; k < n; k++) grad[k] = (float)(scale * gradient[k]);
 }
 
-/* What the sum over all classes but y is worth in float: the rest is in double. */
+/* Without the label, whose e is 0 by now: taken off the whole sum it would leave little but rounding where it is nearly all of it. */
 static double rest_of(int32_t n, const float *e) {
   double sum[4] = {0.0};
   int32_t k = 0;
