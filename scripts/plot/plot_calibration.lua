@@ -140,10 +140,11 @@ public("ls.plot.confidence", {
   local one, two = f:block(right), f:block(wrong)
   local shape = " using 1:4:2:3:4:5 with boxxyerror lw 0.75 lc rgb '%s' fs %s border lc rgb '%s' title '%s'"
   f:add("set arrow 1 from first %s, graph 0 to first %s, graph 1 nohead front lw 1.5 dt (8,4) lc rgb '%s'", gnuplot.number(confidence), gnuplot.number(confidence), palette.ink)
-  f:add("set arrow 2 from first %s, graph 0 to first %s, graph 1 nohead front lw 1.5 dt (2,3) lc rgb '%s'", gnuplot.number(accuracy), gnuplot.number(accuracy), palette.ink)
+  -- of another width: gnuplot's SVG joins lines of one width to one path, whose dashes are the first one's
+  f:add("set arrow 2 from first %s, graph 0 to first %s, graph 1 nohead front lw 2 dt (2,3) lc rgb '%s'", gnuplot.number(accuracy), gnuplot.number(accuracy), palette.ink)
   f:draw{ one .. shape:format(palette.colours[1], "solid 0.75", palette.colours[1], "right"), two .. shape:format(palette.colours[2], "solid 0.25", palette.colours[2], "wrong"),
     ("NaN with lines lw 1.5 dt (8,4) lc rgb '%s' title 'mean confidence %.3f'"):format(palette.ink, confidence),
-    ("NaN with lines lw 1.5 dt (2,3) lc rgb '%s' title 'accuracy %.3f'"):format(palette.ink, accuracy) }
+    ("NaN with lines lw 2 dt (2,3) lc rgb '%s' title 'accuracy %.3f'"):format(palette.ink, accuracy) }
   return f:done()
 end)
 
