@@ -97,6 +97,59 @@ typedef struct ls_few_kernels {
 
 extern const ls_few_kernels ls_few_kernels_ref, ls_few_kernels_avx2, ls_few_kernels_avx512;
 
+/* Up to LS_FEW_ROWS rows of at most LS_FEW_CLASSES classes, a label each: what a label has and what the others have, and gradients of what is made of these two. */
+typedef struct ls_few_labels {
+  size_t n;
+  int32_t rows;
+  const float *z;        /* (rows, n), contiguous, as grad */
+  float *e, *grad;       /* e: room as of ls_softmax_few; grad or NULL */
+  const int64_t *labels; /* all 0 … n-1 */
+  const int32_t *row_of; /* k / n for k < 16 n */
+  float own[LS_FEW_ROWS], rest[LS_FEW_ROWS]; /* out of `begin`: exp z_y, and the sum of the others' exponentials; of rows with NaN one is NaN */
+  float scale[LS_FEW_ROWS];                  /* in of `finish`: the gradient is scale · (exp(z_k) - 1[k = y] (own + rest)) */
+  float most;                                /* as of ls_softmax_few */
+} ls_few_labels;
+
+typedef struct ls_few_label_kernels {
+  void (*begin)(ls_few_labels *s);
+  void (*finish)(ls_few_labels *s);
+} ls_few_label_kernels;
+
+extern const ls_few_label_kernels ls_few_label_kernels_ref, ls_few_label_kernels_avx2, ls_few_label_kernels_avx512;
+
+/* Penalties and losses whose rows are made by vectors of doubles. */
+typedef enum ls_penalty_form {
+  LS_FORM_NONE,
+  LS_FORM_BOOTSTRAP_SOFT,
+  LS_FORM_CONFIDENCE_PENALTY,
+  LS_FORM_ENTROPY_REGULARISATION,
+  LS_FORM_LOGIT_NORM,
+  LS_FORM_MARGIN_SMOOTHING,
+  LS_FORM_MAX_SUP,
+  LS_FORM_COUNT
+} ls_penalty_form;
+
+/* Up to LS_FEW_ROWS rows of at most LS_FEW_CLASSES classes, or one of more. Arrays of rows have room for rows rounded up to 16: of those behind the last z can be read. */
+typedef struct ls_penalty_rows {
+  int32_t classes, rows;
+  const float *const *z;
+  const double *q;          /* targets, where the form wants them: of row i and class k at q[k · LS_FEW_ROWS + i]; of a single row at q[k], zeros up to the next 16 */
+  const double *parameters; /* as the entry has them */
+  const double *scale;      /* what each row's gradient is multiplied with */
+  float *const *grad;       /* or NULL */
+  bool adds;                /* to what is in grad */
+  double *value;            /* out: NaN where a logit is not finite, or where the plain twin must say: there grad is left alone */
+  double *work;             /* of a single row: 3 · classes rounded up to 16 */
+} ls_penalty_rows;
+
+typedef void ls_penalty_rows_fn(const ls_penalty_rows *s);
+
+typedef struct ls_penalty_kernels {
+  ls_penalty_rows_fn *rows[LS_FORM_COUNT];
+} ls_penalty_kernels;
+
+extern const ls_penalty_kernels ls_penalty_kernels_ref, ls_penalty_kernels_avx2, ls_penalty_kernels_avx512;
+
 typedef struct ls_random_kernels {
   void (*numbers)(ls_rng *r, size_t n, uint64_t *out);                  /* as ls_rng_next */
   void (*doubles)(size_t n, const uint64_t *raw, double *out);          /* as ls_rng_double */
@@ -163,6 +216,7 @@ typedef struct ls_class_block {
 typedef struct ls_evaluation_kernels {
   void (*exp)(size_t n, double *x);                        /* in place, at most 2 ulp */
   void (*log1p)(size_t n, const double *x, double *out);   /* x >= 0, at most 3 ulp; out may be x */
+  void (*expm1)(size_t n, const double *x, double *out);   /* e^x - 1 of x <= 0, at most 3 ulp; out may be x */
   /* Softmax of z · inverse for rows of at most LS_JUDGED_CLASSES classes, rows a multiple of LS_JUDGED_ROWS. False where a
    * row holds NaN or +inf, or its label is masked. */
   bool (*judge)(size_t rows, int32_t classes, const float *const *row, double inverse, const int32_t *label, const ls_judged_rows *out);
@@ -213,6 +267,8 @@ typedef struct ls_kernels {
   const ls_convolution_kernels *convolution;
   const ls_softmax_kernels *softmax;
   const ls_few_kernels *few;
+  const ls_few_label_kernels *few_labels;
+  const ls_penalty_kernels *penalty;
   const ls_random_kernels *random;
   const ls_mix_kernels *mix;
   const ls_evaluation_kernels *evaluation;

@@ -51,8 +51,10 @@ typedef struct ls_penalty_row {
 /* The value; NaN or infinite where there is none. */
 typedef double ls_penalty_row_fn(const ls_penalty_row *row);
 
-/* The value of a row of one label y by log p_y and log(1 - p_y) alone, and its slope: the gradient is slope (p - 1_y). */
-typedef double ls_penalty_label_fn(const double *parameters, double log_p, double log_rest, double *slope);
+#define LS_PENALTY_LABELS 64 /* the most rows that `label` is given at once */
+
+/* The values of rows of one label y each by log p_y and log(1 - p_y) alone, and their slopes: a row's gradient is slope (p - 1_y). */
+typedef void ls_penalty_label_fn(const double *parameters, int32_t rows, const double *log_p, const double *log_rest, double *value, double *slope);
 
 typedef struct ls_penalty {
   ls_entry entry;
@@ -65,6 +67,7 @@ typedef struct ls_penalty {
   const char *trouble; /* what a row without a finite value has done wrong; or NULL */
   ls_penalty_row_fn *row;
   ls_penalty_label_fn *label; /* the same of one label a row, where it can be said so; or NULL */
+  int32_t form;               /* its number among the kernels that make rows by vectors, the same but for rounding; or 0 */
 } ls_penalty;
 
 /* All of them, sorted by name. */

@@ -1,6 +1,7 @@
 /* Soft bootstrapping. SPDX-License-Identifier: MIT
  *
  * The paper's inner p carries a gradient (its section 3.2 reads the loss as entropy minimisation). */
+#include "core/kernels/kernels.h"
 #include "core/loss/penalties/penalties.h"
 
 static const ls_parameter parameters[] = {
@@ -43,4 +44,5 @@ const ls_penalty ls_penalty_bootstrap_soft = {
               .parameter_count = LS_COUNT(parameters)},
     .target = LS_PENALTY_LINEAR,
     .row = value,
+    .form = LS_FORM_BOOTSTRAP_SOFT,
 };

@@ -1,6 +1,7 @@
 /* Confidence penalty. SPDX-License-Identifier: MIT
  *
  * CE - beta H(p), or CE + beta max(0, G - H(p)). The paper prints the hinge with the opposite sign; this one penalises low entropy. */
+#include "core/kernels/kernels.h"
 #include "core/loss/penalties/penalties.h"
 
 static const ls_parameter parameters[] = {
@@ -41,4 +42,5 @@ const ls_penalty ls_penalty_confidence_penalty = {
     .target = LS_PENALTY_FREE,
     .adds = true,
     .row = value,
+    .form = LS_FORM_CONFIDENCE_PENALTY,
 };

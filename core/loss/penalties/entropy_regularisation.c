@@ -2,6 +2,7 @@
  *
  * alpha (1-alpha) J = (1-alpha) KL(p||m) + alpha KL(u||m). KL(p||m) is of order alpha^2 near alpha = 0 (KL(u||m) likewise near 1), a difference of nearly equal
  * terms: as the sum of p·(t - log(1+t)), t = alpha (u/p - 1), each term is small by itself, so that the limits are met smoothly. dJ/dp_k = log(p_k/m_k)/alpha. */
+#include "core/kernels/kernels.h"
 #include "core/loss/penalties/penalties.h"
 
 static const ls_parameter parameters[] = {
@@ -73,4 +74,5 @@ const ls_penalty ls_penalty_entropy_regularisation = {
     .target = LS_PENALTY_FREE,
     .adds = true,
     .row = value,
+    .form = LS_FORM_ENTROPY_REGULARISATION,
 };

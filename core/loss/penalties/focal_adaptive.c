@@ -13,8 +13,11 @@ static const ls_parameter parameters[] = {
 };
 enum { THRESHOLD, GAMMA_BELOW, GAMMA_ABOVE };
 
-static double of_label(const double *of, double log_p, double log_rest, double *slope) {
-  return ls_focal_term(of[exp(log_p) < of[THRESHOLD] ? GAMMA_BELOW : GAMMA_ABOVE], log_p, log_rest, slope);
+static void of_label(const double *of, int32_t rows, const double *log_p, const double *log_rest, double *value, double *slope) {
+  double gamma[LS_PENALTY_LABELS];
+  ls_exponentials_of(rows, log_p, value);
+  for (int32_t i = 0; i < rows; i++) gamma[i] = of[value[i] < of[THRESHOLD] ? GAMMA_BELOW : GAMMA_ABOVE];
+  ls_focal_terms(rows, gamma, log_p, log_rest, value, slope);
 }
 
 static double value(const ls_penalty_row *r) { return ls_penalty_of_label(r, of_label); }

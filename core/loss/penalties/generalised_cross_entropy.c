@@ -9,11 +9,13 @@ static const ls_parameter parameters[] = {
 };
 enum { Q };
 
-static double of_label(const double *of, double log_p, double log_rest, double *slope) {
+static void of_label(const double *of, int32_t rows, const double *log_p, const double *log_rest, double *value, double *slope) {
   double q = of[Q];
   (void)log_rest;
-  *slope = exp(q * log_p);
-  return q == 0.0 ? -log_p : -expm1(q * log_p) / q;
+  for (int32_t i = 0; i < rows; i++) slope[i] = q * log_p[i];
+  ls_expm1(rows, slope, value);
+  ls_exponentials(rows, slope);
+  for (int32_t i = 0; i < rows; i++) value[i] = q == 0.0 ? -log_p[i] : -value[i] / q;
 }
 
 static double value(const ls_penalty_row *r) { return ls_penalty_of_label(r, of_label); }

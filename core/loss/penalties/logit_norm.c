@@ -2,6 +2,7 @@
  *
  * No small number is added to the norm: the invariance is exact, and a row of zeros is treated apart. The authors add 1e-7.
  * With w = z/(tau n) and g = dCE/dw:  dL/dz = (g - z (z·g)/n^2) / (tau n). */
+#include "core/kernels/kernels.h"
 #include "core/loss/penalties/penalties.h"
 
 static const ls_parameter parameters[] = {
@@ -54,4 +55,5 @@ const ls_penalty ls_penalty_logit_norm = {
     .target = LS_PENALTY_LINEAR,
     .works = true,
     .row = value,
+    .form = LS_FORM_LOGIT_NORM,
 };

@@ -1,6 +1,7 @@
 /* Margin-based label smoothing (MbLS). SPDX-License-Identifier: MIT
  *
  * A mean over rows of the sum over classes (the paper's equation); the authors' code takes the mean over rows and classes. */
+#include "core/kernels/kernels.h"
 #include "core/loss/penalties/penalties.h"
 
 static const ls_parameter parameters[] = {
@@ -45,4 +46,5 @@ const ls_penalty ls_penalty_margin_smoothing = {
     .target = LS_PENALTY_FREE,
     .adds = true,
     .row = value,
+    .form = LS_FORM_MARGIN_SMOOTHING,
 };

@@ -1,6 +1,7 @@
 /* Max suppression (MaxSup). SPDX-License-Identifier: MIT
  *
  * Of equal largest logits the first takes the gradient. The mean is over the classes that are not masked. */
+#include "core/kernels/kernels.h"
 #include "core/loss/penalties/penalties.h"
 
 static const ls_parameter parameters[] = {
@@ -38,4 +39,5 @@ const ls_penalty ls_penalty_max_sup = {
     .target = LS_PENALTY_FREE,
     .adds = true,
     .row = value,
+    .form = LS_FORM_MAX_SUP,
 };

@@ -2,12 +2,11 @@
  *
  * Rows are cut into at most 64 blocks, by the shape alone; each block has buffers of one row in double. Values of rows go to the scratch and
  * are summed in the order of rows, so that results are the same bits with any number of threads. */
-#include "core/loss/penalties/penalties.h"
+#include "core/loss/penalties/driver.h"
 
 #include <lsengine/pool.h>
 #include <string.h>
 
-#include "core/kernels/kernels.h"
 #include "core/loss/rows.h"
 #include "core/loss/target_row.h"
 
@@ -70,6 +69,13 @@ ls_status ls_penalty_prepare(const ls_penalty *p, ls_cmat t, ls_mat out, void *s
   return LS_OK;
 }
 
+void ls_exponentials_of(int32_t n, const double *x, double *to) {
+  memcpy(to, x, (size_t)n * sizeof *to);
+  ls_exponentials(n, to);
+}
+
+void ls_expm1(int32_t n, const double *x, double *to) { ls_kernels_now()->evaluation->expm1((size_t)n, x, to); }
+
 void ls_exponentials(int32_t n, double *x) { ls_kernels_now()->evaluation->exp((size_t)n, x); }
 
 double ls_sum(int32_t n, const double *x) {
@@ -94,7 +100,8 @@ double ls_log_odds_against(const ls_penalty_row *r, int32_t y) {
 }
 
 double ls_penalty_of_label(const ls_penalty_row *r, ls_penalty_label_fn *label) {
-  double slope, odds = ls_log_odds_against(r, r->label), log_rest = -ls_softplus(-odds), value = label(r->parameters, -ls_softplus(odds), log_rest, &slope);
+  double value, slope, odds = ls_log_odds_against(r, r->label), log_p = -ls_softplus(odds), log_rest = -ls_softplus(-odds);
+  label(r->parameters, 1, &log_p, &log_rest, &value, &slope);
   for (int32_t k = 0; k < r->classes && r->gradient != NULL; k++) r->gradient[k] = slope * (k == r->label ? -exp(log_rest) : r->p[k]);
   return value;
 }
@@ -135,24 +142,6 @@ double ls_penalty_value(const ls_penalty *p, int32_t classes, const double *z, c
   return cross_entropy + value;
 }
 
-typedef struct penalty_job {
-  const ls_kernels *kernels;
-  const ls_penalty *penalty;
-  ls_cmat z;
-  const ls_target *target;
-  const ls_penalty_options *options;
-  ls_resolved resolved;
-  bool one_hot;           /* one label a row, not softened */
-  bool by_label;          /* rows go through `label`, the cross-entropy that it is added to included */
-  bool past_cache;
-  double *value, *weight; /* (rows) */
-  double *cross;          /* (rows), by_label only: the cross-entropy, 0 unless the entry adds */
-  double *buffers;        /* for each block: z, p, gradient, and what the entry asks for */
-  size_t buffer;
-  const ls_mat *grad;
-  double denominator;
-} penalty_job;
-
 static int32_t block_height(int32_t rows, int32_t cols) {
   int32_t height = ls_rows_a_block(cols), least = rows / MOST_BLOCKS + (rows % MOST_BLOCKS != 0);
   return height > least ? height : least;
@@ -165,11 +154,11 @@ static size_t block_count(int32_t rows, int32_t cols) {
 
 static size_t buffer_of(const ls_penalty *p, int32_t classes) {
   size_t doubles = (size_t)classes * (3 + (p->target != LS_PENALTY_FREE) + p->works) + 7, row = (size_t)(classes / 2) + 32; /* a sweep's floats, from a line's start */
-  return doubles > row ? doubles : row;
+  size_t group = ls_penalty_group_buffer(p, classes), own = doubles > row ? doubles : row;
+  return group > own ? group : own;
 }
 
-/* False for mass on a masked class. */
-static bool read_target(const penalty_job *j, int32_t row, double *q) {
+bool ls_penalty_read_target(const ls_penalty_job *j, int32_t row, double *q) {
   const float *z = j->z.data + row * j->z.stride;
   int32_t n = j->z.cols;
   if (j->one_hot) {
@@ -187,7 +176,7 @@ static bool read_target(const penalty_job *j, int32_t row, double *q) {
   return true;
 }
 
-static void penalty_row(const penalty_job *j, int32_t row, double *buffer) {
+static void penalty_row(const ls_penalty_job *j, int32_t row, double *buffer) {
   const ls_penalty *p = j->penalty;
   int32_t n = j->z.cols;
   double *z = buffer, *probability = z + n, *gradient = probability + (n + 7) / 8 * 8, *rest = gradient + n;
@@ -206,7 +195,7 @@ static void penalty_row(const penalty_job *j, int32_t row, double *buffer) {
   if (!complete(&r, probability)) return;
   if (p->target != LS_PENALTY_FREE) {
     r.q = rest;
-    if (!read_target(j, row, rest)) return;
+    if (!ls_penalty_read_target(j, row, rest)) return;
     rest += n;
   }
   if (p->works) r.work = rest;
@@ -233,7 +222,7 @@ static double rest_of(int32_t n, const float *e) {
 }
 
 /* A row by the sweep of the cross-entropy; false where it must be in double: large or masked logits, and a label that leaves nothing or nearly all. */
-static bool label_row(const penalty_job *j, int32_t row, float *e) {
+static bool label_row(const ls_penalty_job *j, int32_t row, float *e) {
   const ls_penalty *p = j->penalty;
   int64_t y = j->target->term[0].labels[row];
   size_t n = (size_t)j->z.cols;
@@ -244,8 +233,8 @@ static bool label_row(const penalty_job *j, int32_t row, float *e) {
   e[y] = 0.0f;
   double rest = s.sum - own < 0.25 * s.sum ? rest_of(j->z.cols, e) : s.sum - own;
   if (!(rest > 1e-30 * own && own > 1e-30 * rest)) return false;
-  double log_p = -log1p(rest / own), scale = j->weight[row] / j->denominator;
-  j->value[row] = p->label(j->options->parameters, log_p, -log1p(own / rest), &slope);
+  double log_p = -log1p(rest / own), log_rest = -log1p(own / rest), scale = j->weight[row] / j->denominator;
+  p->label(j->options->parameters, 1, &log_p, &log_rest, &j->value[row], &slope);
   j->cross[row] = p->adds ? -log_p : 0.0;
   if (j->grad == NULL) return true;
   scale *= (slope + (p->adds ? 1.0 : 0.0)) / (own + rest);
@@ -257,19 +246,27 @@ static bool label_row(const penalty_job *j, int32_t row, float *e) {
   return true;
 }
 
+void ls_penalty_one_row(const ls_penalty_job *j, int32_t row, double *buffer) {
+  if (ls_penalty_counts(j, row)) {
+    if (!j->by_label || !label_row(j, row, (float *)(((uintptr_t)buffer + 63) / 64 * 64))) penalty_row(j, row, buffer);
+    return;
+  }
+  j->value[row] = 0.0;
+  if (j->by_label) j->cross[row] = 0.0;
+  for (int32_t k = 0; k < j->z.cols && j->grad != NULL; k++) j->grad->data[row * j->grad->stride + k] = 0.0f;
+}
+
 static void penalty_block(void *argument, size_t block) {
-  const penalty_job *j = argument;
+  const ls_penalty_job *j = argument;
   int32_t n = j->z.cols, height = block_height(j->z.rows, n), row = (int32_t)block * height;
   int32_t end = j->z.rows - row < height ? j->z.rows : row + height;
-  for (; row < end; row++) {
-    double *buffer = j->buffers + block * j->buffer;
-    if (j->weight[row] >= 0.0 && j->denominator > 0.0) {
-      if (!j->by_label || !label_row(j, row, (float *)(((uintptr_t)buffer + 63) / 64 * 64))) penalty_row(j, row, buffer);
-      continue;
-    }
-    j->value[row] = 0.0;
-    if (j->by_label) j->cross[row] = 0.0;
-    for (int32_t k = 0; k < n && j->grad != NULL; k++) j->grad->data[row * j->grad->stride + k] = 0.0f;
+  double *buffer = j->buffers + block * j->buffer;
+  if (ls_penalty_labels_fit(j)) {
+    ls_penalty_by_labels(j, row, end, buffer);
+  } else if (j->penalty->form != LS_FORM_NONE) {
+    ls_penalty_by_form(j, row, end, buffer);
+  } else {
+    for (; row < end; row++) ls_penalty_one_row(j, row, buffer);
   }
   if (j->by_label && j->past_cache) j->kernels->softmax->fence();
 }
@@ -310,9 +307,23 @@ static ls_status add_to(ls_cmat z, const ls_target *t, const ls_penalty_options 
   return status;
 }
 
+/* Weights of rows, -1 of those that are ignored, and the sums over them. */
+static void weigh_rows(const ls_penalty_job *j, ls_penalty_result *sum) {
+  const ls_target *t = j->target;
+  const ls_penalty_options *o = j->options;
+  bool plain = o->class_weights == NULL && t->row_weights == NULL && !o->ignore.active;
+  for (int32_t i = 0; i < t->rows; i++) {
+    bool ignored = !plain && ls_target_ignored(t, o->ignore, i);
+    j->weight[i] = plain ? 1.0 : ignored ? -1.0 : ls_target_row_weight(t, o->class_weights, i);
+    sum->ignored += ignored;
+    sum->kept += !ignored;
+    sum->weight += ignored ? 0.0 : j->weight[i];
+  }
+}
+
 ls_status ls_penalty_loss(const ls_penalty *p, ls_cmat z, const ls_target *t, const ls_penalty_options *o, void *scratch,
                           ls_penalty_result *result, const ls_mat *grad, float *rows, ls_err *err) {
-  penalty_job j = {.kernels = ls_kernels_now(), .penalty = p, .z = z, .target = t, .options = o, .grad = grad, .buffer = buffer_of(p, z.cols)};
+  ls_penalty_job j = {.kernels = ls_kernels_now(), .penalty = p, .z = z, .target = t, .options = o, .grad = grad, .buffer = buffer_of(p, z.cols)};
   ls_penalty_result sum = {0};
   ls_status status = check(p, z, t, o, grad, err);
   if (status != LS_OK) return status;
@@ -330,13 +341,7 @@ ls_status ls_penalty_loss(const ls_penalty *p, ls_cmat z, const ls_target *t, co
   if (p->target == LS_PENALTY_LABEL && !j.one_hot && !(p->soft_when > 0 && o->parameters[p->soft_when - 1] != 0.0))
     return ls_fail(err, LS_ERANGE, "one label for each row is required, the target is softened or mixed: %s", p->refusal);
 
-  for (int32_t i = 0; i < z.rows; i++) {
-    bool ignored = ls_target_ignored(t, o->ignore, i);
-    j.weight[i] = ignored ? -1.0 : ls_target_row_weight(t, o->class_weights, i);
-    sum.ignored += ignored;
-    sum.kept += !ignored;
-    sum.weight += ignored ? 0.0 : j.weight[i];
-  }
+  weigh_rows(&j, &sum);
   j.denominator = o->reduction == LS_LOSS_MEAN ? sum.weight : o->reduction == LS_LOSS_ROWS ? sum.kept : 1.0;
   ls_parallel(LS_SITE_PENALTY, block_count(z.rows, z.cols), penalty_block, &j);
 

@@ -23,6 +23,12 @@ static inline double ls_softplus(double x) { return (x > 0.0 ? x : 0.0) + log1p(
 
 /* exp of n numbers in place, at most 2 ulp, by the vectors of the processor; their sum, in a fixed order. */
 void ls_exponentials(int32_t n, double *x);
+
+/* The same elsewhere: to[i] = exp(x[i]). */
+void ls_exponentials_of(int32_t n, const double *x, double *to);
+
+/* to[i] = exp(x[i]) - 1, x <= 0, at most 3 ulp. */
+void ls_expm1(int32_t n, const double *x, double *to);
 double ls_sum(int32_t n, const double *x);
 
 /* log((1 - p_y) / p_y) by the log-sum-exp without y: -softplus of it is log p_y, -softplus(-it) is log(1 - p_y), both exact where
@@ -34,14 +40,9 @@ static inline double ls_log_rest(const ls_penalty_row *r, int32_t k) {
   return k == r->top ? -ls_softplus(-ls_log_odds_against(r, k)) : log1p(-r->p[k]);
 }
 
-/* -(1 - p)^gamma log p, p given by log p and log(1 - p), and its slope: what all focal losses are made of. d/dz_j of the sum over k of
+/* -(1 - p)^gamma log p of each row, p given by log p and log(1 - p), and its slope: what all focal losses are made of. d/dz_j of the sum over k of
  * q_k·value_k is the sum over k of q_k·slope_k·(p_j - 1[j = k]). */
-static inline double ls_focal_term(double gamma, double log_p, double log_rest, double *slope) {
-  double scale = gamma == 0.0 ? 1.0 : exp(gamma * log_rest); /* 0^0 = 1 */
-  double ratio = log_rest < -36.0 ? -1.0 : log_p / exp(log_rest); /* log p / (1-p) -> -1 as p -> 1 */
-  *slope = scale * (1.0 - gamma * exp(log_p) * ratio);
-  return -scale * log_p;
-}
+void ls_focal_terms(int32_t rows, const double *gamma, const double *log_p, const double *log_rest, double *value, double *slope);
 
 /* `label` of a row, by the log-sum-exp without y; the gradient, too. */
 double ls_penalty_of_label(const ls_penalty_row *r, ls_penalty_label_fn *label);

@@ -20,9 +20,10 @@ static double value(const ls_penalty_row *r) {
   return epsilon * sum;
 }
 
-static double of_label(const double *of, double log_p, double log_rest, double *slope) {
-  *slope = of[EPSILON] * exp(log_p);
-  return of[EPSILON] * exp(log_rest);
+static void of_label(const double *of, int32_t rows, const double *log_p, const double *log_rest, double *value, double *slope) {
+  ls_exponentials_of(rows, log_p, slope);
+  ls_exponentials_of(rows, log_rest, value);
+  for (int32_t i = 0; i < rows; i++) slope[i] *= of[EPSILON], value[i] *= of[EPSILON];
 }
 
 const ls_penalty ls_penalty_poly1 = {

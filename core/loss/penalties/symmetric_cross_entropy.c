@@ -31,10 +31,14 @@ static double value(const ls_penalty_row *r) {
 }
 
 /* log 0 of all other classes is `floor`. */
-static double of_label(const double *of, double log_p, double log_rest, double *slope) {
+static void of_label(const double *of, int32_t rows, const double *log_p, const double *log_rest, double *value, double *slope) {
   double alpha = of[ALPHA], reverse = -of[BETA] * of[LOG_ZERO];
-  *slope = alpha + reverse * exp(log_p);
-  return reverse * exp(log_rest) - alpha * log_p;
+  ls_exponentials_of(rows, log_p, slope);
+  ls_exponentials_of(rows, log_rest, value);
+  for (int32_t i = 0; i < rows; i++) {
+    slope[i] = alpha + reverse * slope[i];
+    value[i] = reverse * value[i] - alpha * log_p[i];
+  }
 }
 
 const ls_penalty ls_penalty_symmetric_cross_entropy = {

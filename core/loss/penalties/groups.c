@@ -1,0 +1,125 @@
+/* Rows of penalties in groups: of few classes many at once, of many one at a time, by vectors. SPDX-License-Identifier: MIT
+ *
+ * What a kernel has no answer for, large and masked logits above all, is done again row by row, so that no row's bits depend on its neighbours. */
+#include "core/loss/penalties/driver.h"
+
+#include <string.h>
+
+/* A float buffer from a line of the cache on. */
+static float *floats_in(double *buffer) { return (float *)(((uintptr_t)buffer + 63) / 64 * 64); }
+
+static int32_t padded(int32_t classes) { return (classes + 15) / 16 * 16; }
+
+size_t ls_penalty_group_buffer(const ls_penalty *p, int32_t classes) {
+  size_t k = (size_t)classes, few = classes <= LS_FEW_CLASSES ? LS_FEW_ROWS * k + 32 : 0;
+  return p->form != LS_FORM_NONE && classes > LS_FEW_CLASSES ? 4 * (size_t)padded(classes) : p->form != LS_FORM_NONE || p->label != NULL ? few : 0;
+}
+
+static float *grad_of(const ls_penalty_job *j, int32_t row) { return j->grad == NULL ? NULL : j->grad->data + row * j->grad->stride; }
+
+bool ls_penalty_labels_fit(const ls_penalty_job *j) {
+  return j->by_label && j->z.cols <= LS_FEW_CLASSES && j->z.cols > 1 && j->z.stride == j->z.cols && (j->grad == NULL || j->grad->stride == j->z.cols);
+}
+
+/* Every logit within what the kernel may have; false for NaN. */
+static bool is_near(const float *z, int32_t n) {
+  bool near = true;
+  for (int32_t k = 0; k < n; k++) near &= fabsf(z[k]) <= LS_SOFTMAX_NEAR;
+  return near;
+}
+
+/* What `begin` found, to values and to the gradients' factors; notes which rows it has no answer for. */
+static void values_of_labels(const ls_penalty_job *j, int32_t row, ls_few_labels *s, bool *left) {
+  const ls_penalty *p = j->penalty;
+  const ls_evaluation_kernels *kernels = j->kernels->evaluation;
+  double log_p[LS_FEW_ROWS], log_rest[LS_FEW_ROWS], value[LS_FEW_ROWS], slope[LS_FEW_ROWS], adds = p->adds ? 1.0 : 0.0;
+  bool all_near = s->most <= LS_SOFTMAX_NEAR;
+  for (int32_t i = 0; i < LS_FEW_ROWS; i++) {
+    double own = (double)s->own[i], rest = (double)s->rest[i];
+    bool sound = i < s->rows && rest > 1e-30 * own && own > 1e-30 * rest && own + rest < INFINITY;
+    left[i] = !sound || !(all_near || is_near(s->z + i * j->z.cols, j->z.cols)) || !ls_penalty_counts(j, row + i);
+    log_p[i] = sound ? rest / own : 1.0;
+    log_rest[i] = sound ? own / rest : 1.0;
+  }
+  kernels->log1p(LS_FEW_ROWS, log_p, log_p);
+  kernels->log1p(LS_FEW_ROWS, log_rest, log_rest);
+  for (int32_t i = 0; i < LS_FEW_ROWS; i++) log_p[i] = -log_p[i], log_rest[i] = -log_rest[i];
+  p->label(j->options->parameters, LS_FEW_ROWS, log_p, log_rest, value, slope);
+  for (int32_t i = 0; i < s->rows; i++) {
+    j->value[row + i] = value[i];
+    j->cross[row + i] = -adds * log_p[i];
+    s->scale[i] = left[i] ? 0.0f : (float)(j->weight[row + i] / j->denominator * (slope[i] + adds) / ((double)s->own[i] + (double)s->rest[i]));
+  }
+}
+
+void ls_penalty_by_labels(const ls_penalty_job *j, int32_t row, int32_t end, double *buffer) {
+  ls_few_labels s = {.n = (size_t)j->z.cols, .e = floats_in(buffer)};
+  int32_t row_of[16 * LS_FEW_CLASSES];
+  int64_t labels[LS_FEW_ROWS];
+  bool left[LS_FEW_ROWS];
+  for (int32_t i = 0, k = 0; i < 16; i++)
+    for (int32_t c = 0; c < j->z.cols; c++) row_of[k++] = i;
+  s.row_of = row_of;
+  s.labels = labels;
+  for (; row < end; row += s.rows) {
+    s.rows = end - row < LS_FEW_ROWS ? end - row : LS_FEW_ROWS;
+    s.z = j->z.data + row * j->z.stride;
+    s.grad = grad_of(j, row);
+    for (int32_t i = 0; i < s.rows; i++) labels[i] = ls_penalty_counts(j, row + i) ? j->target->term[0].labels[row + i] : 0;
+    j->kernels->few_labels->begin(&s);
+    values_of_labels(j, row, &s, left);
+    if (s.grad != NULL) j->kernels->few_labels->finish(&s);
+    for (int32_t i = 0; i < s.rows; i++)
+      if (left[i]) ls_penalty_one_row(j, row + i, buffer);
+  }
+}
+
+/* The targets of a group's rows; what has mass on a masked class has no sound value, either. */
+static void read_targets(const ls_penalty_job *j, const int32_t *which, int32_t rows, double *q) {
+  int32_t n = j->z.cols;
+  double one[LS_FEW_CLASSES];
+  if (n > LS_FEW_CLASSES) {
+    for (int32_t k = n; k < padded(n); k++) q[k] = 0.0;
+    ls_penalty_read_target(j, which[0], q);
+    return;
+  }
+  memset(q, 0, (size_t)n * LS_FEW_ROWS * sizeof *q);
+  for (int32_t i = 0; i < rows; i++) {
+    if (j->one_hot) {
+      q[j->target->term[0].labels[which[i]] * LS_FEW_ROWS + i] = 1.0;
+      continue;
+    }
+    if (!ls_penalty_read_target(j, which[i], one)) continue;
+    for (int32_t k = 0; k < n; k++) q[k * LS_FEW_ROWS + i] = one[k];
+  }
+}
+
+void ls_penalty_by_form(const ls_penalty_job *j, int32_t row, int32_t end, double *buffer) {
+  const ls_penalty *p = j->penalty;
+  int32_t n = j->z.cols, height = n <= LS_FEW_CLASSES ? LS_FEW_ROWS : 1, which[LS_FEW_ROWS];
+  const float *z[LS_FEW_ROWS];
+  float *grad[LS_FEW_ROWS];
+  double scale[LS_FEW_ROWS] = {0.0}, value[LS_FEW_ROWS], *q = n > LS_FEW_CLASSES ? buffer + 3 * padded(n) : buffer;
+  ls_penalty_rows s = {.classes = n, .z = z, .q = p->target == LS_PENALTY_FREE ? NULL : q, .parameters = j->options->parameters, .scale = scale, .grad = j->grad == NULL ? NULL : grad,
+                       .adds = p->adds, .value = value, .work = buffer};
+  while (row < end) {
+    for (s.rows = 0; row < end && s.rows < height; row++) {
+      if (!ls_penalty_counts(j, row)) {
+        ls_penalty_one_row(j, row, buffer);
+        continue;
+      }
+      which[s.rows] = row;
+      z[s.rows] = j->z.data + row * j->z.stride;
+      grad[s.rows] = grad_of(j, row);
+      scale[s.rows++] = j->weight[row] / j->denominator;
+    }
+    if (s.rows == 0) return;
+    for (int32_t i = s.rows; i % 16 != 0; i++) z[i] = z[0];
+    if (s.q != NULL) read_targets(j, which, s.rows, q);
+    j->kernels->penalty->rows[p->form](&s);
+    for (int32_t i = 0; i < s.rows; i++) {
+      j->value[which[i]] = value[i];
+      if (!isfinite(value[i])) ls_penalty_one_row(j, which[i], buffer);
+    }
+  }
+}
