@@ -51,10 +51,17 @@ typedef struct ls_penalty_row {
 /* The value; NaN or infinite where there is none. */
 typedef double ls_penalty_row_fn(const ls_penalty_row *row);
 
-#define LS_PENALTY_LABELS 64 /* the most rows that `label` is given at once */
+#define LS_PENALTY_LABELS 64 /* the most rows of ls_penalty_labels */
 
-/* The values of rows of one label y each by log p_y and log(1 - p_y) alone, and their slopes: a row's gradient is slope (p - 1_y). */
-typedef void ls_penalty_label_fn(const double *parameters, int32_t rows, const double *log_p, const double *log_rest, double *value, double *slope);
+/* Rows of one label y each: p_y and 1 - p_y, each right however small, and their logarithms. */
+typedef struct ls_penalty_labels {
+  int32_t rows;
+  const double *p, *rest, *log_p, *log_rest;
+  double *value, *slope; /* out: a row's gradient is slope (p - 1_y) */
+} ls_penalty_labels;
+
+/* The values of losses of the label's probability alone. */
+typedef void ls_penalty_label_fn(const double *parameters, const ls_penalty_labels *l);
 
 typedef struct ls_penalty {
   ls_entry entry;

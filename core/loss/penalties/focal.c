@@ -11,38 +11,34 @@ static const ls_parameter parameters[] = {
 };
 enum { GAMMA, SOFT };
 
+void ls_focal_terms(const double *gamma, const ls_penalty_labels *l) {
+  for (int32_t i = 0; i < l->rows; i++) l->value[i] = gamma[i] == 0.0 ? 0.0 : gamma[i] * l->log_rest[i]; /* 0^0 = 1 */
+  ls_exponentials(l->rows, l->value);
+  for (int32_t i = 0; i < l->rows; i++) {
+    double ratio = l->log_rest[i] < -36.0 ? -1.0 : l->log_p[i] / l->rest[i]; /* log p / (1-p) -> -1 as p -> 1 */
+    l->slope[i] = l->value[i] * (1.0 - gamma[i] * l->p[i] * ratio);
+    l->value[i] = -l->value[i] * l->log_p[i];
+  }
+}
+
+static void of_label(const double *of, const ls_penalty_labels *l) {
+  double gamma[LS_PENALTY_LABELS];
+  for (int32_t i = 0; i < l->rows; i++) gamma[i] = of[GAMMA];
+  ls_focal_terms(gamma, l);
+}
+
 static double value(const ls_penalty_row *r) {
-  double sum = 0.0, total = 0.0, gamma = r->parameters[GAMMA];
+  double sum = 0.0, total = 0.0;
   for (int32_t k = r->label < 0 ? 0 : r->label; k < (r->label < 0 ? r->classes : r->label + 1); k++) {
     if (r->q[k] == 0.0) continue;
-    double slope, term, odds = k == r->top || k == r->label ? ls_log_odds_against(r, k) : NAN;
+    double slope, odds = k == r->top || k == r->label ? ls_log_odds_against(r, k) : NAN;
     double log_p = isnan(odds) ? ls_log_p(r, k) : -ls_softplus(odds), log_rest = isnan(odds) ? log1p(-r->p[k]) : -ls_softplus(-odds);
-    ls_focal_terms(1, &gamma, &log_p, &log_rest, &term, &slope);
-    sum += r->q[k] * term;
+    sum += r->q[k] * ls_penalty_by_logs(r->parameters, log_p, log_rest, of_label, &slope);
     total += r->q[k] * slope;
     if (r->gradient != NULL) r->gradient[k] -= r->q[k] * slope;
   }
   for (int32_t k = 0; k < r->classes && r->gradient != NULL; k++) r->gradient[k] += total * r->p[k];
   return sum;
-}
-
-void ls_focal_terms(int32_t rows, const double *gamma, const double *log_p, const double *log_rest, double *value, double *slope) {
-  double p[LS_PENALTY_LABELS], rest[LS_PENALTY_LABELS];
-  for (int32_t i = 0; i < rows; i++) value[i] = gamma[i] == 0.0 ? 0.0 : gamma[i] * log_rest[i]; /* 0^0 = 1 */
-  ls_exponentials(rows, value);
-  ls_exponentials_of(rows, log_p, p);
-  ls_exponentials_of(rows, log_rest, rest);
-  for (int32_t i = 0; i < rows; i++) {
-    double ratio = log_rest[i] < -36.0 ? -1.0 : log_p[i] / rest[i]; /* log p / (1-p) -> -1 as p -> 1 */
-    slope[i] = value[i] * (1.0 - gamma[i] * p[i] * ratio);
-    value[i] = -value[i] * log_p[i];
-  }
-}
-
-static void of_label(const double *of, int32_t rows, const double *log_p, const double *log_rest, double *value, double *slope) {
-  double gamma[LS_PENALTY_LABELS];
-  for (int32_t i = 0; i < rows; i++) gamma[i] = of[GAMMA];
-  ls_focal_terms(rows, gamma, log_p, log_rest, value, slope);
 }
 
 const ls_penalty ls_penalty_focal = {

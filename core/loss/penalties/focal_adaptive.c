@@ -13,11 +13,10 @@ static const ls_parameter parameters[] = {
 };
 enum { THRESHOLD, GAMMA_BELOW, GAMMA_ABOVE };
 
-static void of_label(const double *of, int32_t rows, const double *log_p, const double *log_rest, double *value, double *slope) {
+static void of_label(const double *of, const ls_penalty_labels *l) {
   double gamma[LS_PENALTY_LABELS];
-  ls_exponentials_of(rows, log_p, value);
-  for (int32_t i = 0; i < rows; i++) gamma[i] = of[value[i] < of[THRESHOLD] ? GAMMA_BELOW : GAMMA_ABOVE];
-  ls_focal_terms(rows, gamma, log_p, log_rest, value, slope);
+  for (int32_t i = 0; i < l->rows; i++) gamma[i] = of[l->p[i] < of[THRESHOLD] ? GAMMA_BELOW : GAMMA_ABOVE];
+  ls_focal_terms(gamma, l);
 }
 
 static double value(const ls_penalty_row *r) { return ls_penalty_of_label(r, of_label); }

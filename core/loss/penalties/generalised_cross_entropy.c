@@ -9,13 +9,12 @@ static const ls_parameter parameters[] = {
 };
 enum { Q };
 
-static void of_label(const double *of, int32_t rows, const double *log_p, const double *log_rest, double *value, double *slope) {
+static void of_label(const double *of, const ls_penalty_labels *l) {
   double q = of[Q];
-  (void)log_rest;
-  for (int32_t i = 0; i < rows; i++) slope[i] = q * log_p[i];
-  ls_expm1(rows, slope, value);
-  ls_exponentials(rows, slope);
-  for (int32_t i = 0; i < rows; i++) value[i] = q == 0.0 ? -log_p[i] : -value[i] / q;
+  for (int32_t i = 0; i < l->rows; i++) l->slope[i] = q * l->log_p[i];
+  ls_expm1(l->rows, l->slope, l->value);
+  ls_exponentials(l->rows, l->slope);
+  for (int32_t i = 0; i < l->rows; i++) l->value[i] = q == 0.0 ? -l->log_p[i] : -l->value[i] / q;
 }
 
 static double value(const ls_penalty_row *r) { return ls_penalty_of_label(r, of_label); }

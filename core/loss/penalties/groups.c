@@ -28,28 +28,42 @@ static bool is_near(const float *z, int32_t n) {
   return near;
 }
 
-/* What `begin` found, to values and to the gradients' factors; notes which rows it has no answer for. */
-static void values_of_labels(const ls_penalty_job *j, int32_t row, ls_few_labels *s, bool *left) {
-  const ls_penalty *p = j->penalty;
-  const ls_evaluation_kernels *kernels = j->kernels->evaluation;
-  double log_p[LS_FEW_ROWS], log_rest[LS_FEW_ROWS], value[LS_FEW_ROWS], slope[LS_FEW_ROWS], adds = p->adds ? 1.0 : 0.0;
-  bool all_near = s->most <= LS_SOFTMAX_NEAR;
-  for (int32_t i = 0; i < LS_FEW_ROWS; i++) {
-    double own = (double)s->own[i], rest = (double)s->rest[i];
-    bool sound = i < s->rows && rest > 1e-30 * own && own > 1e-30 * rest && own + rest < INFINITY;
-    left[i] = !sound || !(all_near || is_near(s->z + i * j->z.cols, j->z.cols)) || !ls_penalty_counts(j, row + i);
-    log_p[i] = sound ? rest / own : 1.0;
-    log_rest[i] = sound ? own / rest : 1.0;
-  }
-  kernels->log1p(LS_FEW_ROWS, log_p, log_p);
-  kernels->log1p(LS_FEW_ROWS, log_rest, log_rest);
-  for (int32_t i = 0; i < LS_FEW_ROWS; i++) log_p[i] = -log_p[i], log_rest[i] = -log_rest[i];
-  p->label(j->options->parameters, LS_FEW_ROWS, log_p, log_rest, value, slope);
+/* The rows that `begin` has no answer for, if any; they get numbers that do no harm. */
+static bool leave(const ls_penalty_job *j, int32_t row, ls_few_labels *s, bool *left) {
+  int32_t bad = 0;
+  for (int32_t i = s->rows; i < LS_FEW_ROWS; i++) s->own[i] = s->rest[i] = 1.0f;
+  for (int32_t i = 0; i < LS_FEW_ROWS; i++) bad |= s->rest[i] > 1e-30f * s->own[i] && s->own[i] > 1e-30f * s->rest[i] ? 0 : 1; /* true for NaN */
+  for (int32_t i = 0; i < s->rows; i++) bad |= j->weight[row + i] >= 0.0 ? 0 : 1;
+  if (bad == 0 && s->most <= LS_SOFTMAX_NEAR && j->denominator > 0.0) return false;
   for (int32_t i = 0; i < s->rows; i++) {
-    j->value[row + i] = value[i];
-    j->cross[row + i] = -adds * log_p[i];
-    s->scale[i] = left[i] ? 0.0f : (float)(j->weight[row + i] / j->denominator * (slope[i] + adds) / ((double)s->own[i] + (double)s->rest[i]));
+    bool sound = s->rest[i] > 1e-30f * s->own[i] && s->own[i] > 1e-30f * s->rest[i] && is_near(s->z + i * j->z.cols, j->z.cols);
+    left[i] = !sound || !ls_penalty_counts(j, row + i);
+    if (left[i]) s->own[i] = s->rest[i] = 1.0f;
   }
+  return true;
+}
+
+/* What `begin` found, to values and to the gradients' factors. */
+static void values_of_labels(const ls_penalty_job *j, int32_t row, ls_few_labels *s) {
+  enum { N = LS_FEW_ROWS };
+  const ls_penalty *penalty = j->penalty;
+  const ls_evaluation_kernels *kernels = j->kernels->evaluation;
+  double p[N], rest[N], inverse[N], log_p[N], log_rest[N], value[N], slope[N], adds = penalty->adds ? 1.0 : 0.0, by = 1.0 / j->denominator;
+  for (int32_t i = 0; i < N; i++) {
+    double own = (double)s->own[i], others = (double)s->rest[i];
+    inverse[i] = 1.0 / (own + others);
+    p[i] = own * inverse[i];
+    rest[i] = others * inverse[i];
+    log_p[i] = others / own;
+    log_rest[i] = own / others;
+  }
+  kernels->log1p(N, log_p, log_p);
+  kernels->log1p(N, log_rest, log_rest);
+  for (int32_t i = 0; i < N; i++) log_p[i] = -log_p[i], log_rest[i] = -log_rest[i];
+  penalty->label(j->options->parameters, &(ls_penalty_labels){N, p, rest, log_p, log_rest, value, slope});
+  memcpy(j->value + row, value, (size_t)s->rows * sizeof *value);
+  for (int32_t i = 0; i < s->rows; i++) j->cross[row + i] = -adds * log_p[i];
+  for (int32_t i = 0; i < s->rows; i++) s->scale[i] = (float)(j->weight[row + i] * by * (slope[i] + adds) * inverse[i]);
 }
 
 void ls_penalty_by_labels(const ls_penalty_job *j, int32_t row, int32_t end, double *buffer) {
@@ -65,11 +79,12 @@ void ls_penalty_by_labels(const ls_penalty_job *j, int32_t row, int32_t end, dou
     s.rows = end - row < LS_FEW_ROWS ? end - row : LS_FEW_ROWS;
     s.z = j->z.data + row * j->z.stride;
     s.grad = grad_of(j, row);
-    for (int32_t i = 0; i < s.rows; i++) labels[i] = ls_penalty_counts(j, row + i) ? j->target->term[0].labels[row + i] : 0;
+    for (int32_t i = 0; i < s.rows; i++) labels[i] = j->weight[row + i] >= 0.0 ? j->target->term[0].labels[row + i] : 0;
     j->kernels->few_labels->begin(&s);
-    values_of_labels(j, row, &s, left);
+    bool some = leave(j, row, &s, left);
+    values_of_labels(j, row, &s);
     if (s.grad != NULL) j->kernels->few_labels->finish(&s);
-    for (int32_t i = 0; i < s.rows; i++)
+    for (int32_t i = 0; i < s.rows && some; i++)
       if (left[i]) ls_penalty_one_row(j, row + i, buffer);
   }
 }

@@ -13,22 +13,20 @@ enum { ALPHA };
 /* 1 - alpha - p_y, where it is above 0; with alpha = 0 never rounded away. */
 static double missing_of(double alpha, double p, double rest) { return alpha == 0.0 ? rest : (1.0 - alpha) - p; }
 
-static void of_label(const double *of, int32_t rows, const double *log_p, const double *log_rest, double *value, double *slope) {
-  double rest[LS_PENALTY_LABELS], alpha = of[ALPHA], kept = log1p(-alpha), given = alpha > 0.0 ? log(alpha) : 0.0;
-  ls_exponentials_of(rows, log_p, value);
-  ls_exponentials_of(rows, log_rest, rest);
-  for (int32_t i = 0; i < rows; i++) {
-    double missing = missing_of(alpha, value[i], rest[i]);
-    slope[i] = missing > 0.0 ? missing / rest[i] : 0.0;
-    value[i] = missing > 0.0 ? (1.0 - alpha) * (kept - log_p[i]) + (alpha > 0.0 ? alpha * (given - log_rest[i]) : 0.0) : 0.0;
+static void of_label(const double *of, const ls_penalty_labels *l) {
+  double alpha = of[ALPHA], kept = log1p(-alpha), given = alpha > 0.0 ? log(alpha) : 0.0;
+  for (int32_t i = 0; i < l->rows; i++) {
+    double missing = missing_of(alpha, l->p[i], l->rest[i]);
+    l->slope[i] = missing > 0.0 ? missing / l->rest[i] : 0.0;
+    l->value[i] = missing > 0.0 ? (1.0 - alpha) * (kept - l->log_p[i]) + (alpha > 0.0 ? alpha * (given - l->log_rest[i]) : 0.0) : 0.0;
   }
 }
 
 static double value(const ls_penalty_row *r) {
-  double loss, slope, odds = ls_log_odds_against(r, r->label), log_p = -ls_softplus(odds), log_rest = -ls_softplus(-odds);
+  double slope, odds = ls_log_odds_against(r, r->label), log_p = -ls_softplus(odds), log_rest = -ls_softplus(-odds);
   if (log_rest >= -300.0) return ls_penalty_of_label(r, of_label);
   double missing = missing_of(r->parameters[ALPHA], exp(log_p), exp(log_rest));
-  of_label(r->parameters, 1, &log_p, &log_rest, &loss, &slope);
+  double loss = ls_penalty_by_logs(r->parameters, log_p, log_rest, of_label, &slope);
   if (!(missing > 0.0)) return 0.0;
   for (int32_t k = 0; k < r->classes && r->gradient != NULL; k++)
     if (!ls_is_masked(r, k)) r->gradient[k] = k == r->label ? -missing : missing * exp(ls_log_p(r, k) - log_rest); /* p_k may be subnormal */

@@ -69,11 +69,6 @@ ls_status ls_penalty_prepare(const ls_penalty *p, ls_cmat t, ls_mat out, void *s
   return LS_OK;
 }
 
-void ls_exponentials_of(int32_t n, const double *x, double *to) {
-  memcpy(to, x, (size_t)n * sizeof *to);
-  ls_exponentials(n, to);
-}
-
 void ls_expm1(int32_t n, const double *x, double *to) { ls_kernels_now()->evaluation->expm1((size_t)n, x, to); }
 
 void ls_exponentials(int32_t n, double *x) { ls_kernels_now()->evaluation->exp((size_t)n, x); }
@@ -99,9 +94,14 @@ double ls_log_odds_against(const ls_penalty_row *r, int32_t y) {
   return max + log(sum) - r->z[y];
 }
 
+double ls_penalty_by_logs(const double *parameters, double log_p, double log_rest, ls_penalty_label_fn *label, double *slope) {
+  double p = exp(log_p), rest = exp(log_rest), value;
+  label(parameters, &(ls_penalty_labels){1, &p, &rest, &log_p, &log_rest, &value, slope});
+  return value;
+}
+
 double ls_penalty_of_label(const ls_penalty_row *r, ls_penalty_label_fn *label) {
-  double value, slope, odds = ls_log_odds_against(r, r->label), log_p = -ls_softplus(odds), log_rest = -ls_softplus(-odds);
-  label(r->parameters, 1, &log_p, &log_rest, &value, &slope);
+  double slope, odds = ls_log_odds_against(r, r->label), log_rest = -ls_softplus(-odds), value = ls_penalty_by_logs(r->parameters, -ls_softplus(odds), log_rest, label, &slope);
   for (int32_t k = 0; k < r->classes && r->gradient != NULL; k++) r->gradient[k] = slope * (k == r->label ? -exp(log_rest) : r->p[k]);
   return value;
 }
@@ -234,7 +234,7 @@ static bool label_row(const ls_penalty_job *j, int32_t row, float *e) {
   double rest = s.sum - own < 0.25 * s.sum ? rest_of(j->z.cols, e) : s.sum - own;
   if (!(rest > 1e-30 * own && own > 1e-30 * rest)) return false;
   double log_p = -log1p(rest / own), log_rest = -log1p(own / rest), scale = j->weight[row] / j->denominator;
-  p->label(j->options->parameters, 1, &log_p, &log_rest, &j->value[row], &slope);
+  j->value[row] = ls_penalty_by_logs(j->options->parameters, log_p, log_rest, p->label, &slope);
   j->cross[row] = p->adds ? -log_p : 0.0;
   if (j->grad == NULL) return true;
   scale *= (slope + (p->adds ? 1.0 : 0.0)) / (own + rest);

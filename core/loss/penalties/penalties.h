@@ -24,9 +24,6 @@ static inline double ls_softplus(double x) { return (x > 0.0 ? x : 0.0) + log1p(
 /* exp of n numbers in place, at most 2 ulp, by the vectors of the processor; their sum, in a fixed order. */
 void ls_exponentials(int32_t n, double *x);
 
-/* The same elsewhere: to[i] = exp(x[i]). */
-void ls_exponentials_of(int32_t n, const double *x, double *to);
-
 /* to[i] = exp(x[i]) - 1, x <= 0, at most 3 ulp. */
 void ls_expm1(int32_t n, const double *x, double *to);
 double ls_sum(int32_t n, const double *x);
@@ -40,11 +37,11 @@ static inline double ls_log_rest(const ls_penalty_row *r, int32_t k) {
   return k == r->top ? -ls_softplus(-ls_log_odds_against(r, k)) : log1p(-r->p[k]);
 }
 
-/* -(1 - p)^gamma log p of each row, p given by log p and log(1 - p), and its slope: what all focal losses are made of. d/dz_j of the sum over k of
- * q_k·value_k is the sum over k of q_k·slope_k·(p_j - 1[j = k]). */
-void ls_focal_terms(int32_t rows, const double *gamma, const double *log_p, const double *log_rest, double *value, double *slope);
+/* -(1 - p)^gamma log p and its slope: what all focal losses are made of. d/dz_j of the sum over k of q_k·value_k is the sum over k of q_k·slope_k·(p_j - 1[j = k]). */
+void ls_focal_terms(const double *gamma, const ls_penalty_labels *l);
 
-/* `label` of a row, by the log-sum-exp without y; the gradient, too. */
+/* `label` of one row, by log p_y and log(1 - p_y); and of a row by the log-sum-exp without y, the gradient, too. */
+double ls_penalty_by_logs(const double *parameters, double log_p, double log_rest, ls_penalty_label_fn *label, double *slope);
 double ls_penalty_of_label(const ls_penalty_row *r, ls_penalty_label_fn *label);
 
 /* transition.c */

@@ -20,10 +20,11 @@ static double value(const ls_penalty_row *r) {
   return epsilon * sum;
 }
 
-static void of_label(const double *of, int32_t rows, const double *log_p, const double *log_rest, double *value, double *slope) {
-  ls_exponentials_of(rows, log_p, slope);
-  ls_exponentials_of(rows, log_rest, value);
-  for (int32_t i = 0; i < rows; i++) slope[i] *= of[EPSILON], value[i] *= of[EPSILON];
+static void of_label(const double *of, const ls_penalty_labels *l) {
+  for (int32_t i = 0; i < l->rows; i++) {
+    l->slope[i] = of[EPSILON] * l->p[i];
+    l->value[i] = of[EPSILON] * l->rest[i];
+  }
 }
 
 const ls_penalty ls_penalty_poly1 = {

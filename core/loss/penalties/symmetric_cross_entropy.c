@@ -31,13 +31,11 @@ static double value(const ls_penalty_row *r) {
 }
 
 /* log 0 of all other classes is `floor`. */
-static void of_label(const double *of, int32_t rows, const double *log_p, const double *log_rest, double *value, double *slope) {
+static void of_label(const double *of, const ls_penalty_labels *l) {
   double alpha = of[ALPHA], reverse = -of[BETA] * of[LOG_ZERO];
-  ls_exponentials_of(rows, log_p, slope);
-  ls_exponentials_of(rows, log_rest, value);
-  for (int32_t i = 0; i < rows; i++) {
-    slope[i] = alpha + reverse * slope[i];
-    value[i] = reverse * value[i] - alpha * log_p[i];
+  for (int32_t i = 0; i < l->rows; i++) {
+    l->slope[i] = alpha + reverse * l->p[i];
+    l->value[i] = reverse * l->rest[i] - alpha * l->log_p[i];
   }
 }
 
