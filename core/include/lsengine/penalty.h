@@ -44,7 +44,7 @@ typedef struct ls_penalty_row {
   const double *parameters;
   const float *values;
   ls_cmat matrix;
-  double *work;     /* (K), whatever is in it; NULL unless asked for */
+  double *work;     /* (works, K), whatever is in it; NULL unless asked for */
   double *gradient; /* (K) of zeros: receives the derivative in z (of masked classes: stays 0); or NULL */
 } ls_penalty_row;
 
@@ -68,7 +68,7 @@ typedef struct ls_penalty {
   ls_penalty_target target;
   ls_penalty_data data;
   bool adds;         /* to the cross-entropy with the target; otherwise it is the whole loss */
-  bool works;        /* needs `work` */
+  int32_t works;     /* times K doubles that it needs as `work` */
   int32_t soft_when; /* number from 1 of a boolean parameter that makes LS_PENALTY_LABEL into LS_PENALTY_LINEAR; 0: none */
   const char *refusal; /* of LS_PENALTY_LABEL: why, and what to do */
   const char *trouble; /* what a row without a finite value has done wrong; or NULL */
@@ -93,7 +93,7 @@ size_t ls_penalty_prepare_scratch(const ls_penalty *p, int32_t classes);
 ls_status ls_penalty_prepare(const ls_penalty *p, ls_cmat transition, ls_mat out, void *scratch, ls_err *err);
 
 /* One row with its target: the whole loss, the cross-entropy included, its gradient in gradient (K) or NULL. `label` as above; q (K) may not be
- * NULL unless the entry is LS_PENALTY_FREE and does not add. buffer: 3 K doubles. For tests and for reading: the driver does no more than this for each row. */
+ * NULL unless the entry is LS_PENALTY_FREE and does not add. buffer: 1 + `works` times K doubles. For tests and for reading: the driver does no more than this for each row. */
 double ls_penalty_value(const ls_penalty *p, int32_t classes, const double *z, const double *q, int32_t label, const double *parameters,
                         const float *values, ls_cmat matrix, double *buffer, double *gradient);
 
@@ -124,7 +124,7 @@ size_t ls_penalty_scratch(const ls_penalty *p, const ls_target *t, int32_t rows,
  * has `label`, its exponentials are float32 (6e-7 of 1 - p_y and of p_y at the most, whatever they are) and all that is made of their sums is double;
  * beside a cross-entropy the errors of that are added (its logits are shifted in float: 1e-6 of the value). -inf logits take no part.
  * LS_ERANGE where the loss has no form for the target.
- * O(nK), for zipf O(nK log K); scratch holds at most 64 rows in double, whatever n. */
+ * O(nK); scratch holds at most 64 rows in double, whatever n. */
 ls_status ls_penalty_loss(const ls_penalty *p, ls_cmat z, const ls_target *t, const ls_penalty_options *o, void *scratch,
                           ls_penalty_result *result, const ls_mat *grad, float *rows, ls_err *err);
 

@@ -53,7 +53,7 @@ const ls_penalty ls_penalty_logit_norm = {
               .parameters = parameters,
               .parameter_count = LS_COUNT(parameters)},
     .target = LS_PENALTY_LINEAR,
-    .works = true,
+    .works = 1,
     .row = value,
     .form = LS_FORM_LOGIT_NORM,
 };

@@ -69,6 +69,8 @@ ls_status ls_penalty_prepare(const ls_penalty *p, ls_cmat t, ls_mat out, void *s
   return LS_OK;
 }
 
+void ls_log1p(int32_t n, const double *x, double *to) { ls_kernels_now()->evaluation->log1p((size_t)n, x, to); }
+
 void ls_expm1(int32_t n, const double *x, double *to) { ls_kernels_now()->evaluation->expm1((size_t)n, x, to); }
 
 void ls_exponentials(int32_t n, double *x) { ls_kernels_now()->evaluation->exp((size_t)n, x); }
@@ -153,7 +155,7 @@ static size_t block_count(int32_t rows, int32_t cols) {
 }
 
 static size_t buffer_of(const ls_penalty *p, int32_t classes) {
-  size_t doubles = (size_t)classes * (3 + (p->target != LS_PENALTY_FREE) + p->works) + 7, row = (size_t)(classes / 2) + 32; /* a sweep's floats, from a line's start */
+  size_t doubles = (size_t)classes * (size_t)(3 + (p->target != LS_PENALTY_FREE) + p->works) + 7, row = (size_t)(classes / 2) + 32; /* a sweep's floats, from a line's start */
   size_t group = ls_penalty_group_buffer(p, classes), own = doubles > row ? doubles : row;
   return group > own ? group : own;
 }
@@ -198,7 +200,7 @@ static void penalty_row(const ls_penalty_job *j, int32_t row, double *buffer) {
     if (!ls_penalty_read_target(j, row, rest)) return;
     rest += n;
   }
-  if (p->works) r.work = rest;
+  if (p->works > 0) r.work = rest;
   for (int32_t k = 0; k < n && grad != NULL; k++) gradient[k] = 0.0;
   j->value[row] = p->row(&r);
   if (j->by_label) j->cross[row] = p->adds ? ls_softplus(ls_log_odds_against(&r, r.label)) : 0.0;

@@ -24,6 +24,9 @@ static inline double ls_softplus(double x) { return (x > 0.0 ? x : 0.0) + log1p(
 /* exp of n numbers in place, at most 2 ulp, by the vectors of the processor; their sum, in a fixed order. */
 void ls_exponentials(int32_t n, double *x);
 
+/* to[i] = log(1 + x[i]), x >= 0, at most 3 ulp; to may be x. */
+void ls_log1p(int32_t n, const double *x, double *to);
+
 /* to[i] = exp(x[i]) - 1, x <= 0, at most 3 ulp. */
 void ls_expm1(int32_t n, const double *x, double *to);
 double ls_sum(int32_t n, const double *x);

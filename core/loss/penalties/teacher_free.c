@@ -60,6 +60,6 @@ const ls_penalty ls_penalty_teacher_free = {
     .target = LS_PENALTY_LABEL,
     .refusal = "the virtual teacher is made from a label; give labels, or use ls.target schemes with the "
               "cross-entropy",
-    .works = true,
+    .works = 1,
     .row = value,
 };
