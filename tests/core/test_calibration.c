@@ -150,6 +150,12 @@ static void exponentials_and_logarithms_keep_their_error(void **state) {
     for (int i = 0; i < N; i++) x[i] = i < N / 2 ? pow(10.0, -300.0 + 310.0 * i / (N / 2)) : 200.0 * (i - N / 2) / (N / 2);
     k->log1p(N, x, l);
     for (int i = 0; i < N; i++) assert_close(l[i], log1p(x[i]), 6.7e-16, 0); /* 3 ulp */
+    for (int i = 0; i < N; i++) x[i] = i < N / 2 ? -pow(10.0, -300.0 + 301.0 * i / (N / 2)) : -750.0 * (i - N / 2) / (N / 2);
+    k->expm1(N, x, l);
+    for (int i = 0; i < N; i++) assert_close(l[i], expm1(x[i]), 6.7e-16, 0);
+    double below[] = {-INFINITY, NAN, 0, -1e300};
+    k->expm1(4, below, below);
+    assert_true(below[0] == -1 && isnan(below[1]) && below[2] == 0 && below[3] == -1);
     double ends[] = {-INFINITY, INFINITY, NAN, 0, -1e300, 1e300}, logs[] = {0, INFINITY, NAN, 1e300};
     k->exp(6, ends);
     k->log1p(4, logs, logs);
