@@ -183,4 +183,26 @@ static inline __attribute__((always_inline)) void exp_down(int count, dvec *x) {
 }
 #endif
 
+/* log(1 + f) = f - (half - series), f in [sqrt(1/2) - 1, sqrt(2) - 1], half = f²/2: fdlibm's expansion (Sun Microsystems 1993: s = f/(2+f), log(1+f) = 2s + s·R(s²)). */
+static inline dvec log_series(dvec f, dvec *half) {
+  dvec s = f / (2.0 + f), z = s * s, q = all_doubles(1.479819860511658591e-01);
+  *half = 0.5 * f * f;
+  q = q * z + 1.531383769920937332e-01;
+  q = q * z + 1.818357216161805012e-01;
+  q = q * z + 2.222219843214978396e-01;
+  q = q * z + 2.857142874366239149e-01;
+  q = q * z + 3.999999999940941908e-01;
+  q = q * z + 6.666666666666735130e-01;
+  return s * (*half + q * z);
+}
+
+/* x is normal and above 0. */
+static inline dvec log_of(dvec x) {
+  ulvec bits = (ulvec)x, shifted = bits - 0x3fe6a09e667f3bcdu;
+  dvec k = (dvec)((shifted >> 52 & 0x7ff) | 0x4330000000000000u) - 4503599627370496.0, half;
+  k = pick(below(all_doubles(1500.0), k), k - 2048.0, k); /* a negative power */
+  dvec f = (dvec)(bits - (shifted & 0xfff0000000000000u)) - 1.0, series = log_series(f, &half);
+  return k * 6.93147180369123816490e-01 - ((half - (series + k * 1.90821492927058770002e-10)) - f);
+}
+
 #endif

@@ -38,9 +38,9 @@ static ALWAYS vec sums_of_four(vec a, vec b, vec c, vec d) {
 static ALWAYS vec eight_of(const float *e, const float *z, unsigned last, const int parts) {
   vec t = all_lanes(0.0f);
   for (int k = 0; k < parts; k++) {
-    unsigned mask = k + 1 == parts ? last : 0xff;
-    __m512 low = _mm512_maskz_loadu_ps((__mmask16)mask, e + 8 * k);
-    vec x = _mm512_mask_loadu_ps(low, (__mmask16)(mask << 8), z + 8 * k - 8);
+    unsigned kept = k + 1 == parts ? last : 0xff;
+    __m512 low = _mm512_maskz_loadu_ps((__mmask16)kept, e + 8 * k);
+    vec x = _mm512_mask_loadu_ps(low, (__mmask16)(kept << 8), z + 8 * k - 8);
     t = k == 0 ? x : t + x;
   }
   return t;
@@ -131,11 +131,12 @@ static inline void sums_of_rows(int rows, int n, const float *e, const float *z,
 }
 #endif
 
-/* Exponentials of all; returns the largest |z|. */
-static ALWAYS float exponentials(size_t count, const float *z, float *e, const float *grad) {
-  vec most = all_lanes(0.0f);
+/* Exponentials of all; returns the largest |z|. To `total`, unless it is NULL, the sum of z: in LANES lanes, then in double; NaN where one is. */
+static ALWAYS float exponentials(size_t count, const float *z, float *e, const float *grad, double *total) {
+  vec most = all_lanes(0.0f), sum[PARTS];
   uvec unread = {0}; /* most says it, exactly: rows are then looked at one by one */
   size_t at = 0;
+  for (int p = 0; p < PARTS; p++) sum[p] = all_lanes(0.0f);
   for (; count - at >= LANES; at += LANES) { /* a line of the cache */
     __builtin_prefetch(z + count + at);
     __builtin_prefetch(grad + at, 1);
@@ -143,22 +144,27 @@ static ALWAYS float exponentials(size_t count, const float *z, float *e, const f
     for (int p = 0; p < PARTS; p++) {
       vec x = load(z + at + p * WIDTH);
       most = larger_size(x, most);
+      if (total != NULL) sum[p] += x;
       store(e + at + p * WIDTH, exp_near(x, &unread));
     }
   }
-  for (; count - at >= WIDTH; at += WIDTH) {
-    vec x = load(z + at);
+#pragma GCC unroll 4
+  for (int p = 0; p < PARTS; p++) { /* the last line */
+    int left = (int)(count - at) - p * WIDTH;
+    if (left <= 0) break;
+    vec x = left < WIDTH ? load_few(z + at + p * WIDTH, left) : load(z + at + p * WIDTH);
     most = larger_size(x, most);
-    store(e + at, exp_near(x, &unread));
+    if (total != NULL) sum[p] += x;
+    store(e + at + p * WIDTH, exp_near(x, &unread));
   }
-  if (at < count) {
-    vec x = load_few(z + at, (int)(count - at));
-    most = larger_size(x, most);
-    store(e + at, exp_near(x, &unread));
-  }
-  float lanes[WIDTH], best = 0.0f;
+  float lanes[LANES], best = 0.0f;
   store(lanes, most);
   for (int l = 0; l < WIDTH; l++) best = lanes[l] > best ? lanes[l] : best;
+  if (total == NULL) return best;
+  for (int p = 0; p < PARTS; p++) store(lanes + p * WIDTH, sum[p]);
+  double all[4] = {0.0};
+  for (int l = 0; l < LANES; l++) all[l % 4] += (double)lanes[l];
+  *total = (all[0] + all[2]) + (all[1] + all[3]);
   return best;
 }
 

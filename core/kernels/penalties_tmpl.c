@@ -49,31 +49,6 @@ static ALWAYS dvec total(dvec x, const bool along) {
   return all_doubles(lane[0]);
 }
 
-/* x = 2^k (1 + f), f in [sqrt(1/2) - 1, sqrt(2) - 1): fdlibm's expansion as of log1p_by in evaluation_tmpl.c; `half` is f²/2, log(1 + f) = f - (half - series). x is normal. */
-typedef struct log_parts {
-  dvec k, f, half, series;
-} log_parts;
-
-static ALWAYS dvec log_series(dvec f, dvec *half) {
-  dvec s = f / (2.0 + f), z = s * s, q = all_doubles(1.479819860511658591e-01);
-  *half = 0.5 * f * f;
-  q = q * z + 1.531383769920937332e-01;
-  q = q * z + 1.818357216161805012e-01;
-  q = q * z + 2.222219843214978396e-01;
-  q = q * z + 2.857142874366239149e-01;
-  q = q * z + 3.999999999940941908e-01;
-  q = q * z + 6.666666666666735130e-01;
-  return s * (*half + q * z);
-}
-
-static ALWAYS dvec log_of(dvec x) {
-  ulvec bits = (ulvec)x, shifted = bits - 0x3fe6a09e667f3bcdu;
-  dvec k = (dvec)((shifted >> 52 & 0x7ff) | 0x4330000000000000u) - 4503599627370496.0, half;
-  k = pick(below(all_doubles(1500.0), k), k - 2048.0, k); /* a negative power */
-  dvec f = (dvec)(bits - (shifted & 0xfff0000000000000u)) - 1.0, series = log_series(f, &half);
-  return k * 6.93147180369123816490e-01 - ((half - (series + k * 1.90821492927058770002e-10)) - f);
-}
-
 /* log(1 + x), x > -1 and 1 + x normal: corrected for the rounding of 1 + x. */
 static ALWAYS dvec log1p_of(dvec x) {
   dvec u = x + 1.0;

@@ -260,10 +260,16 @@ static void few_rows(const cross_entropy_job *j, int32_t row, int32_t end, block
     if (s.dense) s.v = t->dense.data + row * t->dense.stride;
     s.own = t->spread == NULL ? NULL : t->spread + row;
     s.row_weights = j->weights == NULL || j->options->pytorch_weighting ? NULL : j->weights + row;
+    s.each = j->rows != NULL;
     j->kernels->few->few(&s);
+    bool one_by_one = s.each || !(s.most <= LS_SOFTMAX_NEAR) || !isfinite(s.loss_sum);
+    if (one_by_one && !s.each) {
+      s.each = true;
+      j->kernels->few->few(&s);
+    }
     if (!s.sound) {
       sweep_rows(j, row, row + s.rows, out);
-    } else if (j->rows != NULL || !(s.most <= LS_SOFTMAX_NEAR) || !isfinite(s.loss_sum)) {
+    } else if (one_by_one) {
       finish_few(j, &s, row, out);
     } else {
       out->loss += s.loss_sum;
