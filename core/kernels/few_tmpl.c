@@ -2,7 +2,7 @@
  *
  * Rows of ten classes are bound by arithmetic and by what every row costs: LS_FEW_ROWS of them are taken through four phases, each a loop of
  * vectors: exponentials of all logits as one run of numbers, sums of rows (four rows at a time, transposed while they are added), the losses with
- * lanes of rows, or those of one or two labels all together where nobody asks for each, the gradients row by row. With a vector beside the labels (a prior, or dense rows), its products with the logits are summed in the
+ * lanes of rows, the gradients row by row. With a vector beside the labels (a prior, or dense rows), its products with the logits are summed in the
  * same way. All logits are within ±LS_SOFTMAX_NEAR, so that there is no maximum. */
 #include "core/kernels/doubles_tmpl.h"
 #include "core/kernels/few_tmpl.h"
@@ -50,16 +50,10 @@ static ALWAYS void log_parts(const float *x, float *log_m, float *e) {
 
 enum { NO_V, SHARED_V, ROW_V };
 
-/* What is known of the rows when the loops are compiled: nothing; one label of a fixed weight; two labels with weights. The latter two have no uniform mass of their own, and all rows weigh 1. */
+/* What is known of the rows when the loops are compiled: nothing; one label of a fixed weight; two labels with weights. The latter two have no uniform mass of their own, no vector, and all rows weigh 1. */
 enum { ANY_TERMS, ONE_LABEL, TWO_LABELS };
 
 static ALWAYS int terms_of(const ls_softmax_few *s, const int form) { return form == ONE_LABEL ? 1 : form == TWO_LABELS ? 2 : s->terms; }
-
-static ALWAYS int form_of(const ls_softmax_few *s) {
-  if (s->each || s->v != NULL || s->own != NULL || s->row_weights != NULL || s->rows % 8 != 0) return ANY_TERMS;
-  if (s->terms == 1 && s->weights[0] == NULL) return ONE_LABEL;
-  return s->terms == 2 && s->weights[0] != NULL && s->weights[1] != NULL ? TWO_LABELS : ANY_TERMS;
-}
 
 /* By rows, offset with the other sign; what lies behind the last row is anything finite. */
 typedef struct columns {
@@ -141,32 +135,6 @@ static ALWAYS void all_losses(ls_softmax_few *s, columns *c, const int kind) {
   s->soft_sum = sum_of_lanes(soft);
 }
 
-/* The losses of all rows together: a logarithm of the product of eight rows' sums, each within 2^±70, in place of eight. Two weights that sum to 1 within 2^-22 count as if they did: what that leaves out
- * is less than a rounding of z; where they do not, there is no value. */
-static ALWAYS void losses_together(ls_softmax_few *s, columns *c, int n, double z_sum, const int form) {
-  dvec product[8 / HALF], hard[8 / HALF];
-  vec off = all_lanes(0.0f);
-  for (int h = 0; h < 8 / HALF; h++) product[h] = all_doubles(1.0), hard[h] = all_doubles(0.0);
-  for (int t = 0; t < terms_of(s, form); t++) labels_of(s->labels[t], s->z, s->rows, n, c->z[t]);
-  for (int i = 0; i < s->rows; i += 8)
-    for (int h = 0; h < 8 / HALF; h++) {
-      int at = i + h * HALF;
-      product[h] *= widen_from(c->sum + at);
-      if (form == ONE_LABEL)
-        hard[h] += widen_from(c->z[0] + at);
-      else
-        hard[h] += widen_from(s->weights[0] + at) * widen_from(c->z[0] + at) + widen_from(s->weights[1] + at) * widen_from(c->z[1] + at);
-    }
-  for (int i = 0; i < s->rows && form == TWO_LABELS; i += WIDTH) off = larger_size((load(s->weights[0] + i) + load(s->weights[1] + i)) - 1.0f, off);
-  for (int h = 0; h < 8 / HALF; h++) product[h] = log_of(product[h]);
-  float lanes[WIDTH], most = 0.0f;
-  store(lanes, off);
-  for (int l = 0; l < WIDTH; l++) most = lanes[l] > most ? lanes[l] : most;
-  double logs = sum_of_lanes(product), weight = form == ONE_LABEL ? s->weight[0] : most <= 0x1p-22f ? 1.0 : NAN;
-  s->soft_sum = weight * s->u * (logs - z_sum / (double)n);
-  s->loss_sum = s->a * (weight * logs - (form == ONE_LABEL ? weight : 1.0) * sum_of_lanes(hard)) + s->soft_sum;
-}
-
 /* The gradients' factors of each row, and what its labels take off e. The same in every form, to the bit. */
 static ALWAYS void gradient_factors(const ls_softmax_few *s, columns *c, const int kind, const int form) {
   float a = (float)s->a, u = (float)s->u, both = (float)(s->a + s->u), v_sum = (float)s->v_sum, each = (float)(-1.0 / (double)s->n);
@@ -198,9 +166,23 @@ static ALWAYS void take_labels(int rows, int n, const int64_t *restrict labels, 
   for (int i = 0; i < rows; i++, e += n) e[labels[i]] -= taken[i];
 }
 
-/* WIDTH rows are n whole vectors, number k of which belongs to row k / n: so are they written, whole lines at a time. */
+/* The same of eight rows and more; the labels' logits, with weights where these are not NULL, are added by lanes of eight rows. */
+static ALWAYS void take_and_add_labels(int rows, int n, const int64_t *restrict labels, const float *restrict taken, float *restrict e, const float *restrict z, const float *restrict weights, float *restrict sum) {
+  float lane[8];
+  memcpy(lane, sum, sizeof lane);
+  for (int i = 0; i < rows; i += 8, e += 8 * n, z += 8 * n) {
+#pragma GCC unroll 8
+    for (int l = 0; l < 8; l++) {
+      int64_t y = l * n + labels[i + l];
+      lane[l] += weights == NULL ? z[y] : weights[i + l] * z[y];
+      e[y] -= taken[i + l];
+    }
+  }
+  memcpy(sum, lane, sizeof lane);
+}
+
+/* WIDTH rows are n whole vectors, number k of which belongs to row k / n: so are they written, whole lines at a time. The labels' part has been taken off e. */
 static ALWAYS void gradients(const ls_softmax_few *s, const columns *c, int n, const int kind, const int form) {
-  for (int t = 0; t < terms_of(s, form); t++) take_labels(s->rows, n, s->labels[t], c->taken[t], s->e);
   for (int i = 0; i < s->rows; i += WIDTH) {
     vec scale = load(c->scale + i), offset = load(form == ONE_LABEL ? c->offset : c->offset + i), v_scale = kind == NO_V ? offset : load(c->v_scale + i);
     const float *e = s->e + i * n, *v = kind == ROW_V ? s->v + i * n : s->v;
@@ -238,9 +220,9 @@ static ALWAYS void mend_sums(const ls_softmax_few *s, columns *c) {
   for (int i = 0; i < s->rows && !(s->most <= LS_SOFTMAX_NEAR); i++) c->sum[i] = c->sum[i] > 0.0f ? c->sum[i] : 1.0f;
 }
 
-static ALWAYS void each_of_few(ls_softmax_few *s, const int kind) {
+static ALWAYS void few_of(ls_softmax_few *s, const int kind) {
   columns c;
-  s->most = exponentials((size_t)s->rows * s->n, s->z, s->e, s->grad == NULL ? s->e : s->grad, NULL);
+  s->most = largest_of(exponentials((size_t)s->rows * s->n, s->z, s->e, s->grad == NULL ? s->e : s->grad, NULL));
   sums_of_rows(s->rows, (int)s->n, s->e, s->z, c.sum, c.shifted);
   mend_sums(s, &c);
   s->sound = kind == NO_V || sums_along(s, &c);
@@ -248,40 +230,90 @@ static ALWAYS void each_of_few(ls_softmax_few *s, const int kind) {
   all_losses(s, &c, kind);
   if (s->grad == NULL) return;
   gradient_factors(s, &c, kind, ANY_TERMS);
+  for (int t = 0; t < s->terms; t++) take_labels(s->rows, (int)s->n, s->labels[t], c.taken[t], s->e);
   gradients(s, &c, (int)s->n, kind, ANY_TERMS);
 }
 
-static ALWAYS void few_together(ls_softmax_few *s, int n, const int form) {
-  columns c;
-  double z_sum;
-  s->most = exponentials((size_t)(s->rows * n), s->z, s->e, s->grad == NULL ? s->e : s->grad, &z_sum);
-  sums_of(s->rows, n, s->e, c.sum);
-  mend_sums(s, &c);
-  s->sound = true;
-  losses_together(s, &c, n, z_sum, form);
-  if (s->grad == NULL) return;
-  gradient_factors(s, &c, NO_V, form);
-  gradients(s, &c, n, NO_V, form);
+static __attribute__((noinline)) void few_labelled(ls_softmax_few *s) { few_of(s, NO_V); }
+static __attribute__((noinline)) void few_shared(ls_softmax_few *s) { few_of(s, SHARED_V); }
+static __attribute__((noinline)) void few_dense(ls_softmax_few *s) { few_of(s, ROW_V); }
+static void few(ls_softmax_few *s) { (s->v == NULL ? few_labelled : s->dense ? few_dense : few_shared)(s); }
+
+/* What losses without a vector are made of, by lanes: the rows' sums as one product, whose powers of two are taken off after each group, so that there is one logarithm in the end;
+ * the labels' logits; all logits. */
+typedef struct gathered {
+  dvec product[8 / HALF], power[8 / HALF], hard[8 / HALF], z[LANES / HALF];
+} gathered;
+
+static ALWAYS void gather_sums(gathered *g, int rows, const float *sum, const float *hard, const vec *z) {
+  float lanes[LANES];
+  for (int p = 0; p < PARTS; p++) store(lanes + p * WIDTH, z[p]);
+  for (int h = 0; h < LANES / HALF; h++) g->z[h] += widen_from(lanes + h * HALF);
+  for (int h = 0; h < 8 / HALF; h++) {
+    for (int i = 0; i < rows; i += 8) g->product[h] *= widen_from(sum + i + h * HALF); /* eight factors within 2^±70 at most */
+    ulvec bits = (ulvec)g->product[h];
+    g->power[h] += (dvec)(bits >> 52 | 0x4330000000000000u) - 4503599627371519.0;
+    g->product[h] = (dvec)((bits & 0x000fffffffffffffu) | 0x3ff0000000000000u);
+    g->hard[h] += widen_from(hard + h * HALF);
+  }
 }
 
-static __attribute__((noinline)) void few_labelled(ls_softmax_few *s) { each_of_few(s, NO_V); }
-static __attribute__((noinline)) void few_shared(ls_softmax_few *s) { each_of_few(s, SHARED_V); }
-static __attribute__((noinline)) void few_dense(ls_softmax_few *s) { each_of_few(s, ROW_V); }
+/* A group's rows; false, and nothing gathered, where one is far, or where two weights do not sum to 1 within 2^-22: those within count as if they did, which leaves out less than a rounding of z. */
+static ALWAYS bool group_together(ls_softmax_few *s, gathered *g, int n, const int form) {
+  columns c;
+  vec z[PARTS], off = all_lanes(0.0f);
+  float hard[8] = {0.0f};
+  for (int p = 0; p < PARTS; p++) z[p] = all_lanes(0.0f);
+  if (any_above(exponentials((size_t)(s->rows * n), s->z, s->e, s->grad == NULL ? s->e : s->grad, z), LS_SOFTMAX_NEAR)) return false;
+  for (int i = 0; i < s->rows && form == TWO_LABELS; i += WIDTH) off = larger_size((load(s->weights[0] + i) + load(s->weights[1] + i)) - 1.0f, off);
+  if (form == TWO_LABELS && any_above(off, 0x1p-22f)) return false;
+  sums_of(s->rows, n, s->e, c.sum);
+  gradient_factors(s, &c, NO_V, form);
+  for (int t = 0; t < terms_of(s, form); t++) take_and_add_labels(s->rows, n, s->labels[t], c.taken[t], s->e, s->z, form == ONE_LABEL ? NULL : s->weights[t], hard);
+  gather_sums(g, s->rows, c.sum, hard, z);
+  if (s->grad != NULL) gradients(s, &c, n, NO_V, form);
+  return true;
+}
+
+static ALWAYS double sum_of_all(const gathered *g) {
+  dvec z[8 / HALF];
+  for (int h = 0; h < 8 / HALF; h++) z[h] = g->z[h] + g->z[8 / HALF + h];
+  return sum_of_lanes(z);
+}
+
+static ALWAYS int32_t all_together(ls_softmax_few s, double *loss, double *soft, int n, const int form) {
+  gathered g;
+  int32_t rows = s.rows / 8 * 8, done = 0;
+  for (int h = 0; h < 8 / HALF; h++) g.product[h] = all_doubles(1.0), g.power[h] = g.hard[h] = all_doubles(0.0);
+  for (int h = 0; h < LANES / HALF; h++) g.z[h] = all_doubles(0.0);
+  for (; done < rows; done += s.rows) {
+    s.rows = rows - done < LS_FEW_ROWS ? rows - done : LS_FEW_ROWS;
+    if (!group_together(&s, &g, n, form)) break;
+    s.z += s.rows * n;
+    if (s.grad != NULL) s.grad += s.rows * n;
+    for (int t = 0; t < terms_of(&s, form); t++) {
+      s.labels[t] += s.rows;
+      if (form == TWO_LABELS) s.weights[t] += s.rows;
+    }
+  }
+  for (int h = 0; h < 8 / HALF; h++) g.product[h] = log_of(g.product[h]) + g.power[h] * 0.69314718055994531;
+  double logs = sum_of_lanes(g.product), weight = form == ONE_LABEL ? s.weight[0] : 1.0;
+  *soft = weight * s.u * (logs - sum_of_all(&g) / (double)n);
+  *loss = s.a * weight * (logs - sum_of_lanes(g.hard)) + *soft;
+  return done;
+}
 
 /* Ten classes, which most have here, in loops of a fixed length. */
-static __attribute__((noinline)) void few_of_one_label(ls_softmax_few *s) { few_together(s, (int)s->n, ONE_LABEL); }
-static __attribute__((noinline)) void few_of_two_labels(ls_softmax_few *s) { few_together(s, (int)s->n, TWO_LABELS); }
-static __attribute__((noinline)) void ten_of_one_label(ls_softmax_few *s) { few_together(s, 10, ONE_LABEL); }
-static __attribute__((noinline)) void ten_of_two_labels(ls_softmax_few *s) { few_together(s, 10, TWO_LABELS); }
+static __attribute__((noinline)) int32_t few_of_one_label(const ls_softmax_few *s, double *loss, double *soft) { return all_together(*s, loss, soft, (int)s->n, ONE_LABEL); }
+static __attribute__((noinline)) int32_t few_of_two_labels(const ls_softmax_few *s, double *loss, double *soft) { return all_together(*s, loss, soft, (int)s->n, TWO_LABELS); }
+static __attribute__((noinline)) int32_t ten_of_one_label(const ls_softmax_few *s, double *loss, double *soft) { return all_together(*s, loss, soft, 10, ONE_LABEL); }
+static __attribute__((noinline)) int32_t ten_of_two_labels(const ls_softmax_few *s, double *loss, double *soft) { return all_together(*s, loss, soft, 10, TWO_LABELS); }
 
-static void few(ls_softmax_few *s) {
-  int form = form_of(s);
-  if (form == ONE_LABEL)
-    (s->n == 10 ? ten_of_one_label : few_of_one_label)(s);
-  else if (form == TWO_LABELS)
-    (s->n == 10 ? ten_of_two_labels : few_of_two_labels)(s);
-  else
-    (s->v == NULL ? few_labelled : s->dense ? few_dense : few_shared)(s);
+static int32_t together(const ls_softmax_few *s, double *loss, double *soft) {
+  if (s->v != NULL || s->own != NULL || s->row_weights != NULL) return 0;
+  if (s->terms == 1 && s->weights[0] == NULL) return (s->n == 10 ? ten_of_one_label : few_of_one_label)(s, loss, soft);
+  if (s->terms == 2 && s->weights[0] != NULL && s->weights[1] != NULL) return (s->n == 10 ? ten_of_two_labels : few_of_two_labels)(s, loss, soft);
+  return 0;
 }
 
 /* True where a weight of rows i … i+count-1 is out of its range, or their sum is so near its end that it needs a closer look. */
@@ -322,4 +354,4 @@ static bool fit(const ls_target *t, int32_t classes) {
   return outside >= 0 && !bad && !weights_misfit(t, fixed, i, t->rows - i);
 }
 
-const ls_few_kernels LS_PASTE(ls_few_kernels_, LS_ISA) = {.few = few, .fit = fit};
+const ls_few_kernels LS_PASTE(ls_few_kernels_, LS_ISA) = {.few = few, .together = together, .fit = fit};

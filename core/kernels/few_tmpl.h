@@ -131,12 +131,11 @@ static inline void sums_of_rows(int rows, int n, const float *e, const float *z,
 }
 #endif
 
-/* Exponentials of all; returns the largest |z|. To `total`, unless it is NULL, the sum of z: in LANES lanes, then in double; NaN where one is. */
-static ALWAYS float exponentials(size_t count, const float *z, float *e, const float *grad, double *total) {
-  vec most = all_lanes(0.0f), sum[PARTS];
+/* Exponentials of all; returns the largest |z| of each lane, NaN passed over. To sum, unless it is NULL, z is added by lanes. */
+static ALWAYS vec exponentials(size_t count, const float *z, float *e, const float *grad, vec *sum) {
+  vec most = all_lanes(0.0f);
   uvec unread = {0}; /* most says it, exactly: rows are then looked at one by one */
   size_t at = 0;
-  for (int p = 0; p < PARTS; p++) sum[p] = all_lanes(0.0f);
   for (; count - at >= LANES; at += LANES) { /* a line of the cache */
     __builtin_prefetch(z + count + at);
     __builtin_prefetch(grad + at, 1);
@@ -144,7 +143,7 @@ static ALWAYS float exponentials(size_t count, const float *z, float *e, const f
     for (int p = 0; p < PARTS; p++) {
       vec x = load(z + at + p * WIDTH);
       most = larger_size(x, most);
-      if (total != NULL) sum[p] += x;
+      if (sum != NULL) sum[p] += x;
       store(e + at + p * WIDTH, exp_near(x, &unread));
     }
   }
@@ -154,18 +153,27 @@ static ALWAYS float exponentials(size_t count, const float *z, float *e, const f
     if (left <= 0) break;
     vec x = left < WIDTH ? load_few(z + at + p * WIDTH, left) : load(z + at + p * WIDTH);
     most = larger_size(x, most);
-    if (total != NULL) sum[p] += x;
+    if (sum != NULL) sum[p] += x;
     store(e + at + p * WIDTH, exp_near(x, &unread));
   }
-  float lanes[LANES], best = 0.0f;
-  store(lanes, most);
+  return most;
+}
+
+static ALWAYS float largest_of(vec x) {
+  float lanes[WIDTH], best = 0.0f;
+  store(lanes, x);
   for (int l = 0; l < WIDTH; l++) best = lanes[l] > best ? lanes[l] : best;
-  if (total == NULL) return best;
-  for (int p = 0; p < PARTS; p++) store(lanes + p * WIDTH, sum[p]);
-  double all[4] = {0.0};
-  for (int l = 0; l < LANES; l++) all[l % 4] += (double)lanes[l];
-  *total = (all[0] + all[2]) + (all[1] + all[3]);
   return best;
+}
+
+static ALWAYS bool any_above(vec x, float limit) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_ps_mask(x, all_lanes(limit), _CMP_GT_OQ) != 0;
+#elif defined(__AVX2__)
+  return _mm256_movemask_ps(_mm256_cmp_ps(x, all_lanes(limit), _CMP_GT_OQ)) != 0;
+#else
+  return largest_of(x) > limit;
+#endif
 }
 
 /* x[at[0]], x[at[1]], …, each at below WIDTH. */

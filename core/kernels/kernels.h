@@ -78,7 +78,7 @@ typedef struct ls_softmax_few {
   double weight[LS_TARGET_TERMS];
   const int32_t *row_of;      /* k / n for k < 16 n */
   const float *v;             /* the rows' dense targets (rows, n), with no terms; or a shared vector, 16 times in a row; or NULL */
-  bool dense, each;           /* each: the rows' own losses are wanted */
+  bool dense;
   float *products;            /* room as for e; used where v is given */
   double v_sum;               /* of the shared vector */
   const float *own;           /* each row's own uniform mass, or NULL */
@@ -86,12 +86,14 @@ typedef struct ls_softmax_few {
   double a, u, scale;         /* of the resolved softenings; what gradients are multiplied with */
   float most;                 /* out: the largest |z|; rows with a logit beyond LS_SOFTMAX_NEAR, or NaN, are not to be used */
   bool sound;                 /* out: false where a dense row may be out of its range: none is to be used */
-  double loss[LS_FEW_ROWS], soft[LS_FEW_ROWS]; /* out: of rows, where `each` */
-  double loss_sum, soft_sum;  /* out: their weighted sums; not finite where a row is NaN, or where each must be looked at */
+  double loss[LS_FEW_ROWS], soft[LS_FEW_ROWS], loss_sum, soft_sum; /* out: of rows; their weighted sums */
 } ls_softmax_few;
 
 typedef struct ls_few_kernels {
   void (*few)(ls_softmax_few *s);
+  /* Of any number of rows with one label of a fixed weight, or two labels with weights, all that weigh 1: gradients, as of `few` to the bit, and the sums of losses. Returns how many are done, from the
+   * first: before one that is far, or that `few` must take; 0 for all else. *loss is not finite where a row is NaN: then none counts as done. */
+  int32_t (*together)(const ls_softmax_few *s, double *loss, double *soft);
   /* True only where all labels are 0 … classes-1 and all weights >= 0 and sum to 1: terms and the rows' own uniform mass. Origins are not looked at. */
   bool (*fit)(const ls_target *t, int32_t classes);
 } ls_few_kernels;

@@ -88,7 +88,8 @@ static inline vec load_few(const float *x, int n) {
   return _mm256_maskload_ps(x, (__m256i)lanes_before(n));
 #else
   float few[WIDTH] = {0};
-  for (int i = 0; i < n && i < WIDTH; i++) few[i] = x[i];
+  for (int i = 0; i < WIDTH; i++) /* an end that hangs on n would be a memcpy whose length gcc does not trust */
+    if (i < n) few[i] = x[i];
   return load(few);
 #endif
 }

@@ -231,6 +231,19 @@ static void finish_few(const cross_entropy_job *j, const ls_softmax_few *s, int3
   }
 }
 
+/* Up to LS_FEW_ROWS rows by `few`. */
+static void few_group(const cross_entropy_job *j, ls_softmax_few *s, int32_t row, block_result *out) {
+  j->kernels->few->few(s);
+  if (!s->sound) {
+    sweep_rows(j, row, row + s->rows, out);
+  } else if (j->rows != NULL || !(s->most <= LS_SOFTMAX_NEAR) || !isfinite(s->loss_sum)) {
+    finish_few(j, s, row, out);
+  } else {
+    out->loss += s->loss_sum;
+    out->soft += s->soft_sum;
+  }
+}
+
 /* Rows row … end-1, none of which is ignored. */
 static void few_rows(const cross_entropy_job *j, int32_t row, int32_t end, block_result *out) {
   const ls_target *t = j->target;
@@ -248,8 +261,10 @@ static void few_rows(const cross_entropy_job *j, int32_t row, int32_t end, block
   s.v = j->swept.v == NULL ? NULL : v;
   s.v_sum = j->swept.v_sum;
   s.dense = t->terms == 0;
+  bool one_by_one = j->rows != NULL;
   for (; row < end; row += s.rows) {
-    s.rows = end - row < LS_FEW_ROWS ? end - row : LS_FEW_ROWS;
+    double loss, soft;
+    s.rows = end - row;
     s.z = j->z.data + row * j->z.stride;
     s.grad = grad_of(j, row);
     for (int32_t i = 0; i < t->terms; i++) {
@@ -260,21 +275,16 @@ static void few_rows(const cross_entropy_job *j, int32_t row, int32_t end, block
     if (s.dense) s.v = t->dense.data + row * t->dense.stride;
     s.own = t->spread == NULL ? NULL : t->spread + row;
     s.row_weights = j->weights == NULL || j->options->pytorch_weighting ? NULL : j->weights + row;
-    s.each = j->rows != NULL;
-    j->kernels->few->few(&s);
-    bool one_by_one = s.each || !(s.most <= LS_SOFTMAX_NEAR) || !isfinite(s.loss_sum);
-    if (one_by_one && !s.each) {
-      s.each = true;
-      j->kernels->few->few(&s);
+    int32_t done = one_by_one ? 0 : j->kernels->few->together(&s, &loss, &soft);
+    if (done > 0 && isfinite(loss)) {
+      out->loss += loss;
+      out->soft += soft;
+      s.rows = done;
+      continue;
     }
-    if (!s.sound) {
-      sweep_rows(j, row, row + s.rows, out);
-    } else if (one_by_one) {
-      finish_few(j, &s, row, out);
-    } else {
-      out->loss += s.loss_sum;
-      out->soft += s.soft_sum;
-    }
+    one_by_one |= done > 0; /* NaN is somewhere */
+    if (s.rows > LS_FEW_ROWS) s.rows = LS_FEW_ROWS;
+    few_group(j, &s, row, out);
   }
 }
 
