@@ -38,15 +38,31 @@ static inline void copy_end(size_t n, const float *from, float *to) {
 #endif
 }
 
-static void copy_lines(size_t lines, size_t n, size_t stride, const float *from, const float *next, float *to) {
+/* n is a constant where it can be one. */
+static inline __attribute__((always_inline)) void copy_rows(size_t lines, size_t n, size_t stride, const float *from, const float *next, float *to) {
   for (size_t y = 0; y < lines; y++, from += stride, next += stride, to += stride) {
     size_t i = 0;
-    for (; n - i >= WIDTH; i += WIDTH) {
-      __builtin_prefetch(next + i, 1, 2);
-      store(to + i, load(from + i));
-    }
+    for (size_t k = 0; k < n; k += 16) __builtin_prefetch(next + k, 1, 2);
     __builtin_prefetch(next + n - 1, 1, 2);
+    for (; n - i >= WIDTH; i += WIDTH) store(to + i, load(from + i));
     if (i < n) copy_end(n, from, to);
+  }
+}
+
+/* Small boxes are copied in strips of one line of the cache, from top to bottom, so that no store touches two and each is asked for once: a twentieth to a seventh of the time of 17 columns of 32×32 (three
+ * channels, AVX2). Planes beyond the first cache gained nothing. */
+static void copy_lines(size_t lines, size_t n, size_t stride, const float *from, const float *next, float *to) {
+  size_t line = 16, ahead = line - (uintptr_t)to / sizeof *to % line;
+  if (lines * stride * sizeof *to > 16384) {
+    copy_rows(lines, n, stride, from, next, to);
+    return;
+  }
+  for (size_t i = 0; i < n; i += ahead, ahead = line) {
+    ahead = n - i < ahead ? n - i : ahead;
+    if (ahead == line)
+      copy_rows(lines, line, stride, from + i, next + i, to + i);
+    else
+      copy_rows(lines, ahead, stride, from + i, next + i, to + i);
   }
 }
 
