@@ -97,12 +97,13 @@ static void judge_long_rows(const sweep_job *j, ls_sweep_part *part, const float
     ls_judged_row r;
     j->kernels->evaluation->judge_long(n, row[i], inverse, e, &r);
     int32_t best = part->predicted[i] = r.best, y = part->label[i];
-    double top = (double)r.largest, sum = 1.0 + r.rest, scale = 1.0 / sum, own = e[y], missing = best == y ? r.rest : sum - own;
+    bool unsure = r.rest > 1.0;
+    double top = (double)r.largest, sum = 1.0 + r.rest, less = (unsure ? 1.0 : r.rest) / sum, scale = unsure ? less : 1.0 - less, own = e[y], missing = best == y ? r.rest : sum - own;
     rest[i] = r.rest;
     part->top[i] = top;
     part->second[i] = (double)r.second;
     part->confidence[i] = scale;
-    part->others[i] = r.rest * scale;
+    part->others[i] = unsure ? 1.0 - less : less;
     part->nll[i] = -((double)row[i][y] - top) * inverse;
     part->brier[i] = ((best == y ? r.squares : 1.0 + r.squares - own * own) + missing * missing) * (scale * scale);
     if (j->all)

@@ -91,17 +91,19 @@ static inline __attribute__((always_inline)) void sum_rows(judged_block *b, int 
 /* What follows for WIDTH rows; log(1 + rest) is added to nll for many rows at once. */
 static inline __attribute__((always_inline)) mask finish(const judged_block *b, int at, const ls_judged_rows *out, size_t i, double inverse, bool scored) {
   mask sound = below(all_doubles(0.0), all_doubles(1.0));
-  dvec limit = all_doubles(INFINITY), sum[2], scale[2], down[2], own[2];
+  dvec limit = all_doubles(INFINITY), one = all_doubles(1.0), sum[2], scale[2], down[2], own[2];
   for (int h = 0; h < 2; h++) {
     size_t to = i + (size_t)(h * HALF);
     dvec top = widen_from(b->top + at + h * HALF), rest = load_doubles(b->rest + at + h * HALF), own_z = widen_from(b->own + at + h * HALF);
     sum[h] = rest + 1.0;
-    scale[h] = 1.0 / sum[h];
+    mask unsure = below(one, rest);
+    dvec less = pick(unsure, one, rest) / sum[h], more = one - less; /* of confidence and doubt, which are in one order so */
+    scale[h] = pick(unsure, less, more);
     own[h] = down[h] = (own_z - top) * inverse;
     store_doubles(out->top + to, top);
     store_doubles(out->second + to, widen_from(b->second + at + h * HALF));
     store_doubles(out->confidence + to, scale[h]);
-    store_doubles(out->others + to, rest * scale[h]);
+    store_doubles(out->others + to, pick(unsure, more, less));
     sound &= below(top, limit) & below(rest, limit) & below(all_doubles(-INFINITY), own_z);
   }
   if (!scored) return sound;
@@ -419,5 +421,23 @@ static void add_cells_kernel(const ls_class_block *block, size_t cells_each, ls_
   }
 }
 
+/* Sums stay in registers; the last ones are made again with some before them. */
+static void convolve_kernel(size_t taps, const double *weights, size_t n, const double *x, double *out) {
+  enum { SUMS = 8 };
+  size_t from = 0;
+  for (; n >= SUMS * HALF && from < n; from += SUMS * HALF) {
+    dvec sum[SUMS] = {{0}};
+    if (n - from < SUMS * HALF) from = n - SUMS * HALF;
+    for (size_t i = 0; i < taps; i++)
+      for (int v = 0; v < SUMS; v++) sum[v] += load_doubles(x + from + i + v * HALF) * weights[i];
+    for (int v = 0; v < SUMS; v++) store_doubles(out + from + v * HALF, sum[v]);
+  }
+  for (; from < n; from++) {
+    double sum = 0.0;
+    for (size_t i = 0; i < taps; i++) sum += x[from + i] * weights[i];
+    out[from] = sum;
+  }
+}
+
 const ls_evaluation_kernels LS_PASTE(ls_evaluation_kernels_, LS_ISA) = {.exp = exp_kernel, .log1p = log1p_kernel, .judge = judge_kernel, .judge_long = judge_long_kernel, .bin = bin_kernel,
-                                                                   .places = places_kernel, .add_cells = add_cells_kernel};
+                                                                   .places = places_kernel, .add_cells = add_cells_kernel, .convolve = convolve_kernel};

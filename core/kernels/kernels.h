@@ -175,6 +175,8 @@ typedef struct ls_evaluation_kernels {
   void (*places)(size_t n, const double *p, int32_t bins, int32_t *places);
   /* Adds each number to the cell of its place; class k has the cells from k · cells_each on. */
   void (*add_cells)(const ls_class_block *b, size_t cells_each, ls_class_cell *cells);
+  /* out[q] = sum over i of weights[i] · x[q + i], in order; x has n + taps - 1 numbers. */
+  void (*convolve)(size_t taps, const double *weights, size_t n, const double *x, double *out);
 } ls_evaluation_kernels;
 
 extern const ls_evaluation_kernels ls_evaluation_kernels_ref, ls_evaluation_kernels_avx2, ls_evaluation_kernels_avx512;

@@ -71,6 +71,7 @@ static void columns_of_rows_are_right_on_every_set(void **state) {
         oracle want = judged(row[i], k, t, y[i]);
         assert_true(predicted[i] == want.best && top[i] == (double)want.top && second[i] == (double)want.second);
         assert_close(c[i], (double)(1 - want.others), 4e-15, 0);
+        assert_true(fmax(c[i], others[i]) == 1 - fmin(c[i], others[i]));
         assert_close(others[i], (double)want.others, tolerance(k), 1e-300);
         assert_close(nll[i], (double)want.own, tolerance(k), 1e-300);
         assert_close(brier[i], (double)want.brier, 4 * tolerance(k), 1e-300);
