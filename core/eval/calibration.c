@@ -258,8 +258,8 @@ typedef struct bins_job {
 
 static void take_binned(void *context, const ls_predictions *p, ls_sweep_part *part) {
   const bins_job *j = context;
-  if (part->logits != NULL) {
-    part->wrong = !ls_bin_cells_judge(j->binning, j->parts.cells + part->chunk * j->cells_each, part->logits, part->label, (size_t)part->count, part->classes, 1.0 / p->temperature);
+  if (part->raw) {
+    part->wrong = !ls_bin_cells_judge(j->binning, j->parts.cells + part->chunk * j->cells_each, p, part);
     return;
   }
   ls_bin_cells_add(j->binning, j->parts.edges, j->parts.cells + part->chunk * j->cells_each, (size_t)part->count, part->confidence, part->correct);

@@ -143,7 +143,9 @@ typedef struct ls_judged_row {
 typedef struct ls_bin_block {
   size_t rows, copy; /* copy: 0 for one copy only */
   int32_t classes, bins;
-  const float *const *row; /* and label: room for rows rounded up to LS_JUDGED_ROWS, all to be read */
+  const float *first;      /* the first row, where they lie `stride` apart from each other; else NULL */
+  ptrdiff_t stride;
+  const float *const *row; /* of each, where there is no first; row and label go on to a multiple of LS_JUDGED_ROWS with rows that could be judged, the first again where it is told */
   const int32_t *label;
   double *cells;
 } ls_bin_block;
