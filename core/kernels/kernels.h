@@ -123,10 +123,14 @@ extern const ls_few_label_kernels ls_few_label_kernels_ref, ls_few_label_kernels
 /* Penalties and losses whose rows are made by vectors of doubles. */
 typedef enum ls_penalty_form {
   LS_FORM_NONE,
+  LS_FORM_ACLS,
+  LS_FORM_BOOTSTRAP_HARD,
   LS_FORM_BOOTSTRAP_SOFT,
   LS_FORM_CONFIDENCE_PENALTY,
   LS_FORM_ENTROPY_REGULARISATION,
+  LS_FORM_GENERALISED_SMOOTHING,
   LS_FORM_LOGIT_NORM,
+  LS_FORM_LOGIT_PENALTY,
   LS_FORM_MARGIN_SMOOTHING,
   LS_FORM_MAX_SUP,
   LS_FORM_COUNT

@@ -17,7 +17,7 @@ typedef struct lanes {
   float *g;          /* or NULL */
   dvec max, best, scale, lane, last; /* lane: class of each lane in the first step; last: 0 in lanes behind the last class, else 1 */
   dvec inverse, log_sum;             /* of `softmax`: p = e · inverse */
-  dvec gain;                         /* what the best has beside the rest of its gradient */
+  dvec gain;                         /* what the best has beside the rest of its gradient, added in float: of penalties on top of a cross-entropy, which is no more than that */
 } lanes;
 
 static ALWAYS dvec z_at(const lanes *r, int k) { return widen_from(r->z + k * r->step); }
@@ -173,6 +173,66 @@ static ALWAYS dvec logit_norm(lanes *r, const bool along) {
   return total(cross, along);
 }
 
+static ALWAYS dvec acls(lanes *r, const bool along) {
+  const double *o = r->parameters;
+  double by = o[0] * o[2] / (o[5] != 0.0 && r->classes > 1.0 ? r->classes - 1.0 : 1.0), first = o[0] * o[1];
+  dvec top = r->max - o[3], second = all_doubles(0.0), pulled = second, zero = second;
+  top = pick(below(zero, top), top, zero);
+  for (int k = 0; k < r->steps; k++) {
+    dvec over = (r->max - z_at(r, k)) - o[3]; /* of the best -margin */
+    over = pick(below(zero, over), over, zero);
+    second += over * over;
+    pulled += over;
+    if (r->g != NULL) set_gradient(r, k, over * (-2.0 * by));
+  }
+  r->gain = top * (2.0 * first);
+  if (o[4] == 0.0) r->gain += total(pulled, along) * (2.0 * by);
+  return top * top * first + total(second, along) * by;
+}
+
+static ALWAYS dvec logit_penalty(lanes *r, const bool along) {
+  dvec sum = all_doubles(0.0);
+  for (int k = 0; k < r->steps; k++) {
+    dvec z = z_at(r, k);
+    sum += live(r, z * z, k, along);
+    if (r->g != NULL) set_gradient(r, k, z * r->parameters[0]);
+  }
+  return total(sum, along) * (0.5 * r->parameters[0]);
+}
+
+static ALWAYS dvec bootstrap_hard(lanes *r, const bool along) {
+  double beta = r->parameters[0], rest = 1.0 - beta;
+  dvec cross = all_doubles(0.0), mass = cross, place = r->lane, zero = cross;
+  softmax(r, along);
+  for (int k = 0; k < r->steps; k++) {
+    cross -= q_at(r, k) * log_p_at(r, k);
+    mass += q_at(r, k);
+  }
+  mass = total(mass, along) * beta + rest;
+  for (int k = 0; k < r->steps && r->g != NULL; k++, place += along ? (double)HALF : 1.0)
+    set_gradient(r, k, mass * p_at(r, k) - q_at(r, k) * beta - pick(differ(place, r->best), zero, all_doubles(rest)));
+  return total(cross, along) * beta + r->log_sum * rest;
+}
+
+static ALWAYS dvec generalised_smoothing(lanes *r, const bool along) {
+  double rate = r->parameters[0], share = rate / r->classes, bound = rate >= 0.0 ? INFINITY : r->parameters[1];
+  dvec cross = all_doubles(0.0), sum = cross, counted = cross, most = all_doubles(bound);
+  softmax(r, along);
+  for (int k = 0; k < r->steps; k++) {
+    dvec nll = all_doubles(0.0) - log_p_at(r, k);
+    mask within = below(nll, most);
+    cross += q_at(r, k) * nll;
+    sum += live(r, pick(within, nll, most), k, along);
+    counted += live(r, pick(within, all_doubles(1.0), all_doubles(0.0)), k, along);
+  }
+  dvec by = total(counted, along) * share + (1.0 - rate);
+  for (int k = 0; k < r->steps && r->g != NULL; k++) {
+    mask within = below(all_doubles(0.0) - log_p_at(r, k), most);
+    set_gradient(r, k, by * p_at(r, k) - q_at(r, k) * (1.0 - rate) - pick(within, all_doubles(share), all_doubles(0.0)));
+  }
+  return total(cross, along) * (1.0 - rate) + total(sum, along) * share;
+}
+
 /* x - log(1 + x), x > -1: near 0 without the difference. */
 static ALWAYS dvec less_log1p(dvec x) {
   dvec half, series = log_series(x, &half);
@@ -211,13 +271,21 @@ static ALWAYS dvec entropy_regularisation(lanes *r, const bool along) {
 
 static ALWAYS dvec value_of(lanes *r, const ls_penalty_form form, const bool along) {
   switch (form) {
+    case LS_FORM_ACLS: return acls(r, along);
+    case LS_FORM_BOOTSTRAP_HARD: return bootstrap_hard(r, along);
     case LS_FORM_BOOTSTRAP_SOFT: return bootstrap_soft(r, along);
     case LS_FORM_CONFIDENCE_PENALTY: return confidence_penalty(r, along);
     case LS_FORM_ENTROPY_REGULARISATION: return entropy_regularisation(r, along);
+    case LS_FORM_GENERALISED_SMOOTHING: return generalised_smoothing(r, along);
+    case LS_FORM_LOGIT_PENALTY: return logit_penalty(r, along);
     case LS_FORM_LOGIT_NORM: return logit_norm(r, along);
     case LS_FORM_MARGIN_SMOOTHING: return margin_smoothing(r, along);
     default: return max_sup(r, along);
   }
+}
+
+static ALWAYS bool has_gain(const ls_penalty_form form) {
+  return form == LS_FORM_ACLS || form == LS_FORM_MARGIN_SMOOTHING || form == LS_FORM_MAX_SUP;
 }
 
 /* NaN where a logit is not finite, or the value. */
@@ -300,7 +368,7 @@ static ALWAYS void columns(const ls_penalty_rows *s, int i, const ls_penalty_for
                .g = s->grad == NULL ? NULL : g + h * HALF, .max = widen(top.top, h * HALF), .best = widen(top.best, h * HALF), .gain = all_doubles(0.0)};
     r.scale = load_doubles(s->scale + i + h * HALF);
     store_doubles(s->value + i + h * HALF, sound_value(&r, value_of(&r, form, false), false));
-    if (s->grad == NULL || (form != LS_FORM_MARGIN_SMOOTHING && form != LS_FORM_MAX_SUP)) continue;
+    if (s->grad == NULL || !has_gain(form)) continue;
     double gain[HALF], best[HALF];
     store_doubles(gain, r.gain * r.scale);
     store_doubles(best, r.best);
@@ -337,7 +405,7 @@ static ALWAYS void along_row(const ls_penalty_rows *s, const ls_penalty_form for
   dvec value = sound_value(&r, value_of(&r, form, true), true);
   s->value[0] = value[0];
   if (grad == NULL || !(fabs(value[0]) < (double)INFINITY)) return;
-  if (form == LS_FORM_MARGIN_SMOOTHING || form == LS_FORM_MAX_SUP) g[best] += (float)(r.gain[0] * s->scale[0]);
+  if (has_gain(form)) g[best] += (float)(r.gain[0] * s->scale[0]);
   for (int32_t k = 0; k < n; k++) grad[k] = (s->adds ? grad[k] : 0.0f) + g[k];
 }
 
@@ -347,13 +415,19 @@ static ALWAYS void along_row(const ls_penalty_rows *s, const ls_penalty_form for
       columns(s, i, form);                                                      \
     if (s->classes > LS_FEW_CLASSES) along_row(s, form);                        \
   }
+FORM(acls_rows, LS_FORM_ACLS)
+FORM(bootstrap_hard_rows, LS_FORM_BOOTSTRAP_HARD)
 FORM(bootstrap_soft_rows, LS_FORM_BOOTSTRAP_SOFT)
 FORM(confidence_penalty_rows, LS_FORM_CONFIDENCE_PENALTY)
 FORM(entropy_regularisation_rows, LS_FORM_ENTROPY_REGULARISATION)
+FORM(generalised_smoothing_rows, LS_FORM_GENERALISED_SMOOTHING)
+FORM(logit_penalty_rows, LS_FORM_LOGIT_PENALTY)
 FORM(logit_norm_rows, LS_FORM_LOGIT_NORM)
 FORM(margin_smoothing_rows, LS_FORM_MARGIN_SMOOTHING)
 FORM(max_sup_rows, LS_FORM_MAX_SUP)
 
 const ls_penalty_kernels LS_PASTE(ls_penalty_kernels_, LS_ISA) = {
-    .rows = {[LS_FORM_BOOTSTRAP_SOFT] = bootstrap_soft_rows, [LS_FORM_CONFIDENCE_PENALTY] = confidence_penalty_rows, [LS_FORM_ENTROPY_REGULARISATION] = entropy_regularisation_rows,
-             [LS_FORM_LOGIT_NORM] = logit_norm_rows, [LS_FORM_MARGIN_SMOOTHING] = margin_smoothing_rows, [LS_FORM_MAX_SUP] = max_sup_rows}};
+    .rows = {[LS_FORM_ACLS] = acls_rows, [LS_FORM_BOOTSTRAP_HARD] = bootstrap_hard_rows, [LS_FORM_BOOTSTRAP_SOFT] = bootstrap_soft_rows,
+             [LS_FORM_CONFIDENCE_PENALTY] = confidence_penalty_rows, [LS_FORM_ENTROPY_REGULARISATION] = entropy_regularisation_rows,
+             [LS_FORM_GENERALISED_SMOOTHING] = generalised_smoothing_rows, [LS_FORM_LOGIT_NORM] = logit_norm_rows, [LS_FORM_LOGIT_PENALTY] = logit_penalty_rows,
+             [LS_FORM_MARGIN_SMOOTHING] = margin_smoothing_rows, [LS_FORM_MAX_SUP] = max_sup_rows}};

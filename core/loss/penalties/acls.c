@@ -1,6 +1,7 @@
 /* Adaptive and conditional label smoothing (ACLS). SPDX-License-Identifier: MIT
  *
  * Of equal largest logits the first counts as the maximum. 1/(K-1) is part of the published row, of which the mean over rows is taken. */
+#include "core/kernels/kernels.h"
 #include "core/loss/penalties/penalties.h"
 
 static const ls_parameter parameters[] = {
@@ -56,4 +57,5 @@ const ls_penalty ls_penalty_acls = {
     .target = LS_PENALTY_FREE,
     .adds = true,
     .row = value,
+    .form = LS_FORM_ACLS,
 };

@@ -1,6 +1,7 @@
 /* Hard bootstrapping. SPDX-License-Identifier: MIT
  *
  * The model's own class as a second label. */
+#include "core/kernels/kernels.h"
 #include "core/loss/penalties/penalties.h"
 
 static const ls_parameter parameters[] = {
@@ -37,4 +38,5 @@ const ls_penalty ls_penalty_bootstrap_hard = {
               .parameter_count = LS_COUNT(parameters)},
     .target = LS_PENALTY_LINEAR,
     .row = value,
+    .form = LS_FORM_BOOTSTRAP_HARD,
 };

@@ -2,6 +2,7 @@
  *
  * A negative rate takes the mean of -log p_k away: as the true logit grows, that falls without end. The authors train with plain cross-entropy first; here each -log p_k
  * that is taken away counts up to `bound`, beyond which it has no gradient, so that the loss is never below rate · bound. */
+#include "core/kernels/kernels.h"
 #include "core/loss/penalties/penalties.h"
 
 static const ls_parameter parameters[] = {
@@ -43,4 +44,5 @@ const ls_penalty ls_penalty_generalised_smoothing = {
     .target = LS_PENALTY_LABEL,
     .refusal = "it is a smoothing itself, of one label a row; give labels",
     .row = value,
+    .form = LS_FORM_GENERALISED_SMOOTHING,
 };

@@ -1,6 +1,7 @@
 /* Logit penalty. SPDX-License-Identifier: MIT
  *
  * beta/2 |z|^2 over the classes that are not masked. */
+#include "core/kernels/kernels.h"
 #include "core/loss/penalties/penalties.h"
 
 static const ls_parameter parameters[] = {
@@ -35,4 +36,5 @@ const ls_penalty ls_penalty_logit_penalty = {
     .target = LS_PENALTY_FREE,
     .adds = true,
     .row = value,
+    .form = LS_FORM_LOGIT_PENALTY,
 };
