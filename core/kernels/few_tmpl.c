@@ -258,15 +258,13 @@ static ALWAYS void gather_sums(gathered *g, int rows, const float *sum, const fl
   }
 }
 
-/* By itself: what gcc would keep in registers for the loops after it takes them from the series' coefficients, each of which then is a load for each vector. */
-static __attribute__((noinline)) vec exponentials_and_sums(size_t count, const float *z, float *e, const float *grad, vec *sum) { return exponentials(count, z, e, grad, sum); }
-
 /* A group's rows; false, and nothing gathered, where one is far, or where two weights do not sum to 1 within 2^-22: those within count as if they did, which leaves out less than a rounding of z. */
 static ALWAYS bool group_together(ls_softmax_few *s, gathered *g, int n, const int form) {
   columns c;
   vec z[PARTS], off = all_lanes(0.0f);
   float hard[8] = {0.0f};
-  if (any_above(exponentials_and_sums((size_t)(s->rows * n), s->z, s->e, s->grad == NULL ? s->e : s->grad, z), LS_SOFTMAX_NEAR)) return false;
+  for (int p = 0; p < PARTS; p++) z[p] = all_lanes(0.0f);
+  if (any_above(exponentials((size_t)(s->rows * n), s->z, s->e, s->grad == NULL ? s->e : s->grad, z), LS_SOFTMAX_NEAR)) return false;
   for (int i = 0; i < s->rows && form == TWO_LABELS; i += WIDTH) off = larger_size((load(s->weights[0] + i) + load(s->weights[1] + i)) - 1.0f, off);
   if (form == TWO_LABELS && any_above(off, 0x1p-22f)) return false;
   sums_of(s->rows, n, s->e, c.sum);

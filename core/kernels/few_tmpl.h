@@ -131,12 +131,11 @@ static inline void sums_of_rows(int rows, int n, const float *e, const float *z,
 }
 #endif
 
-/* Exponentials of all; returns the largest |z| of each lane, NaN passed over. To `lanes`, unless it is NULL, the sums of z by lanes. */
-static ALWAYS vec exponentials(size_t count, const float *z, float *e, const float *grad, vec *lanes) {
-  vec most = all_lanes(0.0f), sum[PARTS];
+/* Exponentials of all; returns the largest |z| of each lane, NaN passed over. To sum, unless it is NULL, z is added by lanes. */
+static ALWAYS vec exponentials(size_t count, const float *z, float *e, const float *grad, vec *sum) {
+  vec most = all_lanes(0.0f);
   uvec unread = {0}; /* most says it, exactly: rows are then looked at one by one */
   size_t at = 0;
-  for (int p = 0; p < PARTS; p++) sum[p] = all_lanes(0.0f);
   for (; count - at >= LANES; at += LANES) { /* a line of the cache */
     __builtin_prefetch(z + count + at);
     __builtin_prefetch(grad + at, 1);
@@ -144,7 +143,7 @@ static ALWAYS vec exponentials(size_t count, const float *z, float *e, const flo
     for (int p = 0; p < PARTS; p++) {
       vec x = load(z + at + p * WIDTH);
       most = larger_size(x, most);
-      if (lanes != NULL) sum[p] += x;
+      if (sum != NULL) sum[p] += x;
       store(e + at + p * WIDTH, exp_near(x, &unread));
     }
   }
@@ -154,10 +153,9 @@ static ALWAYS vec exponentials(size_t count, const float *z, float *e, const flo
     if (left <= 0) break;
     vec x = left < WIDTH ? load_few(z + at + p * WIDTH, left) : load(z + at + p * WIDTH);
     most = larger_size(x, most);
-    if (lanes != NULL) sum[p] += x;
+    if (sum != NULL) sum[p] += x;
     store(e + at + p * WIDTH, exp_near(x, &unread));
   }
-  for (int p = 0; p < PARTS && lanes != NULL; p++) lanes[p] = sum[p];
   return most;
 }
 
