@@ -113,8 +113,15 @@ typedef struct ls_few_labels {
   float most;                                /* as of ls_softmax_few */
 } ls_few_labels;
 
+/* Of each row p_y, 1 - p_y, their logarithms, and the inverse of own + rest. */
+typedef struct ls_label_shares {
+  double p[LS_FEW_ROWS], rest[LS_FEW_ROWS], log_p[LS_FEW_ROWS], log_rest[LS_FEW_ROWS], inverse[LS_FEW_ROWS];
+} ls_label_shares;
+
 typedef struct ls_few_label_kernels {
   void (*begin)(ls_few_labels *s);
+  /* Of LS_FEW_ROWS rows, whatever `rows`; own and rest within 1e-30 and 1e30 of each other. At most 4 ulp of own's and rest's exact shares. */
+  void (*shares)(const ls_few_labels *s, ls_label_shares *out);
   void (*finish)(ls_few_labels *s);
 } ls_few_label_kernels;
 

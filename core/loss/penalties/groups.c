@@ -47,23 +47,13 @@ static bool leave(const ls_penalty_job *j, int32_t row, ls_few_labels *s, bool *
 static void values_of_labels(const ls_penalty_job *j, int32_t row, ls_few_labels *s) {
   enum { N = LS_FEW_ROWS };
   const ls_penalty *penalty = j->penalty;
-  const ls_evaluation_kernels *kernels = j->kernels->evaluation;
-  double p[N], rest[N], inverse[N], log_p[N], log_rest[N], value[N], slope[N], adds = penalty->adds ? 1.0 : 0.0, by = 1.0 / j->denominator;
-  for (int32_t i = 0; i < N; i++) {
-    double own = (double)s->own[i], others = (double)s->rest[i];
-    inverse[i] = 1.0 / (own + others);
-    p[i] = own * inverse[i];
-    rest[i] = others * inverse[i];
-    log_p[i] = others / own;
-    log_rest[i] = own / others;
-  }
-  kernels->log1p(N, log_p, log_p);
-  kernels->log1p(N, log_rest, log_rest);
-  for (int32_t i = 0; i < N; i++) log_p[i] = -log_p[i], log_rest[i] = -log_rest[i];
-  penalty->label(j->options->parameters, &(ls_penalty_labels){N, p, rest, log_p, log_rest, value, slope});
+  ls_label_shares of;
+  double value[N], slope[N], adds = penalty->adds ? 1.0 : 0.0, by = 1.0 / j->denominator;
+  j->kernels->few_labels->shares(s, &of);
+  penalty->label(j->options->parameters, &(ls_penalty_labels){N, of.p, of.rest, of.log_p, of.log_rest, value, slope});
   memcpy(j->value + row, value, (size_t)s->rows * sizeof *value);
-  for (int32_t i = 0; i < s->rows; i++) j->cross[row + i] = -adds * log_p[i];
-  for (int32_t i = 0; i < s->rows; i++) s->scale[i] = (float)(j->weight[row + i] * by * (slope[i] + adds) * inverse[i]);
+  for (int32_t i = 0; i < s->rows; i++) j->cross[row + i] = -adds * of.log_p[i];
+  for (int32_t i = 0; i < s->rows; i++) s->scale[i] = (float)(j->weight[row + i] * by * (slope[i] + adds) * of.inverse[i]);
 }
 
 void ls_penalty_by_labels(const ls_penalty_job *j, int32_t row, int32_t end, double *buffer) {
