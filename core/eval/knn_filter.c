@@ -359,24 +359,26 @@ static void block_full(void *context, size_t query) {
   c->filter->full(c->filter, c->first + query);
 }
 
-/* What a sweep of some panels of queries over the packed rows takes. */
-static ls_knn_sweep sweep_of(const ls_knn_filter *f, size_t panel, size_t panels) {
+static size_t row_panels_of(const ls_knn_filter *f) { return up((size_t)f->chunk_rows, (size_t)f->plan->tile_rows) / (size_t)f->plan->tile_rows; }
+
+/* What a sweep of some panels of queries over those of the packed rows from `from` to end - 1 takes. */
+static ls_knn_sweep sweep_of(const ls_knn_filter *f, size_t panel, size_t panels, size_t from, size_t end) {
   const ls_knn_plan *p = f->plan;
-  size_t first = panel * (size_t)p->tile_queries;
+  size_t first = panel * (size_t)p->tile_queries, first_row = from * (size_t)p->tile_rows;
   return (ls_knn_sweep){.steps = p->steps,
                         .split = p->tiles == LS_KNN_SPLIT,
                         .queries = (char *)f->packed_queries + first * row_bytes(p),
                         .panels = panels,
-                        .rows = f->packed_rows,
-                        .bias = f->bias,
-                        .row_panels = up((size_t)f->chunk_rows, (size_t)p->tile_rows) / (size_t)p->tile_rows,
-                        .first = f->first_row,
+                        .rows = (char *)f->packed_rows + first_row * row_bytes(p),
+                        .bias = f->bias + first_row,
+                        .row_panels = end - from,
+                        .first = f->first_row + (int32_t)first_row,
                         .threshold = f->threshold + first,
                         .error = f->error + first,
-                        .size = f->most_size,
-                        .rest = f->most_rest,
+                        .size = f->most_size + from,
+                        .rest = f->most_rest + from,
                         .query_unit = f->query_unit + first,
-                        .row_unit = f->row_unit,
+                        .row_unit = f->row_unit + from,
                         .queue = f->queue + first};
 }
 
@@ -385,19 +387,22 @@ static void run_sweep(const ls_knn_plan *p, const ls_knn_sweep *s) {
   (is_wide(p) ? ls_knn_wide()->sweep : p->tiles == LS_KNN_SHORT ? kernels->sweep_short : kernels->sweep)(s);
 }
 
-static void sweep_block(void *filter, size_t block) {
-  ls_knn_filter *f = filter;
-  const ls_knn_plan *p = f->plan;
-  size_t wide = (size_t)p->tile_queries, panel = block * (size_t)p->panels, all = up((size_t)f->count, wide) / wide;
-  block_context context = {f, panel * wide};
-  ls_knn_sweep s = sweep_of(f, panel, all - panel < (size_t)p->panels ? all - panel : (size_t)p->panels);
+void ls_knn_filter_sweep(ls_knn_filter *f, size_t panel, size_t panels, size_t from) {
+  block_context context = {f, panel * (size_t)f->plan->tile_queries};
+  ls_knn_sweep s = sweep_of(f, panel, panels, from, row_panels_of(f));
   s.full = block_full;
   s.context = &context;
-  run_sweep(p, &s);
+  run_sweep(f->plan, &s);
 }
 
-void ls_knn_filter_scores(const ls_knn_filter *f, size_t panel, size_t panels, float *scores, size_t scores_step) {
-  ls_knn_sweep s = sweep_of(f, panel, panels);
+static void sweep_block(void *filter, size_t block) {
+  ls_knn_filter *f = filter;
+  size_t wide = (size_t)f->plan->tile_queries, panel = block * (size_t)f->plan->panels, all = up((size_t)f->count, wide) / wide;
+  ls_knn_filter_sweep(f, panel, all - panel < (size_t)f->plan->panels ? all - panel : (size_t)f->plan->panels, 0);
+}
+
+void ls_knn_filter_scores(const ls_knn_filter *f, size_t panel, size_t panels, size_t row_panels, float *scores, size_t scores_step) {
+  ls_knn_sweep s = sweep_of(f, panel, panels, 0, row_panels == 0 ? row_panels_of(f) : row_panels);
   s.scores = scores;
   s.scores_step = scores_step;
   run_sweep(f->plan, &s);
@@ -423,8 +428,7 @@ static double largest(const float *v, size_t n) {
 }
 
 void ls_knn_filter_pack_rows(ls_knn_filter *f) {
-  size_t wide = (size_t)f->plan->tile_rows;
-  size_t panels = up((size_t)f->chunk_rows, wide) / wide;
+  size_t panels = row_panels_of(f);
   ls_parallel(LS_SITE_NEIGHBOURS, panels, pack_rows, f);
   f->most.size = largest(f->most_size, panels);
   f->most.rest = is_coarse(f->plan) ? largest(f->most_rest, panels) : 0.0;

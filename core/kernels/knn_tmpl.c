@@ -4,6 +4,7 @@
  * those that reach them are stored. With FMA (-ffp-contract=fast for this file alone): the sets differ in rounding, which the bound of the
  * candidates covers; the answers do not. Features beyond STEPS go in parts, so that a panel of rows stays in the first cache. */
 #include "core/kernels/knn_queue.h"
+#include "core/kernels/pack.h"
 
 #include <math.h>
 
@@ -26,6 +27,11 @@ enum { BYTES = 32, QUERIES = 6, VECTORS = 2 };
 enum { BYTES = 16, QUERIES = 4, VECTORS = 2 };
 #endif
 enum { LANES = BYTES / 4, ROWS = VECTORS * LANES, STEPS = 256 };
+#if defined(__AVX2__) && !defined(__AVX512F__)
+enum { ALWAYS_KEEP = 1 }; /* of a tile with any: storing none costs less than a branch that cannot be foreseen */
+#else
+enum { ALWAYS_KEEP = 0 };
+#endif
 
 _Static_assert(QUERIES <= LS_KNN_MOST_QUERIES && ROWS <= LS_KNN_MOST_ROWS, "tiles fit the callers' buffers");
 
@@ -44,10 +50,14 @@ static inline uint32_t reached(vector v, float threshold) {
 #endif
 }
 
-static void keep(const ls_knn_sweep *s, size_t query, int32_t first, vector tile[VECTORS], uint32_t bits) {
+static inline void keep(const ls_knn_sweep *s, size_t query, int32_t first, const vector tile[VECTORS], uint32_t bits) {
   ls_knn_queue *q = &s->queue[query];
 #if defined(__AVX512F__)
   for (int v = 0; v < VECTORS; v++) ls_knn_push16(q, (__m512)tile[v], bits >> v * LANES & 0xffff, first + v * LANES);
+#elif defined(__AVX2__)
+  int32_t count = q->count;
+  for (int v = 0; v < VECTORS; v++) count += ls_pack8_from((__m256)tile[v], first + v * LANES, bits >> v * LANES & 0xff, q->score + count, q->row + count);
+  q->count = count;
 #else
   float score[ROWS];
   for (int v = 0; v < VECTORS; v++) *(vector *)(score + v * LANES) = tile[v];
@@ -96,7 +106,7 @@ static inline void tile(const ls_knn_sweep *s, size_t panel, const float *b, con
   }
   if (any == 0) return;
   for (int q = 0; q < QUERIES; q++)
-    if (bits[q] != 0) keep(s, panel * QUERIES + (size_t)q, first, sum[q], bits[q]);
+    if (ALWAYS_KEEP || bits[q] != 0) keep(s, panel * QUERIES + (size_t)q, first, sum[q], bits[q]);
 }
 
 static void sweep(const ls_knn_sweep *s) {
@@ -136,7 +146,6 @@ static void keep_short(const ls_knn_sweep *s, bounds *to, size_t panel, size_t g
   for (size_t q = 0; q < QUERIES; q++) {
     uint32_t bits = 0;
     for (int v = 0; v < VECTORS; v++) bits |= reached(score[q][v], least[q]) << v * LANES;
-    if (bits == 0) continue;
     keep(s, panel * QUERIES + q, s->first + (int32_t)group * ROWS, score[q], bits);
     to->threshold[panel * QUERIES + q] = s->threshold[panel * QUERIES + q];
   }
@@ -240,4 +249,13 @@ static float thin(const ls_knn_thinning *t) {
   return threshold;
 }
 
-const ls_knn_kernels LS_KNN_NAME = {.queries = QUERIES, .rows = ROWS, .sweep = sweep, .sweep_short = SWEEP_SHORT, .thin = thin, .values = LS_KNN_VALUES, .rank = LS_PASTE(ls_rank_, LS_ISA), .near = LS_PASTE(ls_near_, LS_ISA)};
+const ls_knn_kernels LS_KNN_NAME = {.queries = QUERIES,
+                                    .rows = ROWS,
+                                    .sweep = sweep,
+                                    .sweep_short = SWEEP_SHORT,
+                                    .thin = thin,
+                                    .values = LS_KNN_VALUES,
+                                    .rank = LS_PASTE(ls_rank_, LS_ISA),
+                                    .rank_candidates = LS_PASTE(ls_rank_candidates_, LS_ISA),
+                                    .rank_draw = LS_PASTE(ls_rank_draw_, LS_ISA),
+                                    .near = LS_PASTE(ls_near_, LS_ISA)};

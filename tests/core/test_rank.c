@@ -8,7 +8,7 @@
 
 enum { N = 2200, RELEVANT = 60, FIRST = 200, CASES = 200 }; /* so many that the score of a place is found by a sample */
 
-static float score[N], sorted[N], kept[N + 16];
+static float score[N], sorted[N], kept[N + 16], doubted[N + 16];
 static int32_t row[N], before[N + 16], doubtful[N + 16], after[N + 16], kept_row[N + 16];
 static uint16_t part[N + 32], table[LS_RANK_BUCKETS + 64];
 
@@ -52,10 +52,13 @@ static void nothing_within_reach_is_taken_for_sure(void **state) {
       float reach = fill(&r, c);
       int top = c % 2 ? N : 30, want[RELEVANT + 2] = {0}, doubts, lost = 0;
       ls_rank rank = {.score = score, .count = N, .first = FIRST, .end = FIRST + RELEVANT, .top = top, .reach = reach, .sorted = sorted, .row = row, .before = before,
-                      .doubtful = doubtful, .after = after, .kept = kept, .kept_row = kept_row, .part = part, .table = table};
+                      .doubtful = doubtful, .after = after, .doubted = doubted, .kept = kept, .kept_row = kept_row, .part = part, .table = table};
       doubts = ls_kernels_now()->knn->rank(&rank);
-      bool doubted[N] = {false}, seen[N] = {false};
-      for (int d = 0; d < doubts; d++) doubted[doubtful[d]] = true;
+      bool in_doubt[N] = {false}, seen[N] = {false};
+      for (int d = 0; d < doubts; d++) {
+        in_doubt[doubtful[d]] = true;
+        assert_true(doubted[d] == score[doubtful[d]]);
+      }
       for (int i = 0; i < rank.relevant; i++) {
         assert_true(is_relevant(row[i]) && sorted[i] == score[row[i]] && (i == 0 || sorted[i] <= sorted[i - 1]));
         seen[row[i]] = true;
@@ -65,7 +68,7 @@ static void nothing_within_reach_is_taken_for_sure(void **state) {
       if (rank.relevant == 0) continue;
       double least = (double)sorted[rank.relevant - 1];
       for (int i = 0; i < N; i++) {
-        if (is_relevant(i) || doubted[i]) continue;
+        if (is_relevant(i) || in_doubt[i]) continue;
         int h = standing(i, (double)reach, least);
         if (h < 0) {
           if (!may_be_left_out(i, top, (double)reach)) fail_msg("case %d: row %d is within reach of a relevant one and not doubted", c, i);
@@ -95,7 +98,7 @@ static double share_of_error(ls_knn_tiles tiles, ls_metric metric, int n, int m,
   ls_knn_filter_memory(&index, &p, parts, &f);
   ls_knn_filter_pack_rows(&f);
   ls_knn_filter_begin(&f);
-  ls_knn_filter_scores(&f, 0, panels, scores, step);
+  ls_knn_filter_scores(&f, 0, panels, 0, scores, step);
   for (int i = 0; i < m; i++) {
     double bound = ls_knn_filter_error(&f, (size_t)i), q_inverse = metric == LS_METRIC_COSINE ? ls_knn_inverse(q + i * d, d) : 1;
     for (int l = 0; l < n; l++) {
