@@ -27,11 +27,6 @@ enum { BYTES = 32, QUERIES = 6, VECTORS = 2 };
 enum { BYTES = 16, QUERIES = 4, VECTORS = 2 };
 #endif
 enum { LANES = BYTES / 4, ROWS = VECTORS * LANES, STEPS = 256 };
-#if defined(__AVX2__) && !defined(__AVX512F__)
-enum { ALWAYS_KEEP = 1 }; /* of a tile with any: storing none costs less than a branch that cannot be foreseen */
-#else
-enum { ALWAYS_KEEP = 0 };
-#endif
 
 _Static_assert(QUERIES <= LS_KNN_MOST_QUERIES && ROWS <= LS_KNN_MOST_ROWS, "tiles fit the callers' buffers");
 
@@ -50,24 +45,66 @@ static inline uint32_t reached(vector v, float threshold) {
 #endif
 }
 
-static inline void keep(const ls_knn_sweep *s, size_t query, int32_t first, const vector tile[VECTORS], uint32_t bits) {
-  ls_knn_queue *q = &s->queue[query];
+/* Room for what the next tile may give is made; returns whether it had to be. */
+static inline bool make_room(const ls_knn_sweep *s, size_t query) {
+  const ls_knn_queue *q = &s->queue[query];
+  if (q->capacity - q->count >= LS_KNN_SPARE) return false;
+  s->full(s->context, query);
+  return true;
+}
+
+/* Those of one query, by vectors. */
+static inline void keep_row(ls_knn_queue *q, const vector score[VECTORS], int32_t first, uint32_t bits) {
 #if defined(__AVX512F__)
-  for (int v = 0; v < VECTORS; v++) ls_knn_push16(q, (__m512)tile[v], bits >> v * LANES & 0xffff, first + v * LANES);
+  for (int v = 0; v < VECTORS; v++) ls_knn_push16(q, (__m512)score[v], bits >> v * LANES & 0xffff, first + v * LANES);
 #elif defined(__AVX2__)
   int32_t count = q->count;
-  for (int v = 0; v < VECTORS; v++) count += ls_pack8_from((__m256)tile[v], first + v * LANES, bits >> v * LANES & 0xff, q->score + count, q->row + count);
+  for (int v = 0; v < VECTORS; v++) count += ls_pack8_from((__m256)score[v], first + v * LANES, bits >> v * LANES & 0xff, q->score + count, q->row + count);
   q->count = count;
 #else
-  float score[ROWS];
-  for (int v = 0; v < VECTORS; v++) *(vector *)(score + v * LANES) = tile[v];
+  const float *of = (const float *)score;
   for (; bits != 0; bits &= bits - 1) {
     int r = __builtin_ctz(bits);
-    q->score[q->count] = score[r];
+    q->score[q->count] = of[r];
     q->row[q->count++] = first + r;
   }
 #endif
-  if (q->capacity - q->count < LS_KNN_SPARE) s->full(s->context, query);
+}
+
+/* What reached its threshold, of each query of a panel: bit r for row first + r. True where a queue was full, so that thresholds may have changed. */
+static bool keep(const ls_knn_sweep *s, size_t panel, int32_t first, vector tile[QUERIES][VECTORS], const uint32_t bits[QUERIES]) {
+  bool full = false;
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  enum { PER_WORD = 64 / ROWS, DENSE = 6 };
+  int32_t found = 0;
+  for (int q = 0; q < QUERIES; q++) found += __builtin_popcount(bits[q]);
+  if (found >= DENSE) { /* all queries: whether one has any cannot be foreseen */
+    for (size_t q = 0; q < QUERIES; q++) {
+      keep_row(&s->queue[panel * QUERIES + q], tile[q], first, bits[q]);
+      full |= make_room(s, panel * QUERIES + q);
+    }
+    return full;
+  }
+  const float *score = (const float *)tile;
+  for (size_t query = 0; query < QUERIES; query += PER_WORD) { /* few: one by one, some queries' together, since the end of each loop cannot be foreseen either */
+    uint64_t some = 0;
+    for (size_t q = query; q < query + PER_WORD && q < QUERIES; q++) some |= (uint64_t)bits[q] << (q - query) * ROWS;
+    for (; some != 0; some &= some - 1) {
+      size_t at = query * ROWS + (size_t)__builtin_ctzll(some), q = panel * QUERIES + at / ROWS;
+      ls_knn_queue *to = &s->queue[q];
+      to->score[to->count] = score[at];
+      to->row[to->count++] = first + (int32_t)(at % ROWS);
+      full |= make_room(s, q);
+    }
+  }
+#else
+  for (size_t q = 0; q < QUERIES; q++) {
+    if (bits[q] == 0) continue;
+    keep_row(&s->queue[panel * QUERIES + q], tile[q], first, bits[q]);
+    full |= make_room(s, panel * QUERIES + q);
+  }
+#endif
+  return full;
 }
 
 static inline void tile(const ls_knn_sweep *s, size_t panel, const float *b, const float *bias, int32_t first, size_t from, size_t to, float *partial) {
@@ -104,9 +141,7 @@ static inline void tile(const ls_knn_sweep *s, size_t panel, const float *b, con
     for (int v = 0; v < VECTORS; v++) bits[q] |= reached(sum[q][v], threshold) << v * LANES;
     any |= bits[q];
   }
-  if (any == 0) return;
-  for (int q = 0; q < QUERIES; q++)
-    if (ALWAYS_KEEP || bits[q] != 0) keep(s, panel * QUERIES + (size_t)q, first, sum[q], bits[q]);
+  if (any != 0) keep(s, panel, first, sum, bits);
 }
 
 static void sweep(const ls_knn_sweep *s) {
@@ -143,12 +178,13 @@ static inline vector of_panel(const float *v, size_t panel) { return *(const vec
 
 /* What reaches its threshold, less what the scores of these rows may be off. */
 static void keep_short(const ls_knn_sweep *s, bounds *to, size_t panel, size_t group, vector score[QUERIES][VECTORS], const float *least) {
+  uint32_t bits[QUERIES];
   for (size_t q = 0; q < QUERIES; q++) {
-    uint32_t bits = 0;
-    for (int v = 0; v < VECTORS; v++) bits |= reached(score[q][v], least[q]) << v * LANES;
-    keep(s, panel * QUERIES + q, s->first + (int32_t)group * ROWS, score[q], bits);
-    to->threshold[panel * QUERIES + q] = s->threshold[panel * QUERIES + q];
+    bits[q] = 0;
+    for (int v = 0; v < VECTORS; v++) bits[q] |= reached(score[q][v], least[q]) << v * LANES;
   }
+  if (!keep(s, panel, s->first + (int32_t)group * ROWS, score, bits)) return;
+  for (size_t q = panel * QUERIES; q < (panel + 1) * QUERIES; q++) to->threshold[q] = s->threshold[q];
 }
 
 static inline void short_tile(const ls_knn_sweep *s, bounds *of, size_t panel, size_t group) {
