@@ -167,12 +167,13 @@ int32_t ls_retrieval_by_tiles(const ls_retrieval_job *j, void *scratch, int32_t 
   lay_out(j->gallery, &p, scratch, &r); /* what the labels give lies at the same place for both plans */
   sort_by_label(&r);
   int32_t most = most_places(&r);
-  if (quick.tiles != p.tiles && most <= FEW_PLACES) {
-    r.most_doubts = FEW_DOUBTS;
-    count = rank_queries(&r, &quick, ls_rank_has_candidates(j->gallery, &quick, most) ? most : 0, scratch, left, count);
+  const ls_knn_plan *first = quick.tiles != p.tiles && most <= FEW_PLACES ? &quick : &p;
+  bool candidates = ls_rank_has_candidates(j->gallery, first, most);
+  if (candidates || first == &quick) {
+    r.most_doubts = first == &quick ? FEW_DOUBTS : INT32_MAX;
+    count = rank_queries(&r, first, candidates ? most : 0, scratch, left, count);
     r.most_doubts = INT32_MAX;
-  } else if (ls_rank_has_candidates(j->gallery, &p, most)) {
-    count = rank_queries(&r, &p, most, scratch, left, count);
   }
+  if (j->by_candidates != NULL) *j->by_candidates = candidates ? j->queries.rows - count : 0;
   return count < FEW_QUERIES ? count : rank_queries(&r, &p, 0, scratch, left, count);
 }
