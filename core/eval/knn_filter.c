@@ -173,18 +173,25 @@ static void pack_float_queries(ls_knn_filter *f, size_t panel) {
   }
 }
 
-/* Of one query or row: numbers as pairs of integers, `step` pairs apart. *square: of the norm. Returns the norm of what rounding took, from above. */
+/* Of one query or row: numbers as pairs of integers, `step` pairs apart. *square: of the norm. Returns the norm of what rounding took, from above. The sums are kept in
+ * two parts, a vector; adding what has no room for fractions rounds as rint does, which is a call. */
 static double put_short(int16_t *to, size_t step, const float *x, int32_t d, double factor, const double *centre, double scale, float unit, double *square) {
-  double left = 0.0, inverse = unit > 0.0f ? 1.0 / (double)unit : 0.0;
-  *square = 0.0;
-  for (int32_t j = 0; j < d; j++) {
-    double v = ((double)x[j] * factor - (centre != NULL ? centre[j] : 0.0)) * scale, whole = rint(v * inverse), r = v - whole * (double)unit;
-    to[(size_t)(j / 2) * 2 * step + (size_t)(j % 2)] = (int16_t)whole;
-    left += r * r;
-    *square += v * v;
+  const double no_fraction = 0x1.8p52;
+  double left[2] = {0.0, 0.0}, squares[2] = {0.0, 0.0}, inverse = unit > 0.0f ? 1.0 / (double)unit : 0.0;
+  for (int32_t j = 0; j < d; j += 2, to += 2 * step) {
+    double v[2] = {0.0, 0.0}, whole[2];
+    for (int l = 0; l < 2 && j + l < d; l++) v[l] = ((double)x[j + l] * factor - (centre != NULL ? centre[j + l] : 0.0)) * scale;
+    for (int l = 0; l < 2; l++) {
+      whole[l] = v[l] * inverse + no_fraction - no_fraction;
+      double r = v[l] - whole[l] * (double)unit;
+      left[l] += r * r;
+      squares[l] += v[l] * v[l];
+    }
+    to[0] = (int16_t)whole[0];
+    to[1] = (int16_t)whole[1];
   }
-  if (d % 2 != 0) to[(size_t)(d / 2) * 2 * step + 1] = 0;
-  return (sqrt(left) + sqrt(*square) * 0x1p-50) * (1.0 + 1e-9) + 0x1p-100;
+  *square = squares[0] + squares[1];
+  return (sqrt(left[0] + left[1]) + sqrt(*square) * 0x1p-50) * (1.0 + 1e-9) + 0x1p-100;
 }
 
 static float unit_of(double norm) { return norm < SHORT_LEAST ? 0.0f : above(norm / LS_KNN_SHORT_NORM); }

@@ -111,16 +111,20 @@ static int32_t count_from(const float *score, int32_t n, float least) {
   return count;
 }
 
-/* A score that at least k of all n + m have, at most `more` more; all are from low to high. */
-static float by_halving(const float *a, int32_t n, const float *b, int32_t m, int32_t k, int32_t more, float low, float high) {
-  for (int step = 0; step < 24; step++) {
-    float middle = 0.5f * low + 0.5f * high;
+/* A score that at least k of all n + m have, at most `more` more; all are from low to high. By where a count that falls exponentially would have it, and by halves in turn. */
+static float by_counting(const float *a, int32_t n, const float *b, int32_t m, int32_t k, int32_t more, float low, float high) {
+  float wanted = logf((float)k + 0.5f * (float)more), at_low = logf((float)(n + m)), at_high = 0.0f;
+  for (int step = 0; step < 32; step++) {
+    float share = step % 3 == 2 || !(at_low > at_high) ? 0.5f : (at_low - wanted) / (at_low - at_high);
+    share = share > 0.05f ? share : 0.05f;
+    share = share < 0.95f ? share : 0.95f;
+    float middle = (1.0f - share) * low + share * high;
     if (!(middle > low && middle < high)) break;
     int32_t count = count_from(a, n, middle) + count_from(b, m, middle);
     if (count >= k)
-      low = middle;
+      low = middle, at_low = logf((float)count);
     else
-      high = middle;
+      high = middle, at_high = count > 0 ? logf((float)count) : 0.0f;
     if (count >= k && count <= k + more) break;
   }
   return low;
@@ -132,7 +136,7 @@ static int32_t some_more(int32_t k) { return k / 8 + 8; }
 static float guess_of_place(const float *sample, int32_t drawn, int32_t n, int32_t k, float deviations, float low, float high) {
   float place = (float)k * (float)drawn / (float)n;
   int32_t safe = (int32_t)(place + deviations * sqrtf(place) + 1.0f);
-  return safe < drawn ? by_halving(sample, drawn, NULL, 0, safe, safe / 32, low, high) : low;
+  return safe < drawn ? by_counting(sample, drawn, NULL, 0, safe, safe / 16 + 1, low, high) : low;
 }
 
 static float guess_of_all(const float *score, int32_t n, int32_t k, float low, float high) {
@@ -161,12 +165,12 @@ static int32_t keep_first_places(ls_rank *r, float low, float high, float *kept)
   if (guess > low) {
     int32_t others = keep_from(r, guess, kept);
     if (count_from(kept, r->relevant, guess) + count_from(r->kept, others, guess) >= r->top) {
-      float least = within_reach(r, by_halving(kept, r->relevant, r->kept, others, r->top, some_more(r->top), guess, high));
+      float least = within_reach(r, by_counting(kept, r->relevant, r->kept, others, r->top, some_more(r->top), guess, high));
       r->relevant = keep(kept, r->after, 0, r->relevant, least, kept, r->after, 0);
       return keep(r->kept, r->kept_row, 0, others, least, r->kept, r->kept_row, 0);
     }
   }
-  return keep_from(r, by_halving(r->score, r->count, NULL, 0, r->top, some_more(r->top), low, high), kept);
+  return keep_from(r, by_counting(r->score, r->count, NULL, 0, r->top, some_more(r->top), low, high), kept);
 }
 
 /* Counts become the sums up to and with their own. */
@@ -362,7 +366,7 @@ int32_t LS_CANDIDATES_NAME(ls_rank *r) {
   float low = INFINITY, high = -INFINITY, *kept = (float *)(void *)r->doubtful;
   if (count_from(r->score, r->count, r->least) < wanted) return -1;
   range_of(r->score, r->count, &low, &high);
-  int32_t others = sort_out(r, within_reach(r, by_halving(r->score, r->count, NULL, 0, wanted, wanted / 32 + 4, r->least, high)), kept);
+  int32_t others = sort_out(r, within_reach(r, by_counting(r->score, r->count, NULL, 0, wanted, wanted / 32 + 4, r->least, high)), kept);
   return r->relevant < 1 ? 0 : stand(r, kept, false, others);
 }
 
