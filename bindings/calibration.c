@@ -102,7 +102,7 @@ typedef struct confidences {
   size_t count;
   const double *confidence;
   const uint8_t *correct;
-  const uint64_t *sorted; /* NULL until a measure wants them */
+  const ls_order *order; /* NULL where no measure wants it */
 } confidences;
 
 /* Pushes { measures, bins } of one binning. */
@@ -112,7 +112,7 @@ static void push_binned(lua_State *L, const char *name, const confidences *c, co
   int top = lua_gettop(L);
   ls_bin *bins = lsb_new_scratch(L, name, ((size_t)b->bins + 1) * sizeof *bins);
   void *scratch = lsb_new_scratch(L, name, ls_calibration_scratch(c->count, b));
-  if (ls_calibrate(c->count, c->confidence, c->correct, c->sorted, b, scratch, &r, bins, &err) != LS_OK) lsb_raise(L, name, &err);
+  if (ls_calibrate(c->count, c->confidence, c->correct, c->order, b, scratch, &r, bins, &err) != LS_OK) lsb_raise(L, name, &err);
   bool apart = b->one_apart && b->edges == LS_EDGES_LEFT && b->kind == LS_BINS_EQUAL_WIDTH;
   push_measures(L, &r);
   push_bins(L, bins, b->bins + apart, level, wilson);
@@ -141,13 +141,6 @@ void lsb_want_calibration(lua_State *L, const char *name, int at, const ls_predi
   if (n > 0) j->correct = (uint8_t *)(j->confidence + n);
 }
 
-/* The measures that sort share the order. */
-static void sort_confidences(lua_State *L, const char *name, confidences *c) {
-  ls_err err;
-  uint64_t *keys = lsb_new_scratch(L, name, 2 * c->count * sizeof *keys);
-  if (ls_sort_confidences(c->count, c->confidence, c->correct, keys, &c->sorted, &err) != LS_OK) lsb_raise(L, name, &err);
-}
-
 static void give_smooth(lua_State *L, const char *name, const confidences *c, double given) {
   ls_err err;
   double error, width;
@@ -162,15 +155,21 @@ static void give_mmce(lua_State *L, const char *name, const confidences *c, doub
   ls_err err;
   double value;
   void *scratch = lsb_new_scratch(L, name, ls_mmce_scratch(c->count));
-  if (ls_mmce(c->count, c->confidence, c->correct, c->sorted, width, scratch, &value, &err) != LS_OK) lsb_raise(L, name, &err);
+  if (ls_mmce(c->count, c->confidence, c->correct, c->order, width, scratch, &value, &err) != LS_OK) lsb_raise(L, name, &err);
   lua_pop(L, 1);
   lsb_set_number(L, "mmce", value);
 }
 
-void lsb_give_calibration(lua_State *L, const char *name, size_t kept, const ls_judging *j, const lsb_calibration *wants) {
-  confidences c = {kept, j->confidence, j->correct, NULL};
+void lsb_order_confidences(lua_State *L, const char *name, size_t kept, const ls_judging *j, const lsb_calibration *wants, ls_order *order) {
+  ls_err err;
+  if (wants->mmce < 0.0) return;
+  uint64_t *keys = lsb_new_scratch(L, name, 2 * kept * sizeof *keys);
+  if (ls_sort_confidences(kept, j->confidence, j->score == LS_SCORE_MAX_PROBABILITY ? j->doubt : NULL, j->correct, keys, order, &err) != LS_OK) lsb_raise(L, name, &err);
+}
+
+void lsb_give_calibration(lua_State *L, const char *name, size_t kept, const ls_judging *j, const lsb_calibration *wants, const ls_order *order) {
+  confidences c = {kept, j->confidence, j->correct, order->confidence != NULL ? order : NULL};
   int result = lua_gettop(L);
-  if (wants->mmce >= 0.0) sort_confidences(L, name, &c); /* the bins of equal mass need the order, too */
   lua_createtable(L, (int)wants->count, 0);
   for (size_t i = 0; i < wants->count; i++) {
     push_binned(L, name, &c, &wants->binnings[i], wants->level, wants->wilson);

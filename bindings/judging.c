@@ -23,6 +23,7 @@ static int judge(lua_State *L) {
   lsb_classwise classwise;
   lsb_selective selective;
   ls_judging j = {0};
+  ls_order order = {NULL, NULL};
   lua_settop(L, 6);
   luaL_checkstack(L, 64, NULL); /* what the parts leave there */
   if (lua_type(L, 6) != LUA_TTABLE) return lsb_type_error(L, 6, "judge", "what is wanted", "a table");
@@ -38,12 +39,13 @@ static int judge(lua_State *L) {
   void *scratch = lsb_new_scratch(L, name, ls_judge_scratch(&p, &j));
   if (ls_judge(&p, &j, scratch, &kept, &err) != LS_OK) return lsb_raise(L, name, &err);
   lua_pop(L, 1);
+  if (to_calibrate) lsb_order_confidences(L, name, (size_t)kept, &j, &calibration, &order);
 
   lua_createtable(L, 0, 8);
   if (to_classify) lsb_give_classification(L, &p, &j, &classification);
-  if (to_calibrate) lsb_give_calibration(L, name, (size_t)kept, &j, &calibration);
+  if (to_calibrate) lsb_give_calibration(L, name, (size_t)kept, &j, &calibration, &order);
   if (by_class) lsb_give_classwise(L, &p, &j);
-  if (to_select) lsb_give_selective(L, name, &p, (size_t)kept, &j, &selective);
+  if (to_select) lsb_give_selective(L, name, &p, (size_t)kept, &j, &order, &selective);
   return 1;
 }
 

@@ -37,9 +37,12 @@ void lsb_want_calibration(lua_State *L, const char *name, int at, const ls_predi
 void lsb_want_classwise(lua_State *L, const char *name, int at, const ls_predictions *p, ls_judging *j, lsb_classwise *c);
 void lsb_want_selective(lua_State *L, const char *name, int at, const ls_predictions *p, ls_judging *j, lsb_selective *s);
 
+/* The order of confidences, and that of doubts where it is the same, for the measures that sort: where MMCE is wanted, with which bins of equal mass and areas under risk share it. */
+void lsb_order_confidences(lua_State *L, const char *name, size_t kept, const ls_judging *j, const lsb_calibration *wants, ls_order *order);
+
 void lsb_give_classification(lua_State *L, const ls_predictions *p, const ls_judging *j, const lsb_classification *c);
-void lsb_give_calibration(lua_State *L, const char *name, size_t kept, const ls_judging *j, const lsb_calibration *wants);
+void lsb_give_calibration(lua_State *L, const char *name, size_t kept, const ls_judging *j, const lsb_calibration *wants, const ls_order *order);
 void lsb_give_classwise(lua_State *L, const ls_predictions *p, const ls_judging *j);
-void lsb_give_selective(lua_State *L, const char *name, const ls_predictions *p, size_t kept, const ls_judging *j, lsb_selective *s);
+void lsb_give_selective(lua_State *L, const char *name, const ls_predictions *p, size_t kept, const ls_judging *j, const ls_order *order, lsb_selective *s);
 
 #endif

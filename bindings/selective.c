@@ -47,13 +47,13 @@ void lsb_want_selective(lua_State *L, const char *name, int at, const ls_predict
   j->wrong = n > 0 ? (uint8_t *)(j->doubt + n) : NULL;
 }
 
-void lsb_give_selective(lua_State *L, const char *name, const ls_predictions *p, size_t kept, const ls_judging *j, lsb_selective *s) {
+void lsb_give_selective(lua_State *L, const char *name, const ls_predictions *p, size_t kept, const ls_judging *j, const ls_order *order, lsb_selective *s) {
   ls_err err;
   ls_selective r;
   const ls_selective_wants *w = &s->wants;
   if (s->own) own_doubts(L, name, p, s->own, j->doubt);
   void *scratch = lsb_new_scratch(L, name, ls_selective_scratch(kept));
-  if (ls_select(kept, j->doubt, j->wrong, w, scratch, &r, &err) != LS_OK) lsb_raise(L, name, &err);
+  if (ls_select(kept, j->doubt, j->wrong, s->own ? NULL : order->doubt, w, scratch, &r, &err) != LS_OK) lsb_raise(L, name, &err);
   lua_pop(L, 1);
 
   lua_createtable(L, 0, 10);

@@ -39,9 +39,10 @@ void ls_bin_cells_add(const ls_binning *b, const double *edges, double *cells, s
   }
 }
 
-bool ls_bin_cells_judge(const ls_binning *b, double *cells, const float *const *row, const int32_t *label, size_t n, int32_t classes, double inverse) {
-  ls_bin_block block = {.rows = n, .copy = turn_of(b), .classes = classes, .bins = b->bins, .row = row, .label = label, .cells = cells};
-  return ls_kernels_now()->evaluation->bin(&block, inverse);
+bool ls_bin_cells_judge(const ls_binning *b, double *cells, const ls_predictions *p, const ls_sweep_part *part) {
+  ls_bin_block block = {.rows = (size_t)part->count, .copy = turn_of(b), .classes = part->classes, .bins = b->bins, .first = part->first, .stride = p->z.stride, .row = part->logits,
+                        .label = part->label, .cells = cells};
+  return ls_kernels_now()->evaluation->bin(&block, 1.0 / p->temperature);
 }
 
 void ls_bin_cells_give(const ls_binning *b, const double *cells, ls_bin_sums *sums, ls_bin_totals *totals) {

@@ -6,6 +6,7 @@
 #define LS_EVAL_BIN_CELLS_H
 
 #include "core/eval/bins.h"
+#include "core/eval/predictions.h"
 
 #include <stdint.h>
 
@@ -19,8 +20,8 @@ size_t ls_bin_cells(const ls_binning *b);
 /* Adds n rows. */
 void ls_bin_cells_add(const ls_binning *b, const double *edges, double *cells, size_t n, const double *c, const uint8_t *a);
 
-/* Adds n rows of few classes by their logits, plain bins of equal width: confidences as of the kernel `bin`. False where a row cannot be judged. */
-bool ls_bin_cells_judge(const ls_binning *b, double *cells, const float *const *row, const int32_t *label, size_t n, int32_t classes, double inverse);
+/* Adds the rows of a raw part, plain bins of equal width: confidences as of the kernel `bin`. False where a row cannot be judged. */
+bool ls_bin_cells_judge(const ls_binning *b, double *cells, const ls_predictions *p, const ls_sweep_part *part);
 
 /* Adds what is in the cells to sums (ls_bins_of) and totals. */
 void ls_bin_cells_give(const ls_binning *b, const double *cells, ls_bin_sums *sums, ls_bin_totals *totals);

@@ -1,8 +1,7 @@
 /* Calibration error over bins, and Murphy's decomposition. SPDX-License-Identifier: MIT */
 #include "core/eval/bin_cells.h"
 #include "core/eval/measures.h"
-#include "core/eval/radix_sort.h"
-#include "core/kernels/kernels.h"
+#include "core/eval/order.h"
 
 #include <lsengine/pool.h>
 
@@ -10,7 +9,7 @@
 
 #define PI 3.14159265358979323846
 
-enum { CHUNKS = 64, CHUNK_ROWS = 4096, BLOCK = 256 };
+enum { CHUNKS = 64, CHUNK_ROWS = 4096 };
 
 ls_status ls_binning_check(const ls_binning *b, ls_err *err) {
   if (b->bins < 1 || b->bins > LS_MOST_BINS) return ls_fail(err, LS_ERANGE, "bins is %d, allowed is 1 to %d", b->bins, LS_MOST_BINS);
@@ -103,32 +102,12 @@ static void bin_chunk(void *argument, size_t chunk) {
   ls_bin_cells_add(j->binning, j->edges, cells, count, j->c + begin, j->a + begin);
 }
 
-/* Confidences as 64-bit keys with the verdict in the lowest bit: those in 0 … 1 leave the upper two bits of a double free. */
-static uint64_t packed(double c, uint8_t a) {
-  uint64_t u;
-  c += 0.0;
-  memcpy(&u, &c, sizeof u);
-  return u << 1 | a;
-}
-
-static double unpacked(uint64_t key) {
-  double c;
-  key >>= 1;
-  memcpy(&c, &key, sizeof c);
-  return c;
-}
-
-static const uint64_t *sorted_keys(size_t n, const double *c, const uint8_t *a, uint64_t *keys) {
-  for (size_t i = 0; i < n; i++) keys[i] = packed(c[i], a[i]);
-  return ls_sort_items(keys, keys + n, n, 1, 1);
-}
-
 /* numpy.quantile(c, i/B) for all edges, the ends moved to 0 and 1. */
 static void quantile_edges(size_t n, const uint64_t *keys, int32_t bins, double *edges) {
   for (int32_t i = 0; i <= bins; i++) {
     double q = i * (1.0 / bins), place = q * (double)(n - 1);
     size_t below = (size_t)place;
-    double low = unpacked(keys[below]), high = unpacked(keys[below + 1 < n ? below + 1 : below]), t = place - (double)below, d = high - low;
+    double low = ls_confidence_of(keys[below]), high = ls_confidence_of(keys[below + 1 < n ? below + 1 : below]), t = place - (double)below, d = high - low;
     edges[i] = t < 0.5 ? low + d * t : high - d * (1.0 - t);
   }
   edges[0] = 0.0;
@@ -143,15 +122,15 @@ static ls_bin_totals bin_by_rank(size_t n, const uint64_t *keys, const ls_binnin
   bool shared = binning->ties == LS_TIES_SHARED;
   for (size_t b = 0, from = 0, size; b < count; b++, from += size) {
     size = n / count + (b < n % count);
-    bins[b].low = from < n ? unpacked(keys[from]) : 1.0;
-    bins[b].high = size > 0 ? unpacked(keys[from + size - 1]) : bins[b].low;
+    bins[b].low = from < n ? ls_confidence_of(keys[from]) : 1.0;
+    bins[b].high = size > 0 ? ls_confidence_of(keys[from + size - 1]) : bins[b].low;
   }
   size_t b = 0, end = n / count + (n % count > 0);
   while (at < n) {
     while (at >= end) b++, end += n / count + (b < n % count);
     ls_bin_sums alone = sums[b];
     for (; at < end && (!shared || at + 1 == n || keys[at + 1] >> 1 != keys[at] >> 1); at++) {
-      double c = unpacked(keys[at]), a = (double)(keys[at] & 1);
+      double c = ls_confidence_of(keys[at]), a = (double)(keys[at] & 1);
       ls_bin_add(&alone, c, a, 1.0);
       totals.a += a;
       totals.brier += (c - a) * (c - a);
@@ -159,7 +138,7 @@ static ls_bin_totals bin_by_rank(size_t n, const uint64_t *keys, const ls_binnin
     sums[b] = alone;
     if (at == end) continue;
     size_t group = at, right = 0;
-    double c = unpacked(keys[at]);
+    double c = ls_confidence_of(keys[at]);
     for (; group < n && keys[group] >> 1 == keys[at] >> 1; group++) right += keys[group] & 1;
     double share = (double)right / (double)(group - at);
     totals.a += (double)right;
@@ -191,15 +170,6 @@ size_t ls_calibration_scratch(size_t n, const ls_binning *b) {
   return scratch_of(n / chunk_rows(n) + 1, b) + (b->kind == LS_BINS_EQUAL_MASS ? 2 * n * sizeof(uint64_t) : 0);
 }
 
-static ls_status check_confidences(size_t n, const double *c, ls_err *err) {
-  if (n == 0) return ls_fail(err, LS_ERANGE, "there is no row to judge");
-  bool outside = false;
-  for (size_t i = 0; i < n; i++) outside |= !(c[i] >= 0.0) | !(c[i] <= 1.0);
-  for (size_t i = 0; outside && i < n; i++)
-    if (!(c[i] >= 0.0 && c[i] <= 1.0)) return ls_fail(err, LS_ERANGE, "confidence[%zu] is %g, allowed is 0 to 1", i + 1, c[i]);
-  return LS_OK;
-}
-
 static void give_bins(const ls_bin_sums *sums, int32_t count, ls_bin *bins) {
   for (int32_t b = 0; b < count; b++) {
     const ls_bin_sums *s = &sums[b];
@@ -211,12 +181,6 @@ static void give_bins(const ls_bin_sums *sums, int32_t count, ls_bin *bins) {
     bins[b].squares = s->squares;
     bins[b].products = s->products;
   }
-}
-
-ls_status ls_sort_confidences(size_t n, const double *c, const uint8_t *a, uint64_t *keys, const uint64_t **sorted, ls_err *err) {
-  ls_status status = check_confidences(n, c, err);
-  if (status == LS_OK) *sorted = sorted_keys(n, c, a, keys);
-  return status;
 }
 
 /* Scratch that is laid out for so many chunks. */
@@ -258,15 +222,16 @@ static void conclude(size_t n, const ls_bin_totals *totals, const ls_bin_sums *s
   *out = r;
 }
 
-ls_status ls_calibrate(size_t n, const double *c, const uint8_t *a, const uint64_t *sorted, const ls_binning *binning, void *scratch, ls_calibration *out,
+ls_status ls_calibrate(size_t n, const double *c, const uint8_t *a, const ls_order *order, const ls_binning *binning, void *scratch, ls_calibration *out,
                        ls_bin *bins, ls_err *err) {
   ls_status status = ls_binning_check(binning, err);
-  if (status == LS_OK && (sorted == NULL || n == 0)) status = check_confidences(n, c, err); /* else they were, when they were sorted */
+  const uint64_t *sorted = order == NULL || (order->doubt != NULL && binning->ties == LS_TIES_ROWS) ? NULL : order->confidence;
+  if (status == LS_OK && (order == NULL || n == 0)) status = ls_confidences_check(n, c, err); /* else they were, when they were sorted */
   if (status != LS_OK) return status;
   size_t rows = chunk_rows(n), chunks = (n + rows - 1) / rows;
   binning_parts p = parts_of(scratch, chunks, binning);
   ls_binning used = *binning;
-  if (binning->kind == LS_BINS_EQUAL_MASS && sorted == NULL) sorted = sorted_keys(n, c, a, p.rest);
+  if (binning->kind == LS_BINS_EQUAL_MASS && sorted == NULL) sorted = ls_sorted_confidences(n, c, a, p.rest);
   if (binning->kind == LS_BINS_EQUAL_MASS && binning->ties == LS_TIES_QUANTILES) {
     quantile_edges(n, sorted, binning->bins, p.edges);
     used.kind = LS_BINS_EQUAL_WIDTH;
@@ -293,8 +258,8 @@ typedef struct bins_job {
 
 static void take_binned(void *context, const ls_predictions *p, ls_sweep_part *part) {
   const bins_job *j = context;
-  if (part->logits != NULL) {
-    part->wrong = !ls_bin_cells_judge(j->binning, j->parts.cells + part->chunk * j->cells_each, part->logits, part->label, (size_t)part->count, part->classes, 1.0 / p->temperature);
+  if (part->raw) {
+    part->wrong = !ls_bin_cells_judge(j->binning, j->parts.cells + part->chunk * j->cells_each, p, part);
     return;
   }
   ls_bin_cells_add(j->binning, j->parts.edges, j->parts.cells + part->chunk * j->cells_each, (size_t)part->count, part->confidence, part->correct);
@@ -349,31 +314,4 @@ ls_status ls_calibrate_predictions(const ls_predictions *p, const ls_binning *bi
   int64_t kept;
   ls_judging j = {.binning = binning, .calibration = out, .bins = bins, .confidence = confidence, .correct = correct};
   return ls_judge(p, &j, scratch, &kept, err);
-}
-
-size_t ls_mmce_scratch(size_t n) { return 2 * n * sizeof(uint64_t); }
-
-ls_status ls_mmce(size_t n, const double *c, const uint8_t *a, const uint64_t *sorted, double width, void *scratch, double *mmce, ls_err *err) {
-  ls_status status = sorted == NULL || n == 0 ? check_confidences(n, c, err) : LS_OK;
-  if (status != LS_OK) return status;
-  if (!(width > 0.0) || isinf(width)) return ls_fail(err, LS_ERANGE, "width is %g, allowed is any finite number above 0", width);
-  const uint64_t *keys = sorted != NULL ? sorted : sorted_keys(n, c, a, scratch);
-  double before = 0.0, sum = 0.0, last = unpacked(keys[0]), decay[BLOCK]; /* before: sum over the rows before of d exp(-(c - c_j)/width) */
-  for (size_t from = 0; from < n; from += BLOCK) {
-    size_t count = n - from < BLOCK ? n - from : BLOCK;
-    for (size_t i = 0; i < count; i++) {
-      double x = unpacked(keys[from + i]);
-      decay[i] = (last - x) / width;
-      last = x;
-    }
-    ls_kernels_now()->evaluation->exp(count, decay);
-    for (size_t i = 0; i < count; i++) {
-      double d = (double)(keys[from + i] & 1) - unpacked(keys[from + i]);
-      before *= decay[i];
-      sum += d * (d + 2.0 * before);
-      before += d;
-    }
-  }
-  *mmce = sqrt(fmax(0.0, sum)) / (double)n;
-  return LS_OK;
 }

@@ -97,12 +97,13 @@ static void judge_long_rows(const sweep_job *j, ls_sweep_part *part, const float
     ls_judged_row r;
     j->kernels->evaluation->judge_long(n, row[i], inverse, e, &r);
     int32_t best = part->predicted[i] = r.best, y = part->label[i];
-    double top = (double)r.largest, sum = 1.0 + r.rest, scale = 1.0 / sum, own = e[y], missing = best == y ? r.rest : sum - own;
+    bool unsure = r.rest > 1.0;
+    double top = (double)r.largest, sum = 1.0 + r.rest, less = (unsure ? 1.0 : r.rest) / sum, scale = unsure ? less : 1.0 - less, own = e[y], missing = best == y ? r.rest : sum - own;
     rest[i] = r.rest;
     part->top[i] = top;
     part->second[i] = (double)r.second;
     part->confidence[i] = scale;
-    part->others[i] = r.rest * scale;
+    part->others[i] = unsure ? 1.0 - less : less;
     part->nll[i] = -((double)row[i][y] - top) * inverse;
     part->brier[i] = ((best == y ? r.squares : 1.0 + r.squares - own * own) + missing * missing) * (scale * scale);
     if (j->all)
@@ -204,12 +205,14 @@ static int32_t gather_rows(const sweep_job *j, ls_sweep_part *part, const float 
       const float *first = p->z.data + begin * p->z.stride;
       ptrdiff_t stride = p->z.stride;
       for (int32_t i = 0; i < count; i++) part->row[i] = begin + i;
-      for (int32_t i = 0; i < count; i++) rows[i] = first + i * stride;
+      for (int32_t i = 0; i < (part->raw ? 1 : count); i++) rows[i] = first + i * stride; /* of raw ones the first says it */
       part->count = count;
+      part->first = first;
       return begin + count;
     }
   }
   int32_t i = begin;
+  part->first = NULL;
   for (part->count = 0; i < *end && part->count < j->part_rows; i++) {
     if (ignored(p, i)) continue;
     if ((uint64_t)p->labels[i] >= classes) {
@@ -227,7 +230,7 @@ static int32_t gather_rows(const sweep_job *j, ls_sweep_part *part, const float 
 /* False where a row cannot be judged. */
 static bool judge_and_take(const sweep_job *j, ls_sweep_part *part, const float **rows, double *numbers) {
   part->wrong = false;
-  if (part->logits != NULL) pad(part, rows);
+  if (part->raw) pad(part, rows);
   else if (j->p->probabilities) part->wrong = judge_probabilities(j, part, rows, numbers);
   else part->wrong = judge_logits(j, part, rows, numbers);
   if (!part->wrong) j->take(j->context, j->p, part);
@@ -246,7 +249,8 @@ static void sweep_chunk(void *argument, size_t chunk) {
   part.chunk = chunk;
   part.offset = j->offsets[chunk];
   part.classes = p->z.cols;
-  part.logits = j->wants == LS_WANT_ROWS && as_rows(p) ? rows : NULL;
+  part.raw = j->wants == LS_WANT_ROWS && as_rows(p);
+  part.logits = rows;
   part.p = j->all ? numbers : NULL;
   part.p_row = in_columns(p) ? 1 : (size_t)p->z.cols;
   part.p_class = in_columns(p) ? column_of(p->z.cols) : 1;

@@ -21,7 +21,9 @@ typedef struct ls_sweep_part {
   double brier[LS_SWEEP_ROWS];      /* sum_k (p_k - [k=y])² */
   const double *p;                  /* of row i and class k, where asked for: p[i · p_row + k · p_class]; few classes have columns, many have rows */
   size_t p_row, p_class;
-  const float *const *logits;       /* of each row, LS_WANT_ROWS: then nothing else is known of it but row and label, padded as the kernels want it; else NULL */
+  bool raw;                         /* LS_WANT_ROWS: nothing is known of the rows but their logits and labels, padded as the kernels want it */
+  const float *first;               /* raw: the first row where they follow each other, else NULL, and `logits` has each */
+  const float *const *logits;
   bool wrong;                       /* LS_WANT_ROWS, set by take: a row cannot be judged */
 } ls_sweep_part;
 

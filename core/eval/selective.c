@@ -168,11 +168,18 @@ static inline void walk_group(walk *w, size_t from, size_t to, double errors, do
   }
 }
 
-static double best_area(double n, double right) {
+/* 1/(from+1) + … + 1/to, of many terms by the expansion of 1 + … + 1/n = log n + γ + 1/(2n) - 1/(12n²) + 1/(120n⁴) - … */
+static double reciprocals(double from, double to) {
+  const double many = 256.0; /* what is left out of the expansion is below 1/(252 many⁶) */
   double sum = 0.0;
-  for (double k = right + 1.0; k <= n; k += 1.0) sum += (k - right) / k;
-  return sum / n;
+  for (double k = from + 1.0; k <= (from > many ? from : fmin(many, to)); k += 1.0) sum += 1.0 / k;
+  double a = fmax(from, many), b = to, u = 1.0 / (a * a), v = 1.0 / (b * b);
+  if (b <= a) return sum;
+  return sum + (log1p((b - a) / a) + (0.5 / b - 0.5 / a) - (v - u) / 12.0 + (v * v - u * u) / 120.0);
 }
+
+/* The mean over k of (k - right)/k from k = right + 1 on: what the best order has. */
+static double best_area(double n, double right) { return ((n - right) - right * reciprocals(right, n)) / n; }
 
 /* Rows in the order of their doubt. Narrow: keys that lie within 63 bits of each other, moved up by one, with the verdict below; else items of two
  * words. */
@@ -223,24 +230,28 @@ static size_t walk_alone(walk *w, const uint64_t *items, size_t n, size_t from, 
   return from;
 }
 
-size_t ls_selective_scratch(size_t n) { return 4 * n * sizeof(uint64_t); }
-
-ls_status ls_select(size_t n, const double *doubt, const uint8_t *wrong, const ls_selective_wants *wants, void *scratch, ls_selective *out, ls_err *err) {
-  uint64_t *items = scratch;
-  if (n == 0) return ls_fail(err, LS_ERANGE, "there is no row to judge");
+static ls_status check_wants(size_t n, const double *doubt, const uint64_t *sorted, const ls_selective_wants *wants, ls_err *err) {
   bool nan = false;
-  for (size_t i = 0; i < n; i++) nan |= isnan(doubt[i]);
+  if (n == 0) return ls_fail(err, LS_ERANGE, "there is no row to judge");
+  for (size_t i = 0; sorted == NULL && i < n; i++) nan |= isnan(doubt[i]);
   for (size_t i = 0; nan && i < n; i++)
     if (isnan(doubt[i])) return ls_fail(err, LS_EVALUE, "the score of row %zu is NaN", i + 1);
   for (int32_t i = 0; i < wants->coverages; i++)
     if (!(wants->coverage[i] > 0.0 && wants->coverage[i] <= 1.0))
       return ls_fail(err, LS_ERANGE, "coverage is %g, allowed is above 0 to 1", wants->coverage[i]);
-  for (int32_t i = 0; i < wants->risks; i++) {
+  for (int32_t i = 0; i < wants->risks; i++)
     if (!(wants->risk[i] >= 0.0 && wants->risk[i] <= 1.0)) return ls_fail(err, LS_ERANGE, "risk is %g, allowed is 0 to 1", wants->risk[i]);
-    wants->coverage_at_risk[i] = 0.0;
-  }
-  bool narrow;
-  items = sorted_rows(n, doubt, wrong, items, &narrow);
+  return LS_OK;
+}
+
+size_t ls_selective_scratch(size_t n) { return 4 * n * sizeof(uint64_t); }
+
+ls_status ls_select(size_t n, const double *doubt, const uint8_t *wrong, const uint64_t *sorted, const ls_selective_wants *wants, void *scratch, ls_selective *out, ls_err *err) {
+  ls_status status = check_wants(n, doubt, sorted, wants, err);
+  if (status != LS_OK) return status;
+  for (int32_t i = 0; i < wants->risks; i++) wants->coverage_at_risk[i] = 0.0;
+  bool narrow = true;
+  const uint64_t *items = sorted != NULL ? sorted : sorted_rows(n, doubt, wrong, scratch, &narrow);
 
   walk w = walk_of(wants, (double)n);
   ls_selective r = {.rows = (int64_t)n};

@@ -3,13 +3,16 @@
  * Blasiok and Nakkiran 2023, in the discretisation of their package (relplot 1.0.3): numbers are put on a grid of m = max(2000, 20/s)/2 + 1 points
  * by linear splitting, extended by reflection, smoothed by a Gaussian that is cut at ±1/2, and read at max(200, 10/s) points. We leave away what
  * the Gaussian has beyond nine widths (3e-18 of its top). Where m is even their kernel lies half a cell to the left; so does ours. */
-#include <lsengine/calibration.h>
+#include "core/eval/order.h"
+#include "core/kernels/kernels.h"
 
 #include <lsengine/pool.h>
 
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
+
+#define PI 3.14159265358979323846
 
 enum { CHUNKS = 64, CHUNK_ROWS = 16384, MOST_GRID = 10241, MESH = 200, STEPS = 10 };
 
@@ -50,17 +53,17 @@ static void reflect(size_t m, const double *x, double *out) {
   }
 }
 
-/* out[q] = sum over i of x[q + m/2 + i] · kernel(i/(m-1) - 1/2) */
-static void smooth(size_t m, double width, const double *x, double *restrict out) {
-  const double scale = 1.0 / (sqrt(2.0 * 3.14159265358979323846) * width);
-  memset(out, 0, m * sizeof *out);
+/* The Gaussian's values at i/(m-1) - 1/2; which of them are not nothing, from `first` on, is returned. */
+static size_t weights_of(size_t m, double width, double *weights, size_t *first) {
+  const double scale = 1.0 / (sqrt(2.0 * PI) * width), most = 40.5;
+  size_t count = 0;
   for (size_t i = 0; i < m; i++) {
     double t = (double)i / (double)(m - 1) - 0.5, exponent = t * t / (2.0 * width * width);
-    if (exponent > 40.5) continue;
-    double weight = exp(-exponent) * scale;
-    const double *from = x + m / 2 + i;
-    for (size_t q = 0; q < m; q++) out[q] += weight * from[q];
+    if (exponent > most) continue;
+    if (count == 0) *first = i;
+    weights[count++] = exp(-exponent) * scale;
   }
+  return count;
 }
 
 static double at(const double *grid, size_t m, double t) {
@@ -74,8 +77,8 @@ static double at(const double *grid, size_t m, double t) {
 typedef struct smooth_job {
   size_t n, chunks;
   grid_job grid;
-  double *extended, *smoothed; /* (2, 3 MOST_GRID), (2, MOST_GRID) */
-  double width;
+  double *extended, *smoothed, *weights; /* (2, 3 MOST_GRID), (2, MOST_GRID), (MOST_GRID) */
+  size_t first, taps;
   bool fresh; /* the grid is not that of the width before */
 } smooth_job;
 
@@ -88,7 +91,7 @@ static void smooth_block(void *argument, size_t which) {
     for (size_t i = 0; i < m; i++) sum[i] += from[i];
   }
   if (j->fresh) reflect(m, sum, extended);
-  smooth(m, j->width, extended, j->smoothed + which * MOST_GRID);
+  ls_kernels_now()->evaluation->convolve(j->taps, j->weights, m, extended + m / 2 + j->first, j->smoothed + which * MOST_GRID);
 }
 
 static double error_at(smooth_job *j, double width) {
@@ -96,7 +99,7 @@ static double error_at(smooth_job *j, double width) {
   size_t m = (size_t)(wanted > 2000.0 ? wanted : 2000.0) / 2 + 1, mesh = mesh_wanted > MESH ? (size_t)mesh_wanted : MESH;
   j->fresh = m != j->grid.cells; /* all widths from 1/100 on share theirs */
   j->grid.cells = m;
-  j->width = width;
+  j->taps = weights_of(m, width, j->weights, &j->first);
   if (j->fresh) ls_parallel(LS_SITE_EVALUATE, j->chunks, grid_chunk, &j->grid);
   ls_parallel(LS_SITE_EVALUATE, 2, smooth_block, j);
   double residuals = 0.0, counts = 0.0, step = 1.0 / (double)(mesh - 1);
@@ -109,18 +112,18 @@ static double error_at(smooth_job *j, double width) {
 }
 
 size_t ls_smooth_calibration_scratch(size_t n) {
-  return (2 * (n / chunk_rows(n) + 1) + 8) * MOST_GRID * sizeof(double);
+  return (2 * (n / chunk_rows(n) + 1) + 9) * MOST_GRID * sizeof(double);
 }
 
 ls_status ls_smooth_calibration(size_t n, const double *c, const uint8_t *a, double width, void *scratch, double *error, double *found, ls_err *err) {
   const double least = 0.001;
-  if (n == 0) return ls_fail(err, LS_ERANGE, "there is no row to judge");
-  for (size_t i = 0; i < n; i++)
-    if (!(c[i] >= 0.0 && c[i] <= 1.0)) return ls_fail(err, LS_ERANGE, "confidence[%zu] is %g, allowed is 0 to 1", i + 1, c[i]);
+  ls_status status = ls_confidences_check(n, c, err);
+  if (status != LS_OK) return status;
   if (width != 0.0 && !(width >= least && width <= 1.0)) return ls_fail(err, LS_ERANGE, "width is %g, allowed is %g to 1, or 0 to find it", width, least);
   smooth_job j = {.n = n, .extended = scratch};
   j.smoothed = j.extended + 6 * MOST_GRID;
-  j.grid = (grid_job){n, chunk_rows(n), 0, c, a, j.smoothed + 2 * MOST_GRID};
+  j.weights = j.smoothed + 2 * MOST_GRID;
+  j.grid = (grid_job){n, chunk_rows(n), 0, c, a, j.weights + MOST_GRID};
   j.chunks = (n + j.grid.rows - 1) / j.grid.rows;
   double high = 1.0, low = 0.0, at_high = error_at(&j, width > 0.0 ? width : high);
   if (width > 0.0) high = width;

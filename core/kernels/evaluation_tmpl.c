@@ -91,17 +91,19 @@ static inline __attribute__((always_inline)) void sum_rows(judged_block *b, int 
 /* What follows for WIDTH rows; log(1 + rest) is added to nll for many rows at once. */
 static inline __attribute__((always_inline)) mask finish(const judged_block *b, int at, const ls_judged_rows *out, size_t i, double inverse, bool scored) {
   mask sound = below(all_doubles(0.0), all_doubles(1.0));
-  dvec limit = all_doubles(INFINITY), sum[2], scale[2], down[2], own[2];
+  dvec limit = all_doubles(INFINITY), one = all_doubles(1.0), sum[2], scale[2], down[2], own[2];
   for (int h = 0; h < 2; h++) {
     size_t to = i + (size_t)(h * HALF);
     dvec top = widen_from(b->top + at + h * HALF), rest = load_doubles(b->rest + at + h * HALF), own_z = widen_from(b->own + at + h * HALF);
     sum[h] = rest + 1.0;
-    scale[h] = 1.0 / sum[h];
+    mask unsure = below(one, rest);
+    dvec less = pick(unsure, one, rest) / sum[h], more = one - less; /* of confidence and doubt, which are in one order so */
+    scale[h] = pick(unsure, less, more);
     own[h] = down[h] = (own_z - top) * inverse;
     store_doubles(out->top + to, top);
     store_doubles(out->second + to, widen_from(b->second + at + h * HALF));
     store_doubles(out->confidence + to, scale[h]);
-    store_doubles(out->others + to, rest * scale[h]);
+    store_doubles(out->others + to, pick(unsure, more, less));
     sound &= below(top, limit) & below(rest, limit) & below(all_doubles(-INFINITY), own_z);
   }
   if (!scored) return sound;
@@ -217,11 +219,11 @@ static inline ivec integers_of(dvec low, dvec high) {
 enum { AHEAD = 4096 }; /* bytes that are asked for before they are read */
 enum { BINNED_ROWS = 64 }; /* each step for so many, or the steps would wait for each other */
 
-/* Of each row what the other classes have, and the largest; its confidence, that less the verdict, and its cell. */
+/* Of each row what the other classes have, and the largest; its confidence, that less the verdict, and where its cell begins. */
 typedef struct binned_rows {
   float rest[BINNED_ROWS], best[BINNED_ROWS];
   double c[BINNED_ROWS], gap[BINNED_ROWS];
-  int32_t place[BINNED_ROWS];
+  uint32_t place[BINNED_ROWS];
 } binned_rows;
 
 /* WIDTH rows from `at` on. Only at 1 is a bin's edge of no matter: the last is closed. Where all bins are sure, true. */
@@ -241,26 +243,9 @@ static inline bool place_rows(binned_rows *b, int at, const int32_t *label, int3
     store_doubles(b->gap + at + h * HALF, c - widen_from(right + h * HALF));
     where[h] = x;
   }
-  uvec place = 2 * ((uvec)integers_of(where[0], where[1]) + 1) - (uvec)hit; /* of NaN any number */
+  uvec place = LS_BIN_CELL * (2 * ((uvec)integers_of(where[0], where[1]) + 1) - (uvec)hit); /* of NaN any number */
   memcpy(b->place + at, &place, sizeof place);
   return everywhere(sure);
-}
-
-/* In double those whose bin is not sure; false where a row cannot be judged. */
-static __attribute__((noinline)) bool place_again(binned_rows *b, int at, int32_t classes, const float *const *row, double inverse, const int32_t *label, int32_t bins, double error) {
-  double top[WIDTH], second[WIDTH], c[WIDTH], others[WIDTH];
-  int32_t predicted[WIDTH];
-  ls_judged_rows out = {.top = top, .second = second, .confidence = c, .others = others, .predicted = predicted};
-  if (classes < 2 || !everywhere(judge_rows(WIDTH, classes, row, inverse, label, &out, 0, false, false))) return false;
-  for (int l = 0; l < WIDTH; l++) {
-    double x = b->c[at + l] * bins;
-    if (x >= bins - 0.5 || fabs(x - nearbyint(x)) >= error) continue;
-    int32_t bin = (int32_t)(c[l] * bins), right = predicted[l] == label[l];
-    b->c[at + l] = c[l];
-    b->gap[at + l] = c[l] - right;
-    b->place[at + l] = 2 * ((bin < bins ? bin : bins - 1) + 1) + right;
-  }
-  return true;
 }
 
 /* A cell: count, c, c², (c - a)². */
@@ -275,13 +260,55 @@ static inline void add_to_bin(double *cell, const double *c, const double *gap) 
 #endif
 }
 
-static inline __attribute__((always_inline)) void rest_rows(binned_rows *b, int count, int32_t classes, const float *const *row, const quick_exp *q) {
+/* `count` rows, of which the copies take turns. */
+static inline void add_to_bins(const ls_bin_block *b, const binned_rows *rows, int count) {
+  double *copy[LS_BIN_COPIES];
+  int i = 0;
+  for (int c = 0; c < LS_BIN_COPIES; c++) copy[c] = b->cells + (size_t)c * b->copy;
+  for (; i + LS_BIN_COPIES <= count; i += LS_BIN_COPIES)
+    for (int c = 0; c < LS_BIN_COPIES; c++) add_to_bin(copy[c] + rows->place[i + c], rows->c + i + c, rows->gap + i + c);
+  for (; i < count; i++) add_to_bin(copy[i % LS_BIN_COPIES] + rows->place[i], rows->c + i, rows->gap + i);
+}
+
+/* WIDTH rows from `at` on; in place of such as there are not the first again. */
+static inline __attribute__((always_inline)) void rows_from(const ls_bin_block *b, size_t at, const float **row) {
+  if (b->first == NULL) {
+    for (int l = 0; l < WIDTH; l++) row[l] = b->row[at + (size_t)l];
+    return;
+  }
+  bool whole = at + WIDTH <= b->rows;
+  for (int l = 0; l < WIDTH; l++) row[l] = b->first + (whole || at + (size_t)l < b->rows ? (ptrdiff_t)(at + (size_t)l) * b->stride : 0);
+}
+
+/* In double those whose bin is not sure; false where a row cannot be judged. */
+static __attribute__((noinline)) bool place_again(binned_rows *b, const ls_bin_block *block, size_t from, int at, double inverse, double error) {
+  const int32_t *label = block->label + from + (size_t)at, bins = block->bins;
+  const float *row[WIDTH];
+  double top[WIDTH], second[WIDTH], c[WIDTH], others[WIDTH];
+  int32_t predicted[WIDTH];
+  ls_judged_rows out = {.top = top, .second = second, .confidence = c, .others = others, .predicted = predicted};
+  rows_from(block, from + (size_t)at, row);
+  if (block->classes < 2 || !everywhere(judge_rows(WIDTH, block->classes, row, inverse, label, &out, 0, false, false))) return false;
+  for (int l = 0; l < WIDTH; l++) {
+    double x = b->c[at + l] * bins;
+    if (x >= bins - 0.5 || fabs(x - nearbyint(x)) >= error) continue;
+    int32_t bin = (int32_t)(c[l] * bins), right = predicted[l] == label[l];
+    b->c[at + l] = c[l];
+    b->gap[at + l] = c[l] - right;
+    b->place[at + l] = (uint32_t)(LS_BIN_CELL * (2 * ((bin < bins ? bin : bins - 1) + 1) + right));
+  }
+  return true;
+}
+
+static inline __attribute__((always_inline)) void rest_rows(binned_rows *b, const ls_bin_block *block, size_t from, int count, int32_t classes, const quick_exp *q) {
   for (int i = 0; i < count; i += WIDTH) {
     float z[LS_JUDGED_CLASSES * WIDTH] __attribute__((aligned(64)));
+    const float *row[WIDTH];
     vec best;
+    rows_from(block, from + (size_t)i, row);
     for (int l = 0; l < WIDTH; l++)
-      for (int32_t k = 0; k < classes; k += 16) __builtin_prefetch((const void *)((uintptr_t)(row[i + l] + k) + AHEAD)); /* the processor's own reading ahead ends with a page */
-    columns_of(classes, row + i, z);
+      for (int32_t k = 0; k < classes; k += 16) __builtin_prefetch((const void *)((uintptr_t)(row[l] + k) + AHEAD)); /* the processor's own reading ahead ends with a page */
+    columns_of(classes, row, z);
     store(b->rest + i, quick_rest(classes, z, q, &best));
     store(b->best + i, best);
   }
@@ -294,17 +321,15 @@ static bool bin_kernel(const ls_bin_block *block, double inverse) {
   int32_t classes = b.classes;
   binned_rows binned;
   for (size_t from = 0; from < b.rows && classes > 1; from += BINNED_ROWS) {
-    const float *const *row = b.row + from;
     const int32_t *label = b.label + from;
     int count = b.rows - from < BINNED_ROWS ? (int)(b.rows - from) : BINNED_ROWS;
     if (classes == 10) /* what most have here: loops without an end to be guessed */
-      rest_rows(&binned, count, 10, row, &q);
+      rest_rows(&binned, &b, from, count, 10, &q);
     else
-      rest_rows(&binned, count, classes, row, &q);
+      rest_rows(&binned, &b, from, count, classes, &q);
     for (int i = 0; i < count; i += WIDTH)
-      if (!place_rows(&binned, i, label + i, b.bins, error) && !place_again(&binned, i, classes, row + i, inverse, label + i, b.bins, error)) return false;
-    for (int i = 0; i < count; i++)
-      add_to_bin(b.cells + (size_t)(i % LS_BIN_COPIES) * b.copy + (size_t)binned.place[i] * LS_BIN_CELL, binned.c + i, binned.gap + i);
+      if (!place_rows(&binned, i, label + i, b.bins, error) && !place_again(&binned, &b, from, i, inverse, error)) return false;
+    add_to_bins(&b, &binned, count);
   }
   return true;
 }
@@ -419,5 +444,23 @@ static void add_cells_kernel(const ls_class_block *block, size_t cells_each, ls_
   }
 }
 
+/* Sums stay in registers; the last ones are made again with some before them. */
+static void convolve_kernel(size_t taps, const double *weights, size_t n, const double *x, double *out) {
+  enum { SUMS = 8 };
+  size_t from = 0;
+  for (; n >= SUMS * HALF && from < n; from += SUMS * HALF) {
+    dvec sum[SUMS] = {{0}};
+    if (n - from < SUMS * HALF) from = n - SUMS * HALF;
+    for (size_t i = 0; i < taps; i++)
+      for (int v = 0; v < SUMS; v++) sum[v] += load_doubles(x + from + i + v * HALF) * weights[i];
+    for (int v = 0; v < SUMS; v++) store_doubles(out + from + v * HALF, sum[v]);
+  }
+  for (; from < n; from++) {
+    double sum = 0.0;
+    for (size_t i = 0; i < taps; i++) sum += x[from + i] * weights[i];
+    out[from] = sum;
+  }
+}
+
 const ls_evaluation_kernels LS_PASTE(ls_evaluation_kernels_, LS_ISA) = {.exp = exp_kernel, .log1p = log1p_kernel, .judge = judge_kernel, .judge_long = judge_long_kernel, .bin = bin_kernel,
-                                                                   .places = places_kernel, .add_cells = add_cells_kernel};
+                                                                   .places = places_kernel, .add_cells = add_cells_kernel, .convolve = convolve_kernel};

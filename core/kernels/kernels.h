@@ -143,7 +143,9 @@ typedef struct ls_judged_row {
 typedef struct ls_bin_block {
   size_t rows, copy; /* copy: 0 for one copy only */
   int32_t classes, bins;
-  const float *const *row; /* and label: room for rows rounded up to LS_JUDGED_ROWS, all to be read */
+  const float *first;      /* the first row, where they lie `stride` apart from each other; else NULL */
+  ptrdiff_t stride;
+  const float *const *row; /* of each, where there is no first; row and label go on to a multiple of LS_JUDGED_ROWS with rows that could be judged, the first again where it is told */
   const int32_t *label;
   double *cells;
 } ls_bin_block;
@@ -175,6 +177,8 @@ typedef struct ls_evaluation_kernels {
   void (*places)(size_t n, const double *p, int32_t bins, int32_t *places);
   /* Adds each number to the cell of its place; class k has the cells from k · cells_each on. */
   void (*add_cells)(const ls_class_block *b, size_t cells_each, ls_class_cell *cells);
+  /* out[q] = sum over i of weights[i] · x[q + i], in order; x has n + taps - 1 numbers. */
+  void (*convolve)(size_t taps, const double *weights, size_t n, const double *x, double *out);
 } ls_evaluation_kernels;
 
 extern const ls_evaluation_kernels ls_evaluation_kernels_ref, ls_evaluation_kernels_avx2, ls_evaluation_kernels_avx512;

@@ -55,18 +55,18 @@ static ls_judging wants_of(analysis *a, ls_bin *bins) {
                       .classes = a->class_calibration, .confidence = a->confidence, .correct = a->correct, .doubt = a->doubt, .wrong = a->wrong};
 }
 
-/* The confidences' order stays in keys. */
-static const uint64_t *common(analysis *a) {
+/* The order stays in keys. */
+static ls_order common(analysis *a) {
   ls_bin bins[BINS + 1];
   ls_selective_wants wants = {.area = LS_AREA_MEAN};
   ls_judging judging = wants_of(a, bins);
-  const uint64_t *sorted = NULL;
+  ls_order order;
   int64_t kept;
   bench_check(ls_judge(&a->p, &judging, a->scratch, &kept, &bench_err));
-  bench_check(ls_sort_confidences(a->n, a->confidence, a->correct, a->keys, &sorted, &bench_err));
-  bench_check(ls_calibrate(a->n, a->confidence, a->correct, sorted, &equal_mass, a->scratch, &a->mass, bins, &bench_err));
-  bench_check(ls_select(a->n, a->doubt, a->wrong, &wants, a->scratch, &a->selective, &bench_err));
-  return sorted;
+  bench_check(ls_sort_confidences(a->n, a->confidence, a->doubt, a->correct, a->keys, &order, &bench_err));
+  bench_check(ls_calibrate(a->n, a->confidence, a->correct, &order, &equal_mass, a->scratch, &a->mass, bins, &bench_err));
+  bench_check(ls_select(a->n, a->doubt, a->wrong, order.doubt, &wants, a->scratch, &a->selective, &bench_err));
+  return order;
 }
 
 static void most_of_it(void *argument) { common(argument); }
@@ -74,9 +74,9 @@ static void most_of_it(void *argument) { common(argument); }
 static void full(void *argument) {
   analysis *a = argument;
   double found;
-  const uint64_t *sorted = common(a);
+  ls_order order = common(a);
   bench_check(ls_smooth_calibration(a->n, a->confidence, a->correct, 0, a->scratch, &a->smooth, &found, &bench_err));
-  bench_check(ls_mmce(a->n, a->confidence, a->correct, sorted, 0.4, a->scratch, &a->mmce, &bench_err));
+  bench_check(ls_mmce(a->n, a->confidence, a->correct, &order, 0.4, a->scratch, &a->mmce, &bench_err));
 }
 
 static void make_scratch(analysis *a) {

@@ -148,7 +148,7 @@ return {
     quick = { "{bench}/bench_calibration 2000 10 {threads} 1" },
     bars = {
       { "ECE", of = "read", share = 0.5 }, { "ECE", peer = "NumPy ECE", times = 15 }, { "ECE", peer = "torchmetrics ECE", times = 15 },
-      { "full analysis", peer = "NumPy and relplot full analysis", times = 10 }, { "analysis without smECE, MMCE", peer = "NumPy analysis without smECE, MMCE", times = 10 },
+      { "full analysis", peer = "NumPy and relplot full analysis", times = 10, threads = { 1, 2 } }, { "analysis without smECE, MMCE", peer = "NumPy analysis without smECE, MMCE", times = 10, threads = { 1, 2 } },
     },
   },
   epoch("mlp", 128, 60000, 0.85),

@@ -71,6 +71,7 @@ static void columns_of_rows_are_right_on_every_set(void **state) {
         oracle want = judged(row[i], k, t, y[i]);
         assert_true(predicted[i] == want.best && top[i] == (double)want.top && second[i] == (double)want.second);
         assert_close(c[i], (double)(1 - want.others), 4e-15, 0);
+        assert_true(fmax(c[i], others[i]) == 1 - fmin(c[i], others[i]));
         assert_close(others[i], (double)want.others, tolerance(k), 1e-300);
         assert_close(nll[i], (double)want.own, tolerance(k), 1e-300);
         assert_close(brier[i], (double)want.brier, 4 * tolerance(k), 1e-300);
@@ -160,11 +161,21 @@ static void one_sweep_is_its_parts(void **state) {
 
 enum { BINS = 15, CELLS = LS_BIN_COPIES * LS_BIN_CELL * 2 * (BINS + 1) };
 
-/* Adds rows to cells of so many bins. */
+/* Adds rows to cells of so many bins; the same where they follow each other. */
 static bool bin_rows(const ls_evaluation_kernels *kernels, size_t rows, int k, const float *const *row, const int32_t *y, double t, int bins, double *cells) {
-  ls_bin_block b = {rows, LS_BIN_CELL * 2 * ((size_t)bins + 1), k, bins, row, y, cells};
+  ls_bin_block b = {.rows = rows, .copy = LS_BIN_CELL * 2 * ((size_t)bins + 1), .classes = k, .bins = bins, .row = row, .label = y, .cells = cells};
+  static float side_by_side[ROWS * (LS_JUDGED_CLASSES + 1)];
+  static double other[CELLS];
+  int32_t label[ROWS];
   memset(cells, 0, CELLS * sizeof *cells);
-  return kernels->bin(&b, 1 / t);
+  memset(other, 0, sizeof other);
+  bool sound = kernels->bin(&b, 1 / t);
+  for (size_t i = 0; i < rows; i++) memcpy(side_by_side + i * ((size_t)k + 1), row[i], (size_t)k * sizeof **row);
+  for (size_t i = 0; i < ROWS; i++) label[i] = y[i < rows ? i : 0];
+  b.row = NULL, b.first = side_by_side, b.stride = k + 1, b.label = label, b.cells = other;
+  assert_true(kernels->bin(&b, 1 / t) == sound);
+  if (sound) assert_memory_equal(cells, other, sizeof other);
+  return sound;
 }
 
 /* What the cells of bin b and verdict a hold of a number: 0 count, 1 c, 2 c², 3 (c - a)². */

@@ -124,6 +124,32 @@ static void every_set_gives_the_same_bits(void **state) {
   if (compared == 0) skip_test();
 }
 
+/* Lines that end anywhere in a vector, wherever they begin; nothing is written between or behind them. */
+static void rows_are_mixed_alike_on_every_set(void **state) {
+  (void)state;
+  enum { LINES = 3, MOST = 70, GAP = 5, ALL = LINES * (MOST + GAP) + 4 };
+  static float x[ALL], y[ALL], a[ALL], b[ALL];
+  int compared = 0;
+  fill(x, y, ALL);
+  for (int isa = LS_ISA_AVX2; isa <= LS_ISA_AVX512; isa++) {
+    const ls_kernels *k = ls_kernels_of((ls_isa)isa);
+    if (k == NULL) continue;
+    compared++;
+    for (size_t n = 1; n <= MOST; n++)
+      for (size_t start = 0; start < 4; start++) {
+        memset(a, 0, sizeof a);
+        memset(b, 0, sizeof b);
+        ls_kernels_ref.mix->copy_lines(LINES, n, n + GAP, y + start, x, a + start);
+        k->mix->copy_lines(LINES, n, n + GAP, y + start, x, b + start);
+        assert_memory_equal(a, b, sizeof a);
+        ls_kernels_ref.mix->blend(n, 0.3f, a + start, 0.7f, y + start, x, a + start);
+        k->mix->blend(n, 0.3f, b + start, 0.7f, y + start, x, b + start);
+        assert_memory_equal(a, b, sizeof a);
+      }
+  }
+  if (compared == 0) skip_test();
+}
+
 static void sums_are_right_in_double(void **state) {
   (void)state;
   static float x[N];
@@ -146,7 +172,8 @@ static void a_wrong_bit_is_noticed(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(functions_keep_their_error_in_ulps), cmocka_unit_test(edges_come_out),
-      cmocka_unit_test(every_set_gives_the_same_bits),      cmocka_unit_test(sums_are_right_in_double),
+      cmocka_unit_test(every_set_gives_the_same_bits),
+      cmocka_unit_test(rows_are_mixed_alike_on_every_set), cmocka_unit_test(sums_are_right_in_double),
       cmocka_unit_test(a_wrong_bit_is_noticed),
   };
   return run_suite(tests);

@@ -204,7 +204,8 @@ static void scores_are_off_by_less_than_their_bound(void **state) {
           if (!(quick < 1)) fail_msg("integers, metric %d, %d features: %g of the bound", metric, widths[w], quick);
           if (widths[w] <= 2) assert_true(quick > 0.1);
         }
-        if (metric == LS_METRIC_L2 && widths[w] <= 2) assert_true(share > 0.1); /* so near that a bound a tenth as large would be noticed */
+        double least = ls_knn_precise_tiles() == LS_KNN_SPLIT ? 0.05 : 0.1; /* the bound of three parts in bfloat16 counts the zeros that fill a tile of 32 features */
+        if (metric == LS_METRIC_L2 && widths[w] <= 2) assert_true(share > least); /* so near that a bound a tenth (a twentieth) as large would be noticed */
       }
     }
 }

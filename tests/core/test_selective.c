@@ -26,7 +26,7 @@ static ls_selective by(const ls_predictions *p, ls_score score, const ls_selecti
   assert_true(ls_doubts_scratch(p, score) <= sizeof scratch);
   assert_ok(ls_doubts(p, score, scratch, doubt, wrong, &kept, err));
   assert_true(ls_selective_scratch((size_t)kept) <= sizeof scratch);
-  assert_ok(ls_select((size_t)kept, doubt, wrong, wants == NULL ? &plain : wants, scratch, &r, err));
+  assert_ok(ls_select((size_t)kept, doubt, wrong, NULL, wants == NULL ? &plain : wants, scratch, &r, err));
   return r;
 }
 
@@ -121,7 +121,7 @@ static void areas_are_those_of_the_definitions(void **state) {
     ls_selective out;
     for (int area = 0; area < 3; area++) {
       w.area = (ls_area)area;
-      assert_ok(ls_select((size_t)n, doubt, wrong, &w, scratch, &out, err));
+      assert_ok(ls_select((size_t)n, doubt, wrong, NULL, &w, scratch, &out, err));
       assert_close(out.aurc, area == 0 ? mean : area == 1 ? trapezoid : inner / (1 - 1. / n), 1e-12, 1e-15);
       assert_close(out.excess_aurc, mean - best, 0, 1e-13);
       assert_close(out.augrc, general, 1e-12, 0);
@@ -136,11 +136,11 @@ static void areas_are_those_of_the_definitions(void **state) {
   double bad = NAN;
   uint8_t no = 0;
   ls_selective out;
-  assert_fails(ls_select(1, &bad, &no, &w, scratch, &out, err), LS_EVALUE, "the score of row 1 is NaN");
-  assert_fails(ls_select(0, &bad, &no, &w, scratch, &out, err), LS_ERANGE, "no row to judge");
+  assert_fails(ls_select(1, &bad, &no, NULL, &w, scratch, &out, err), LS_EVALUE, "the score of row 1 is NaN");
+  assert_fails(ls_select(0, &bad, &no, NULL, &w, scratch, &out, err), LS_ERANGE, "no row to judge");
   coverages[0] = 0;
   bad = 1;
-  assert_fails(ls_select(1, &bad, &no, &w, scratch, &out, err), LS_ERANGE, "coverage is 0");
+  assert_fails(ls_select(1, &bad, &no, NULL, &w, scratch, &out, err), LS_ERANGE, "coverage is 0");
 }
 
 /* ---- calibrators ---- */

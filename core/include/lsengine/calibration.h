@@ -65,13 +65,19 @@ typedef struct ls_calibration {
   ls_murphy murphy;
 } ls_calibration;
 
-/* Confidences in order, for the measures that sort, so that it is done once: keys has room for 2n numbers, the result lies in it. What they hold is
- * theirs alone. LS_ERANGE as below. O(n). */
-ls_status ls_sort_confidences(size_t n, const double *c, const uint8_t *a, uint64_t *keys, const uint64_t **sorted, ls_err *err);
+/* Confidences in order, for the measures that sort, so that it is done once; what these numbers hold is theirs alone. */
+typedef struct ls_order {
+  const uint64_t *confidence;
+  const uint64_t *doubt; /* for ls_select; NULL where doubts are not in the same order */
+} ls_order;
 
-/* Measures over bins; sorted may be NULL; `bins` receives binning->bins of them, one more with one_apart. O(n); equal mass sorts (radix). */
+/* keys has room for 2n numbers, the order lies in it. doubt: the rows', or NULL. Where of each c and doubt the larger is 1 less the other to the bit, as ls_judge makes them of
+ * logits by LS_SCORE_MAX_PROBABILITY, and a row is wrong where a is 0, one sort gives both orders. LS_ERANGE as below. O(n). */
+ls_status ls_sort_confidences(size_t n, const double *c, const double *doubt, const uint8_t *a, uint64_t *keys, ls_order *order, ls_err *err);
+
+/* Measures over bins; order may be NULL, and is not used by LS_TIES_ROWS where it has doubts (equal confidences may lie in their order); `bins` receives binning->bins of them, one more with one_apart. O(n); equal mass sorts (radix). */
 size_t ls_calibration_scratch(size_t n, const ls_binning *binning);
-ls_status ls_calibrate(size_t n, const double *c, const uint8_t *a, const uint64_t *sorted, const ls_binning *binning, void *scratch, ls_calibration *out,
+ls_status ls_calibrate(size_t n, const double *c, const uint8_t *a, const ls_order *order, const ls_binning *binning, void *scratch, ls_calibration *out,
                        ls_bin *bins, ls_err *err);
 
 /* ls_confidences and ls_calibrate with bins of equal width in one sweep; confidence and correct may be NULL where only the measures are wanted. Sums
@@ -89,9 +95,9 @@ size_t ls_smooth_calibration_scratch(size_t n);
 ls_status ls_smooth_calibration(size_t n, const double *c, const uint8_t *a, double width, void *scratch, double *error, double *found, ls_err *err);
 
 /* Maximum mean calibration error (Kumar et al. 2018): sqrt of n^-2 sum_ij (a_i-c_i)(a_j-c_j) exp(-|c_i-c_j|/width), .4 is the paper's. All
- * pairs, by one pass over sorted confidences (sorted may be NULL). O(n). */
+ * pairs, by one pass over sorted confidences (order may be NULL). O(n). */
 size_t ls_mmce_scratch(size_t n);
-ls_status ls_mmce(size_t n, const double *c, const uint8_t *a, const uint64_t *sorted, double width, void *scratch, double *mmce, ls_err *err);
+ls_status ls_mmce(size_t n, const double *c, const uint8_t *a, const ls_order *order, double width, void *scratch, double *mmce, ls_err *err);
 
 /* One-vs-rest calibration of every class: of (p_k, [y=k]). */
 typedef struct ls_class_calibration {

@@ -45,7 +45,7 @@ typedef struct ls_selective {
 
 /* `points` > 0: curve (points,2) receives coverage k/n and risk, k = ceil(n i/points). For each of `risks` the largest coverage at a threshold on
  * doubt (ties are not split) whose risk is at most it, 0 where there is none; for each of `coverages` in (0, 1] the risk at k = ceil(n coverage).
- * LS_EVALUE for NaN. O(n). */
+ * sorted: the doubts of an ls_order, or NULL. LS_EVALUE for NaN. O(n). */
 typedef struct ls_selective_wants {
   ls_area area;
   int32_t points, risks, coverages;
@@ -55,7 +55,7 @@ typedef struct ls_selective_wants {
 } ls_selective_wants;
 
 size_t ls_selective_scratch(size_t n);
-ls_status ls_select(size_t n, const double *doubt, const uint8_t *wrong, const ls_selective_wants *wants, void *scratch, ls_selective *out, ls_err *err);
+ls_status ls_select(size_t n, const double *doubt, const uint8_t *wrong, const uint64_t *sorted, const ls_selective_wants *wants, void *scratch, ls_selective *out, ls_err *err);
 
 #ifdef __cplusplus
 }
