@@ -31,7 +31,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { CHUNK = 32 << 20, TOGETHER = 64 << 20 };
+enum { CHUNK = 32 << 20, TOGETHER = 64 << 20, SCORED_TOGETHER = 32 };
 #define SHORT_BOUND (8 * 0x1p-24)
 #define SHORT_LEAST 0x1p-40 /* norms below it count as rounding: units and their products stay well within float */
 
@@ -77,7 +77,12 @@ ls_knn_plan ls_knn_make_plan(const ls_knn *index, int32_t queries, size_t most, 
   return plan_of(index, queries, up(most + LS_KNN_SPARE, 16), tiles, CHUNK);
 }
 
-ls_knn_plan ls_knn_score_plan(const ls_knn *index, int32_t queries, size_t chunk, ls_knn_tiles tiles) { return plan_of(index, queries, 0, tiles, chunk); }
+ls_knn_plan ls_knn_score_plan(const ls_knn *index, int32_t queries, size_t chunk, ls_knn_tiles tiles) {
+  ls_knn_plan p = plan_of(index, queries, 0, tiles, chunk);
+  int32_t most = SCORED_TOGETHER * LS_KNN_PANELS * p.tile_queries; /* so many blocks keep all threads busy, and their memory stays small */
+  if (p.together > most) p.together = most;
+  return p;
+}
 
 size_t ls_knn_filter_memory(const ls_knn *index, const ls_knn_plan *p, void *memory, ls_knn_filter *f) {
   size_t used = 0, queries = (size_t)p->together, n = up((size_t)index->base.rows, (size_t)p->tile_rows), groups = (size_t)(p->chunk / p->tile_rows);

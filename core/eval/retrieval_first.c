@@ -11,7 +11,7 @@
 
 #include <math.h>
 
-enum { DRAWN = 1024, QUEUES = 2 << 20, LEAST_SHARE = 8 };
+enum { DRAWN = 1024, QUEUES = 1 << 20, LEAST_SHARE = 8 };
 #define DEVIATIONS 2.5f
 #define LAST_DEVIATIONS 8.0f
 
