@@ -52,7 +52,7 @@ static void push_counts(lua_State *L, int32_t queries, const ls_retrieval_query 
 /* retrieval(queries, labels, gallery, gallery labels, metric, at, queries are the gallery, zero, near, whole): means over queries, means of classes' means, a list of
  * { label, queries, measures }; numbers of queries without a relevant row, with ties, with twins, compared by values alone. */
 static int retrieval(lua_State *L) {
-  enum { MOST_AT = 64, AT_ONCE = 4096 };
+  enum { MOST_AT = 64, AT_ONCE = 4096, PAIRS = 1 << 28 }; /* the gallery is packed for as many queries, or pairs, as come between two looks at Ctrl-C */
   const char *who = "retrieval";
   int32_t at[MOST_AT];
   ls_err err;
@@ -87,11 +87,13 @@ static int retrieval(lua_State *L) {
   double *by_class = lsb_new_scratch(L, who, ((size_t)count + 2) * (size_t)columns * sizeof *by_class), *micro = by_class + (size_t)count * (size_t)columns, *macro = micro + columns;
 
   if (ls_knn_prepare(gallery, (ls_metric)kind, memory, &knn, &err) != LS_OK) return lsb_raise(L, who, &err);
-  void *scratch = lsb_new_scratch(L, who, ls_retrieval_scratch(&knn, m < AT_ONCE ? m : AT_ONCE));
+  int32_t together = PAIRS / gallery.rows > AT_ONCE ? PAIRS / gallery.rows : AT_ONCE;
+  if (together > m) together = m;
+  void *scratch = lsb_new_scratch(L, who, ls_retrieval_scratch(&knn, together));
   int64_t values = 0, by_values = 0;
   for (int32_t i = 0; i < m; i++) self[i] = i;
-  for (int32_t first = 0; first < m; first += AT_ONCE) {
-    ls_cmat part = {queries.data + first * queries.stride, m - first < AT_ONCE ? m - first : AT_ONCE, queries.cols, queries.stride};
+  for (int32_t first = 0; first < m; first += together) {
+    ls_cmat part = {queries.data + first * queries.stride, m - first < together ? m - first : together, queries.cols, queries.stride};
     if (lsb_interrupted()) return luaL_error(L, "interrupted");
     if (ls_retrieval(&knn, gallery_labels->values, part, labels->values + first, own ? self + first : NULL, (int32_t)k->count, at, near, whole, scratch, about + first,
                      measures + (size_t)first * (size_t)columns, &values, &err) != LS_OK)

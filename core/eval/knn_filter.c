@@ -31,7 +31,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { CHUNK = 32 << 20, TOGETHER = 64 << 20 };
+enum { CHUNK = 32 << 20, TOGETHER = 64 << 20, SCORED_TOGETHER = 32 };
 #define SHORT_BOUND (8 * 0x1p-24)
 #define SHORT_LEAST 0x1p-40 /* norms below it count as rounding: units and their products stay well within float */
 
@@ -77,7 +77,12 @@ ls_knn_plan ls_knn_make_plan(const ls_knn *index, int32_t queries, size_t most, 
   return plan_of(index, queries, up(most + LS_KNN_SPARE, 16), tiles, CHUNK);
 }
 
-ls_knn_plan ls_knn_score_plan(const ls_knn *index, int32_t queries, size_t chunk, ls_knn_tiles tiles) { return plan_of(index, queries, 0, tiles, chunk); }
+ls_knn_plan ls_knn_score_plan(const ls_knn *index, int32_t queries, size_t chunk, ls_knn_tiles tiles) {
+  ls_knn_plan p = plan_of(index, queries, 0, tiles, chunk);
+  int32_t most = SCORED_TOGETHER * LS_KNN_PANELS * p.tile_queries; /* so many blocks keep all threads busy, and their memory stays small */
+  if (p.together > most) p.together = most;
+  return p;
+}
 
 size_t ls_knn_filter_memory(const ls_knn *index, const ls_knn_plan *p, void *memory, ls_knn_filter *f) {
   size_t used = 0, queries = (size_t)p->together, n = up((size_t)index->base.rows, (size_t)p->tile_rows), groups = (size_t)(p->chunk / p->tile_rows);
@@ -173,18 +178,25 @@ static void pack_float_queries(ls_knn_filter *f, size_t panel) {
   }
 }
 
-/* Of one query or row: numbers as pairs of integers, `step` pairs apart. *square: of the norm. Returns the norm of what rounding took, from above. */
+/* Of one query or row: numbers as pairs of integers, `step` pairs apart. *square: of the norm. Returns the norm of what rounding took, from above. The sums are kept in
+ * two parts, a vector; adding what has no room for fractions rounds as rint does, which is a call. */
 static double put_short(int16_t *to, size_t step, const float *x, int32_t d, double factor, const double *centre, double scale, float unit, double *square) {
-  double left = 0.0, inverse = unit > 0.0f ? 1.0 / (double)unit : 0.0;
-  *square = 0.0;
-  for (int32_t j = 0; j < d; j++) {
-    double v = ((double)x[j] * factor - (centre != NULL ? centre[j] : 0.0)) * scale, whole = rint(v * inverse), r = v - whole * (double)unit;
-    to[(size_t)(j / 2) * 2 * step + (size_t)(j % 2)] = (int16_t)whole;
-    left += r * r;
-    *square += v * v;
+  const double no_fraction = 0x1.8p52;
+  double left[2] = {0.0, 0.0}, squares[2] = {0.0, 0.0}, inverse = unit > 0.0f ? 1.0 / (double)unit : 0.0;
+  for (int32_t j = 0; j < d; j += 2, to += 2 * step) {
+    double v[2] = {0.0, 0.0}, whole[2];
+    for (int l = 0; l < 2 && j + l < d; l++) v[l] = ((double)x[j + l] * factor - (centre != NULL ? centre[j + l] : 0.0)) * scale;
+    for (int l = 0; l < 2; l++) {
+      whole[l] = v[l] * inverse + no_fraction - no_fraction;
+      double r = v[l] - whole[l] * (double)unit;
+      left[l] += r * r;
+      squares[l] += v[l] * v[l];
+    }
+    to[0] = (int16_t)whole[0];
+    to[1] = (int16_t)whole[1];
   }
-  if (d % 2 != 0) to[(size_t)(d / 2) * 2 * step + 1] = 0;
-  return (sqrt(left) + sqrt(*square) * 0x1p-50) * (1.0 + 1e-9) + 0x1p-100;
+  *square = squares[0] + squares[1];
+  return (sqrt(left[0] + left[1]) + sqrt(*square) * 0x1p-50) * (1.0 + 1e-9) + 0x1p-100;
 }
 
 static float unit_of(double norm) { return norm < SHORT_LEAST ? 0.0f : above(norm / LS_KNN_SHORT_NORM); }
@@ -359,24 +371,26 @@ static void block_full(void *context, size_t query) {
   c->filter->full(c->filter, c->first + query);
 }
 
-/* What a sweep of some panels of queries over the packed rows takes. */
-static ls_knn_sweep sweep_of(const ls_knn_filter *f, size_t panel, size_t panels) {
+static size_t row_panels_of(const ls_knn_filter *f) { return up((size_t)f->chunk_rows, (size_t)f->plan->tile_rows) / (size_t)f->plan->tile_rows; }
+
+/* What a sweep of some panels of queries over those of the packed rows from `from` to end - 1 takes. */
+static ls_knn_sweep sweep_of(const ls_knn_filter *f, size_t panel, size_t panels, size_t from, size_t end) {
   const ls_knn_plan *p = f->plan;
-  size_t first = panel * (size_t)p->tile_queries;
+  size_t first = panel * (size_t)p->tile_queries, first_row = from * (size_t)p->tile_rows;
   return (ls_knn_sweep){.steps = p->steps,
                         .split = p->tiles == LS_KNN_SPLIT,
                         .queries = (char *)f->packed_queries + first * row_bytes(p),
                         .panels = panels,
-                        .rows = f->packed_rows,
-                        .bias = f->bias,
-                        .row_panels = up((size_t)f->chunk_rows, (size_t)p->tile_rows) / (size_t)p->tile_rows,
-                        .first = f->first_row,
+                        .rows = (char *)f->packed_rows + first_row * row_bytes(p),
+                        .bias = f->bias + first_row,
+                        .row_panels = end - from,
+                        .first = f->first_row + (int32_t)first_row,
                         .threshold = f->threshold + first,
                         .error = f->error + first,
-                        .size = f->most_size,
-                        .rest = f->most_rest,
+                        .size = f->most_size + from,
+                        .rest = f->most_rest + from,
                         .query_unit = f->query_unit + first,
-                        .row_unit = f->row_unit,
+                        .row_unit = f->row_unit + from,
                         .queue = f->queue + first};
 }
 
@@ -385,19 +399,22 @@ static void run_sweep(const ls_knn_plan *p, const ls_knn_sweep *s) {
   (is_wide(p) ? ls_knn_wide()->sweep : p->tiles == LS_KNN_SHORT ? kernels->sweep_short : kernels->sweep)(s);
 }
 
-static void sweep_block(void *filter, size_t block) {
-  ls_knn_filter *f = filter;
-  const ls_knn_plan *p = f->plan;
-  size_t wide = (size_t)p->tile_queries, panel = block * (size_t)p->panels, all = up((size_t)f->count, wide) / wide;
-  block_context context = {f, panel * wide};
-  ls_knn_sweep s = sweep_of(f, panel, all - panel < (size_t)p->panels ? all - panel : (size_t)p->panels);
+void ls_knn_filter_sweep(ls_knn_filter *f, size_t panel, size_t panels, size_t from) {
+  block_context context = {f, panel * (size_t)f->plan->tile_queries};
+  ls_knn_sweep s = sweep_of(f, panel, panels, from, row_panels_of(f));
   s.full = block_full;
   s.context = &context;
-  run_sweep(p, &s);
+  run_sweep(f->plan, &s);
 }
 
-void ls_knn_filter_scores(const ls_knn_filter *f, size_t panel, size_t panels, float *scores, size_t scores_step) {
-  ls_knn_sweep s = sweep_of(f, panel, panels);
+static void sweep_block(void *filter, size_t block) {
+  ls_knn_filter *f = filter;
+  size_t wide = (size_t)f->plan->tile_queries, panel = block * (size_t)f->plan->panels, all = up((size_t)f->count, wide) / wide;
+  ls_knn_filter_sweep(f, panel, all - panel < (size_t)f->plan->panels ? all - panel : (size_t)f->plan->panels, 0);
+}
+
+void ls_knn_filter_scores(const ls_knn_filter *f, size_t panel, size_t panels, size_t row_panels, float *scores, size_t scores_step) {
+  ls_knn_sweep s = sweep_of(f, panel, panels, 0, row_panels == 0 ? row_panels_of(f) : row_panels);
   s.scores = scores;
   s.scores_step = scores_step;
   run_sweep(f->plan, &s);
@@ -423,8 +440,7 @@ static double largest(const float *v, size_t n) {
 }
 
 void ls_knn_filter_pack_rows(ls_knn_filter *f) {
-  size_t wide = (size_t)f->plan->tile_rows;
-  size_t panels = up((size_t)f->chunk_rows, wide) / wide;
+  size_t panels = row_panels_of(f);
   ls_parallel(LS_SITE_NEIGHBOURS, panels, pack_rows, f);
   f->most.size = largest(f->most_size, panels);
   f->most.rest = is_coarse(f->plan) ? largest(f->most_rest, panels) : 0.0;

@@ -96,9 +96,11 @@ void ls_knn_filter_begin(ls_knn_filter *f);
 /* Sweeps over all rows. Queues hold positions: row = index->order[position]. Candidates may include any row, the query's own too. */
 void ls_knn_filter_run(ls_knn_filter *f);
 
-/* In two steps, where all scores are wanted: the rows from first_row on, chunk_rows of them; their scores with some panels of queries. */
+/* In steps, with panels of queries chosen by the caller: the rows from first_row on, chunk_rows of them; all scores of their first panels, or of all for 0; the candidates
+ * of the panels from `from` on. A plan without capacity gives scores without their bound, and the caller gives the queues. */
 void ls_knn_filter_pack_rows(ls_knn_filter *f);
-void ls_knn_filter_scores(const ls_knn_filter *f, size_t panel, size_t panels, float *scores, size_t scores_step);
+void ls_knn_filter_scores(const ls_knn_filter *f, size_t panel, size_t panels, size_t row_panels, float *scores, size_t scores_step);
+void ls_knn_filter_sweep(ls_knn_filter *f, size_t panel, size_t panels, size_t from);
 
 /* More than a query's scores of the packed rows can be off, once these are packed. */
 double ls_knn_filter_error(const ls_knn_filter *f, size_t query);

@@ -27,6 +27,7 @@ typedef struct ls_retrieval_job {
   const double *discounts; /* [i]: sum of 1/log2(j+1) over j <= i */
   ls_retrieval_query *about;
   double *measures;
+  int32_t *by_candidates; /* or NULL; out: queries whose candidates sufficed */
 } ls_retrieval_job;
 
 /* A row of the gallery that makes the query one with a twin. */

@@ -67,7 +67,8 @@ typedef struct ls_knn_kernels {
   float (*thin)(const ls_knn_thinning *t);
   /* Values of `count` rows, as <lsengine/knn.h> says: the same bits in every set. */
   void (*values)(ls_metric metric, int32_t features, const float *query, double query_inverse, size_t count, const float *const *rows, const double *inverse, double *out);
-  ls_rank_fn *rank;
+  ls_rank_fn *rank, *rank_candidates;
+  ls_rank_draw_fn *rank_draw;
   ls_near_fn *near;
 } ls_knn_kernels;
 

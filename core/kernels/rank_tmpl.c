@@ -3,6 +3,7 @@
  * The relevant scores are sorted: a counting sort by equal parts of their range, then by insertion. Its table says for each part how many of them are nearer, and
  * whether one may be within reach; all other rows only look there. Sorting all rows costs five times as much. Where only the first places matter, rows surely behind
  * them are left out at first: at least `top` rows have a score of `least` or more, so one below least - reach comes after them. */
+#include "core/kernels/pack.h"
 #include "core/kernels/rank.h"
 
 #include <lsengine/knn.h>
@@ -17,6 +18,8 @@
 #define LS_PASTE_(a, b) a##b
 #define LS_PASTE(a, b) LS_PASTE_(a, b)
 #define LS_RANK_NAME LS_PASTE(ls_rank_, LS_ISA)
+#define LS_CANDIDATES_NAME LS_PASTE(ls_rank_candidates_, LS_ISA)
+#define LS_DRAW_NAME LS_PASTE(ls_rank_draw_, LS_ISA)
 #define LS_NEAR_NAME LS_PASTE(ls_near_, LS_ISA)
 
 enum { DOUBT = 0x8000, AT_ONCE = 256, SAMPLE = 512 };
@@ -34,19 +37,8 @@ static inline int32_t part_of(scale c, float s) {
 }
 
 #if defined(__AVX2__) && !defined(__AVX512F__)
-/* Where the lanes whose bit is set stand, one after the other. */
-static const int32_t lanes_of[16][4] = {{0},    {0},    {1},    {0, 1},    {2},    {0, 2},    {1, 2},    {0, 1, 2},
-                                        {3},    {0, 3}, {1, 3}, {0, 1, 3}, {2, 3}, {0, 2, 3}, {1, 2, 3}, {0, 1, 2, 3}};
-
 static inline uint32_t from_least(const float *score, float least) {
   return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(score), _mm256_set1_ps(least), _CMP_GE_OQ));
-}
-
-static inline int32_t pack4(__m128 score, __m128i place, uint32_t some, float *kept, int32_t *row) {
-  __m128i lanes = _mm_loadu_si128((const __m128i *)(const void *)lanes_of[some]);
-  _mm_storeu_ps(kept, _mm_permutevar_ps(score, lanes));
-  _mm_storeu_ps((float *)(void *)row, _mm_permutevar_ps(_mm_castsi128_ps(place), lanes));
-  return __builtin_popcount(some);
 }
 #endif
 
@@ -74,12 +66,10 @@ static int32_t keep(const float *score, const int32_t *places, int32_t first, in
     }
     for (int32_t b = 0; b < 2 * found; b++) {
       int32_t at = some[b / 2] + b % 2 * 8;
-      __m256 s = _mm256_loadu_ps(score + at);
-      __m256i place = places != NULL ? _mm256_loadu_si256((const __m256i *)(const void *)(places + at))
-                                     : _mm256_add_epi32(_mm256_set1_epi32(first + at), _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0));
+      __m256 v = _mm256_loadu_ps(score + at);
       uint32_t bits = from_least(score + at, least);
-      count += pack4(_mm256_castps256_ps128(s), _mm256_castsi256_si128(place), bits & 15, kept + count, row + count);
-      count += pack4(_mm256_extractf128_ps(s, 1), _mm256_extracti128_si256(place, 1), bits >> 4, kept + count, row + count);
+      count += places != NULL ? ls_pack8(v, _mm256_loadu_si256((const __m256i *)(const void *)(places + at)), bits, kept + count, row + count)
+                              : ls_pack8_from(v, first + at, bits, kept + count, row + count);
     }
   }
 #endif
@@ -121,32 +111,44 @@ static int32_t count_from(const float *score, int32_t n, float least) {
   return count;
 }
 
-/* A score that at least k of all n + m have, few more; all are from low to high. */
-static float by_halving(const float *a, int32_t n, const float *b, int32_t m, int32_t k, float low, float high) {
-  for (int step = 0; step < 24; step++) {
-    float middle = 0.5f * low + 0.5f * high;
+/* A score that at least k of all n + m have, at most `more` more; all are from low to high. By where a count that falls exponentially would have it, and by halves in turn. */
+static float by_counting(const float *a, int32_t n, const float *b, int32_t m, int32_t k, int32_t more, float low, float high) {
+  float wanted = logf((float)k + 0.5f * (float)more), at_low = logf((float)(n + m)), at_high = 0.0f;
+  for (int step = 0; step < 32; step++) {
+    float share = step % 3 == 2 || !(at_low > at_high) ? 0.5f : (at_low - wanted) / (at_low - at_high);
+    share = share > 0.05f ? share : 0.05f;
+    share = share < 0.95f ? share : 0.95f;
+    float middle = (1.0f - share) * low + share * high;
     if (!(middle > low && middle < high)) break;
     int32_t count = count_from(a, n, middle) + count_from(b, m, middle);
     if (count >= k)
-      low = middle;
+      low = middle, at_low = logf((float)count);
     else
-      high = middle;
-    if (count >= k && count <= k + k / 8 + 8) break;
+      high = middle, at_high = count > 0 ? logf((float)count) : 0.0f;
+    if (count >= k && count <= k + more) break;
   }
   return low;
 }
 
-/* A score that k of n are likely to have, by a sample. */
-static float guess_of_place(const float *score, int32_t n, int32_t k, float low, float high) {
+static int32_t some_more(int32_t k) { return k / 8 + 8; }
+
+/* A score that k of n are likely to have, by a sample: by so many times the deviation of what it has. */
+static float guess_of_place(const float *sample, int32_t drawn, int32_t n, int32_t k, float deviations, float low, float high) {
+  float place = (float)k * (float)drawn / (float)n;
+  int32_t safe = (int32_t)(place + deviations * sqrtf(place) + 1.0f);
+  return safe < drawn ? by_counting(sample, drawn, NULL, 0, safe, safe / 16 + 1, low, high) : low;
+}
+
+static float guess_of_all(const float *score, int32_t n, int32_t k, float low, float high) {
   float some[SAMPLE];
   for (int32_t i = 0; i < SAMPLE; i++) some[i] = score[(int64_t)i * n / SAMPLE];
-  float place = (float)k * SAMPLE / (float)n;
-  int32_t safe = (int32_t)(place + 2.0f * sqrtf(place) + 1.0f);
-  return safe < SAMPLE ? by_halving(some, SAMPLE, NULL, 0, safe, low, high) : low;
+  return guess_of_place(some, SAMPLE, n, k, 2.0f, low, high);
 }
 
 /* A row that is left out is below it. */
-static float within_reach(const ls_rank *r, float least) { return least - r->reach > -1e37f ? least - r->reach : -1e37f; }
+static float below(float least, float reach) { return least - reach > -1e37f ? least - reach : -1e37f; }
+
+static float within_reach(const ls_rank *r, float least) { return below(least, r->reach); }
 
 /* Keeps what may stand in the first places, if `top` rows or more have the score `least`: relevant rows in `kept` and r->after, others in r->kept and r->kept_row;
  * returns how many of these. */
@@ -159,16 +161,16 @@ static int32_t keep_from(ls_rank *r, float least, float *kept) {
 
 /* The same without a bound, which a sample gives, nearly: so all scores are gone through once, and the bound is found among those kept. */
 static int32_t keep_first_places(ls_rank *r, float low, float high, float *kept) {
-  float guess = r->count < 4 * SAMPLE ? low : guess_of_place(r->score, r->count, r->top, low, high);
+  float guess = r->count < 4 * SAMPLE ? low : guess_of_all(r->score, r->count, r->top, low, high);
   if (guess > low) {
     int32_t others = keep_from(r, guess, kept);
     if (count_from(kept, r->relevant, guess) + count_from(r->kept, others, guess) >= r->top) {
-      float least = within_reach(r, by_halving(kept, r->relevant, r->kept, others, r->top, guess, high));
+      float least = within_reach(r, by_counting(kept, r->relevant, r->kept, others, r->top, some_more(r->top), guess, high));
       r->relevant = keep(kept, r->after, 0, r->relevant, least, kept, r->after, 0);
       return keep(r->kept, r->kept_row, 0, others, least, r->kept, r->kept_row, 0);
     }
   }
-  return keep_from(r, by_halving(r->score, r->count, NULL, 0, r->top, low, high), kept);
+  return keep_from(r, by_counting(r->score, r->count, NULL, 0, r->top, some_more(r->top), low, high), kept);
 }
 
 /* Counts become the sums up to and with their own. */
@@ -224,6 +226,24 @@ static void sort_relevant(ls_rank *r, scale c, const float *kept, const int32_t 
   }
 }
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
+/* Of eight others how many relevant rows are nearer, unused for those in doubt; returns how many these are. */
+static inline int32_t look_up8(const ls_rank *r, scale c, const float *score, const int32_t *rows, int32_t from, int32_t doubtful, uint32_t *after) {
+  __m256 s = _mm256_loadu_ps(score), part = _mm256_add_ps(_mm256_mul_ps(_mm256_sub_ps(_mm256_set1_ps(c.most), s), _mm256_set1_ps(c.inverse)), _mm256_set1_ps(1.0f));
+  part = _mm256_min_ps(_mm256_max_ps(part, _mm256_setzero_ps()), _mm256_set1_ps(c.last));
+  __m256i found = _mm256_and_si256(_mm256_i32gather_epi32((const void *)r->table, _mm256_cvttps_epi32(part), 2), _mm256_set1_epi32(0xffff));
+  __m256i in_doubt = _mm256_slli_epi32(found, 16); /* the sign */
+  uint32_t bits = (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(in_doubt));
+  __m256i place = rows != NULL ? _mm256_loadu_si256((const __m256i *)(const void *)rows) : _mm256_add_epi32(_mm256_set1_epi32(from), _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0));
+  ls_pack8(s, place, bits, r->doubted + doubtful, r->doubtful + doubtful);
+  __m256i near = ls_pack_lanes(_mm256_and_si256(found, _mm256_set1_epi32(DOUBT - 1)), bits);
+  _mm256_storeu_si256((__m256i *)(void *)(r->after + doubtful), near);
+  __m256 unused = _mm256_castsi256_ps(_mm256_set1_epi32(r->relevant + 1));
+  _mm256_storeu_ps((float *)(void *)after, _mm256_blendv_ps(_mm256_castsi256_ps(found), unused, _mm256_castsi256_ps(in_doubt)));
+  return __builtin_popcount(bits);
+}
+#endif
+
 /* Others: `rows` says their places, or NULL: consecutive ones from `from` on. */
 static int32_t look_up(ls_rank *r, scale c, const float *score, const int32_t *rows, int32_t from, int32_t n, int32_t doubtful) {
   uint32_t unused = (uint32_t)r->relevant + 1, after[AT_ONCE];
@@ -242,21 +262,42 @@ static int32_t look_up(ls_rank *r, scale c, const float *score, const int32_t *r
         __m512i place = rows != NULL ? _mm512_loadu_si512(rows + first + i) : _mm512_add_epi32(_mm512_set1_epi32(from + first + i), counting);
         _mm512_storeu_si512(r->doubtful + doubtful, _mm512_maskz_compress_epi32(doubt, place));
         _mm512_storeu_si512(r->after + doubtful, _mm512_maskz_compress_epi32(doubt, _mm512_and_si512(found, _mm512_set1_epi32(DOUBT - 1))));
+        _mm512_storeu_ps(r->doubted + doubtful, _mm512_maskz_compress_ps(doubt, _mm512_loadu_ps(s + i)));
         doubtful += __builtin_popcount(doubt);
       }
       _mm512_storeu_si512(after + i, _mm512_mask_set1_epi32(found, doubt, (int)unused));
     }
+#elif defined(__AVX2__)
+    for (; i + 8 <= some; i += 8) doubtful += look_up8(r, c, s + i, rows != NULL ? rows + first + i : NULL, from + first + i, doubtful, after + i);
 #endif
     for (; i < some; i++) {
       uint32_t found = r->table[part_of(c, s[i])], doubt = found / DOUBT;
       r->doubtful[doubtful] = rows != NULL ? rows[first + i] : from + first + i;
       r->after[doubtful] = (int32_t)(found & (DOUBT - 1));
+      r->doubted[doubtful] = s[i];
       doubtful += (int32_t)doubt;
       after[i] = doubt ? unused : found;
     }
-    for (i = 0; i < some; i++) r->before[after[i]]++;
+    int32_t *before = r->before;
+    for (i = 0; i < some; i++) before[after[i]]++;
   }
   return doubtful;
+}
+
+/* The standing of what is kept: relevant rows in `kept` and r->after; others in r->kept and r->kept_row, or all of them. */
+static int32_t stand(ls_rank *r, const float *kept, bool all, int32_t others) {
+  float low = INFINITY, high = -INFINITY;
+  range_of(kept, r->relevant, &low, &high);
+  int32_t buckets = 1024;
+  while (buckets < 16 * r->relevant && buckets < LS_RANK_BUCKETS) buckets *= 2;
+  scale c = {.most = high + r->reach, .last = (float)(buckets - 1)};
+  float range = c.most - (low - r->reach);
+  c.inverse = (float)(buckets - 4) / range;
+  if (!(range > 0.0f) || !isfinite(c.inverse)) c.inverse = 0.0f; /* all in one part */
+  sort_relevant(r, c, kept, r->after);
+  memset(r->before, 0, sizeof *r->before * ((size_t)r->relevant + 2));
+  if (all) return look_up(r, c, r->score + r->end, NULL, r->end, r->count - r->end, look_up(r, c, r->score, NULL, 0, r->first, 0));
+  return look_up(r, c, r->kept, r->kept_row, 0, others, 0);
 }
 
 int32_t LS_RANK_NAME(ls_rank *r) {
@@ -272,19 +313,61 @@ int32_t LS_RANK_NAME(ls_rank *r) {
     r->relevant = keep(r->score + r->first, NULL, r->first, r->end - r->first, -1e37f, kept, r->after, 0);
   else
     others = keep_first_places(r, low, high, kept);
-  if (r->relevant < 1) return 0;
-  low = INFINITY, high = -INFINITY;
-  range_of(kept, r->relevant, &low, &high);
-  int32_t buckets = 1024;
-  while (buckets < 16 * r->relevant && buckets < LS_RANK_BUCKETS) buckets *= 2;
-  scale c = {.most = high + r->reach, .last = (float)(buckets - 1)};
-  float range = c.most - (low - r->reach);
-  c.inverse = (float)(buckets - 4) / range;
-  if (!(range > 0.0f) || !isfinite(c.inverse)) c.inverse = 0.0f; /* all in one part */
-  sort_relevant(r, c, kept, r->after);
-  memset(r->before, 0, sizeof *r->before * ((size_t)r->relevant + 2));
-  if (all) return look_up(r, c, r->score + r->end, NULL, r->end, r->count - r->end, look_up(r, c, r->score, NULL, 0, r->first, 0));
-  return look_up(r, c, r->kept, r->kept_row, 0, others, 0);
+  return r->relevant < 1 ? 0 : stand(r, kept, all, others);
+}
+
+/* ---- by candidates ---- */
+
+int32_t LS_DRAW_NAME(ls_rank_draw *d) {
+  float low = INFINITY, high = -INFINITY;
+  range_of(d->score, d->drawn, &low, &high);
+  d->least = guess_of_place(d->score, d->drawn, d->rows, d->top, d->deviations, low, high);
+  d->threshold = below(d->least, d->reach);
+  if (d->twin < d->threshold) d->threshold = d->twin;
+  return keep(d->score, NULL, 0, d->count, d->threshold, d->kept, d->kept_row, 0);
+}
+
+/* Candidates from `least` on: relevant ones in `kept` and r->after, others in r->kept and r->kept_row; returns how many of these. */
+static int32_t sort_out(ls_rank *r, float least, float *kept) {
+  int32_t i = 0, others = 0, relevant = 0;
+  float nearest = -INFINITY;
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  __m256 most = _mm256_set1_ps(-INFINITY);
+  __m256i before = _mm256_set1_epi32(r->first - 1), end = _mm256_set1_epi32(r->end), before_drawn = _mm256_set1_epi32(r->drawn - 1), end_drawn = _mm256_set1_epi32(r->drawn_end);
+  for (; i + 8 <= r->count; i += 8) {
+    __m256 s = _mm256_loadu_ps(r->score + i);
+    __m256i place = _mm256_loadu_si256((const __m256i *)(const void *)(r->place + i));
+    __m256 ours = _mm256_castsi256_ps(_mm256_or_si256(_mm256_and_si256(_mm256_cmpgt_epi32(place, before), _mm256_cmpgt_epi32(end, place)),
+                                                      _mm256_and_si256(_mm256_cmpgt_epi32(place, before_drawn), _mm256_cmpgt_epi32(end_drawn, place))));
+    __m256 stays = _mm256_andnot_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(place, _mm256_set1_epi32(r->self))), _mm256_cmp_ps(s, _mm256_set1_ps(least), _CMP_GE_OQ));
+    uint32_t bits = (uint32_t)_mm256_movemask_ps(stays), mine = (uint32_t)_mm256_movemask_ps(ours);
+    relevant += ls_pack8(s, place, bits & mine, kept + relevant, r->after + relevant);
+    others += ls_pack8(s, place, bits & ~mine, r->kept + others, r->kept_row + others);
+    most = _mm256_max_ps(most, _mm256_blendv_ps(_mm256_set1_ps(-INFINITY), s, stays));
+  }
+  for (int l = 0; l < 8; l++) nearest = most[l] > nearest ? most[l] : nearest;
+#endif
+  for (; i < r->count; i++) {
+    int32_t place = r->place[i];
+    bool ours = (place >= r->first && place < r->end) || (place >= r->drawn && place < r->drawn_end), stays = r->score[i] >= least && place != r->self;
+    kept[relevant] = r->kept[others] = r->score[i];
+    r->after[relevant] = r->kept_row[others] = place;
+    relevant += stays && ours;
+    others += stays && !ours;
+    nearest = stays && r->score[i] > nearest ? r->score[i] : nearest;
+  }
+  r->relevant = relevant;
+  r->nearest = nearest;
+  return others;
+}
+
+int32_t LS_CANDIDATES_NAME(ls_rank *r) {
+  int32_t wanted = r->top + (r->self >= 0);
+  float low = INFINITY, high = -INFINITY, *kept = (float *)(void *)r->doubtful;
+  if (count_from(r->score, r->count, r->least) < wanted) return -1;
+  range_of(r->score, r->count, &low, &high);
+  int32_t others = sort_out(r, within_reach(r, by_counting(r->score, r->count, NULL, 0, wanted, wanted / 32 + 4, r->least, high)), kept);
+  return r->relevant < 1 ? 0 : stand(r, kept, false, others);
 }
 
 static inline __attribute__((always_inline)) double near(int metric, int32_t d, const float *q, double q_inverse, const float *x, double inverse) {

@@ -8,7 +8,7 @@
 
 enum { N = 2200, RELEVANT = 60, FIRST = 200, CASES = 200 }; /* so many that the score of a place is found by a sample */
 
-static float score[N], sorted[N], kept[N + 16];
+static float score[N], sorted[N], kept[N + 16], doubted[N + 16];
 static int32_t row[N], before[N + 16], doubtful[N + 16], after[N + 16], kept_row[N + 16];
 static uint16_t part[N + 32], table[LS_RANK_BUCKETS + 64];
 
@@ -23,11 +23,11 @@ static float fill(ls_rng *r, int c) {
 static bool is_relevant(int i) { return i >= FIRST && i < FIRST + RELEVANT; }
 
 /* Relevant rows that are nearer; -1 where one is so near that the scores do not tell. Differences of floats are exact in double here. */
-static int standing(int other, double reach, double least) {
+static int standing(int other, int self, double reach, double least) {
   int nearer = 0;
   for (int i = FIRST; i < FIRST + RELEVANT; i++) {
     double difference = (double)score[i] - (double)score[other];
-    if ((double)score[i] < least) continue;
+    if ((double)score[i] < least || i == self) continue;
     if (fabs(difference) <= reach) return -1;
     nearer += difference > 0;
   }
@@ -41,6 +41,42 @@ static bool may_be_left_out(int i, int top, double reach) {
   return above >= top;
 }
 
+/* What a ranking says of all rows but `self`, -1 for none. */
+static void check_ranks(int c, const ls_rank *rank, int doubts, int top, int self) {
+  double reach = (double)rank->reach;
+  int want[RELEVANT + 2] = {0}, lost = 0;
+  bool in_doubt[N] = {false}, seen[N] = {false};
+  for (int d = 0; d < doubts; d++) {
+    in_doubt[doubtful[d]] = true;
+    assert_true(doubted[d] == score[doubtful[d]] && doubtful[d] != self);
+  }
+  for (int i = 0; i < rank->relevant; i++) {
+    assert_true(is_relevant(row[i]) && row[i] != self && sorted[i] == score[row[i]] && (i == 0 || sorted[i] <= sorted[i - 1]));
+    seen[row[i]] = true;
+  }
+  for (int i = FIRST; i < FIRST + RELEVANT; i++)
+    if (!seen[i] && i != self) assert_true(may_be_left_out(i, top, reach));
+  if (rank->relevant == 0) return;
+  double least = (double)sorted[rank->relevant - 1];
+  for (int i = 0; i < N; i++) {
+    if (is_relevant(i) || in_doubt[i] || i == self) continue;
+    int h = standing(i, self, reach, least);
+    if (h < 0) {
+      if (!may_be_left_out(i, top, reach)) fail_msg("case %d: row %d is within reach of a relevant one and not doubted", c, i);
+      lost++;
+    } else {
+      want[h]++;
+    }
+  }
+  for (int h = 0; h < rank->relevant; h++)
+    if (top == N ? before[h] != want[h] : before[h] > want[h]) fail_msg("case %d: %d others after %d relevant ones, want %d", c, before[h], h, want[h]);
+  if (top == N) assert_int_equal(lost, 0);
+}
+
+static ls_rank empty_rank(float reach) {
+  return (ls_rank){.reach = reach, .sorted = sorted, .row = row, .before = before, .doubtful = doubtful, .after = after, .doubted = doubted, .kept = kept, .kept_row = kept_row, .part = part, .table = table};
+}
+
 static void nothing_within_reach_is_taken_for_sure(void **state) {
   (void)state;
   ls_rng r;
@@ -49,35 +85,65 @@ static void nothing_within_reach_is_taken_for_sure(void **state) {
     for (int isa = LS_ISA_REF; isa <= LS_ISA_AVX512; isa++) {
       if (!ls_cpu_has((ls_isa)isa)) continue;
       assert_ok(ls_cpu_start(ls_isa_name((ls_isa)isa), err));
-      float reach = fill(&r, c);
-      int top = c % 2 ? N : 30, want[RELEVANT + 2] = {0}, doubts, lost = 0;
-      ls_rank rank = {.score = score, .count = N, .first = FIRST, .end = FIRST + RELEVANT, .top = top, .reach = reach, .sorted = sorted, .row = row, .before = before,
-                      .doubtful = doubtful, .after = after, .kept = kept, .kept_row = kept_row, .part = part, .table = table};
-      doubts = ls_kernels_now()->knn->rank(&rank);
-      bool doubted[N] = {false}, seen[N] = {false};
-      for (int d = 0; d < doubts; d++) doubted[doubtful[d]] = true;
-      for (int i = 0; i < rank.relevant; i++) {
-        assert_true(is_relevant(row[i]) && sorted[i] == score[row[i]] && (i == 0 || sorted[i] <= sorted[i - 1]));
-        seen[row[i]] = true;
-      }
-      for (int i = FIRST; i < FIRST + RELEVANT; i++)
-        if (!seen[i]) assert_true(may_be_left_out(i, top, (double)reach));
-      if (rank.relevant == 0) continue;
-      double least = (double)sorted[rank.relevant - 1];
-      for (int i = 0; i < N; i++) {
-        if (is_relevant(i) || doubted[i]) continue;
-        int h = standing(i, (double)reach, least);
-        if (h < 0) {
-          if (!may_be_left_out(i, top, (double)reach)) fail_msg("case %d: row %d is within reach of a relevant one and not doubted", c, i);
-          lost++;
-        } else {
-          want[h]++;
-        }
-      }
-      for (int h = 0; h < rank.relevant; h++)
-        if (top == N ? before[h] != want[h] : before[h] > want[h]) fail_msg("case %d: %d others after %d relevant ones, want %d", c, before[h], h, want[h]);
-      if (top == N) assert_int_equal(lost, 0);
+      ls_rank rank = empty_rank(fill(&r, c));
+      rank.score = score;
+      rank.count = N;
+      rank.first = FIRST;
+      rank.end = FIRST + RELEVANT;
+      rank.top = c % 2 ? N : 30;
+      int doubts = ls_kernels_now()->knn->rank(&rank);
+      check_ranks(c, &rank, doubts, rank.top, -1);
     }
+}
+
+/* The same by candidates: what reaches the threshold of a sample, which are the first rows, and some more. Relevant rows are two ranges, and one row is left out. */
+static void candidates_suffice_or_say_that_they_do_not(void **state) {
+  (void)state;
+  enum { DRAWN = 1000, COLUMNS = 1008, TOP = 30 };
+  static float some[N + 16];
+  static int32_t place[N + 16];
+  ls_rng r;
+  int ranked[2] = {0}, tried[2] = {0};
+  ls_rng_seed(&r, 3);
+  for (int c = 0; c < CASES; c++)
+    for (int isa = LS_ISA_REF; isa <= LS_ISA_AVX512; isa++) {
+      if (!ls_cpu_has((ls_isa)isa)) continue;
+      assert_ok(ls_cpu_start(ls_isa_name((ls_isa)isa), err));
+      ls_rank rank = empty_rank(fill(&r, c));
+      int few = c % 10 == 3, self = c % 3 == 0 ? -1 : c % 3 == 1 ? FIRST + c % RELEVANT : c;
+      float own = self >= 0 ? score[self] : 0;
+      if (self >= 0 && c % 3 == 1) score[self] = -1e38f; /* it is drawn, or comes late; as the caller has it */
+      ls_rank_draw draw = {.score = score, .drawn = DRAWN, .count = COLUMNS, .rows = N, .top = few ? 1 : TOP, .deviations = few ? -0.5f : 2.5f, .reach = rank.reach, .twin = INFINITY, .kept = some, .kept_row = place};
+      rank.count = ls_kernels_now()->knn->rank_draw(&draw);
+      for (int i = 0; i < COLUMNS; i++)
+        if (score[i] >= draw.threshold) assert_true(place[--rank.count] >= 0);
+      assert_int_equal(rank.count, 0);
+      for (int i = 0; i < N; i++) {
+        if (!(score[i] >= draw.threshold) && (i < COLUMNS || i % 7 != 0)) continue; /* some more of the later ones: tiles keep by the bound of many rows */
+        some[rank.count] = score[i];
+        place[rank.count++] = i;
+      }
+      rank.score = some;
+      rank.place = place;
+      rank.first = FIRST + 20;
+      rank.end = FIRST + RELEVANT;
+      rank.drawn = FIRST;
+      rank.drawn_end = FIRST + 20;
+      rank.self = self;
+      rank.top = TOP;
+      rank.least = draw.least;
+      int have = 0, doubts = ls_kernels_now()->knn->rank_candidates(&rank);
+      for (int i = 0; i < N; i++) have += i != self && score[i] >= draw.least;
+      tried[few]++;
+      ranked[few] += doubts >= 0;
+      if (have >= TOP + 1) assert_true(doubts >= 0);
+      if (doubts >= 0) assert_true(have >= TOP);
+      if (self >= 0) score[self] = -1e38f;
+      if (doubts >= 0) check_ranks(c, &rank, doubts, TOP, self);
+      if (self >= 0) score[self] = own;
+    }
+  assert_true(ranked[0] > tried[0] * 9 / 10);
+  assert_true(ranked[1] < tried[1]); /* so that the answer that they do not is seen */
 }
 
 /* All scores beside those of the same numbers in long double. Returns the largest share of the bound. */
@@ -95,7 +161,7 @@ static double share_of_error(ls_knn_tiles tiles, ls_metric metric, int n, int m,
   ls_knn_filter_memory(&index, &p, parts, &f);
   ls_knn_filter_pack_rows(&f);
   ls_knn_filter_begin(&f);
-  ls_knn_filter_scores(&f, 0, panels, scores, step);
+  ls_knn_filter_scores(&f, 0, panels, 0, scores, step);
   for (int i = 0; i < m; i++) {
     double bound = ls_knn_filter_error(&f, (size_t)i), q_inverse = metric == LS_METRIC_COSINE ? ls_knn_inverse(q + i * d, d) : 1;
     for (int l = 0; l < n; l++) {
@@ -147,6 +213,7 @@ static void scores_are_off_by_less_than_their_bound(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(nothing_within_reach_is_taken_for_sure),
+      cmocka_unit_test(candidates_suffice_or_say_that_they_do_not),
       cmocka_unit_test(scores_are_off_by_less_than_their_bound),
   };
   return run_suite(tests);

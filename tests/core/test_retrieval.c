@@ -2,6 +2,7 @@
  *
  * The oracle sorts all rows by value, cuts the order into groups of equal values and goes through every arrangement of a group's relevant rows: expected
  * values are means over arrangements, no formula of the core is used. Groups hold at most 16 rows. */
+#include "core/eval/retrieval_parts.h"
 #include "nearest.h"
 #include "test.h"
 
@@ -10,11 +11,12 @@
 #include <lsengine/random.h>
 #include <lsengine/retrieval.h>
 
-enum { N = 640, M = 160, D = 24, AT = 3, COLUMNS = LS_RETRIEVAL_WHOLE + AT * LS_RETRIEVAL_AT };
+enum { FEW = 640, MANY = 4600, M = 160, D = 24, AT = 3, COLUMNS = LS_RETRIEVAL_WHOLE + AT * LS_RETRIEVAL_AT };
 static const int32_t at[AT] = {1, 10, 37};
 
-static float gallery[N * D], queries[M * D];
-static int64_t labels[N], query_labels[M], self[M];
+static int N = FEW; /* rows; of MANY the first places are found by candidates */
+static float gallery[MANY * D], queries[M * D];
+static int64_t labels[MANY], query_labels[M], self[M];
 static double measures[M * COLUMNS], first_measures[M * COLUMNS], want[COLUMNS];
 static ls_retrieval_query about[M], first_about[M];
 
@@ -44,7 +46,7 @@ static void add_arrangement(unsigned bits, int s, int g, int h, int relevant, do
 
 /* AP divided by hits is a ratio of expectations in the core, too: from the sums. */
 static ls_retrieval_query oracle(ls_metric metric, int i, const int64_t *without, bool whole) {
-  static hit list[N];
+  static hit list[MANY];
   ls_retrieval_query result = {0};
   int n = 0, place = 0, h = 0, most = at[AT - 1];
   memset(want, 0, sizeof want);
@@ -100,7 +102,7 @@ static int64_t judge(ls_metric metric, const int64_t *without, double near, bool
 /* Every measure of every query, then the same bytes from every instruction set and number of threads. Returns how many queries the values alone decided. */
 static int64_t holds(const char *what, ls_metric metric, const int64_t *without) {
   int64_t by_values = 0;
-  for (int whole = 0; whole < 2; whole++) {
+  for (int whole = 0; whole < (N == FEW ? 2 : 1); whole++) {
     bool kept = false;
     for (int isa = LS_ISA_REF; isa <= LS_ISA_AMX; isa++) {
       if (!ls_cpu_has((ls_isa)isa)) continue;
@@ -236,6 +238,122 @@ static void near_rows_count_as_twins(void **state) {
   }
 }
 
+/* Of so many rows, with few and with more places; what they are is known to `fill`. */
+static void many(const char *what, void (*fill)(int classes), int64_t by_values) {
+  N = MANY;
+  for (int classes = 9; classes <= 40; classes += 31) { /* R = 510 and 114: by float32, and by integers where there are any */
+    fill(classes);
+    all_metrics(what, by_values);
+  }
+  N = FEW;
+}
+
+/* Queries that candidates decide, in the set that is on. */
+static int32_t decided_by_candidates(ls_metric metric) {
+  static double discounts[MANY + 2];
+  ls_knn index;
+  int32_t left[M], by_candidates = -1;
+  void *memory = malloc(ls_knn_bytes(N, D, metric));
+  assert_ok(ls_knn_prepare((ls_cmat){gallery, N, D, D}, metric, memory, &index, err));
+  void *scratch = malloc(ls_retrieval_tiles_bytes(&index, M));
+  for (int i = 1; i <= N + 1; i++) discounts[i] = discounts[i - 1] + 1.0 / log2(i + 1.0);
+  ls_retrieval_job j = {.gallery = &index, .gallery_labels = labels, .labels = query_labels, .queries = {queries, M, D, D}, .at_count = AT, .at = at,
+                        .discounts = discounts, .about = about, .measures = measures, .by_candidates = &by_candidates};
+  assert_true(ls_retrieval_has_tiles(&index, M));
+  ls_retrieval_by_tiles(&j, scratch, left);
+  free(scratch);
+  free(memory);
+  return by_candidates;
+}
+
+static void gaussian_of(int classes) { normal(21, 0, 1, classes); }
+
+static void eight_of_each(int classes) {
+  normal(22, 0, 1, classes);
+  for (int i = 0; i < N; i++) memcpy(gallery + i * D, gallery + i % (N / 8) * D, sizeof(float) * D);
+  for (int i = 0; i < M; i++) memcpy(queries + i * D, gallery + i * 5 % N * D, sizeof(float) * D);
+}
+
+static void offset_of(int classes) { normal(23, 100, 0.01, classes); }
+
+static void tails_of(int classes) {
+  normal(24, 0, 1, classes);
+  for (int i = 0; i < N; i++)
+    for (int j = 0; j < D; j++) gallery[i * D + j] *= (float)pow(10, i % 13 - 6);
+}
+
+static void tiny_differences_of(int classes) {
+  normal(25, 0, 1, classes);
+  for (int i = 0; i < N; i++)
+    for (int j = 0; j < D; j++) gallery[i * D + j] = gallery[i % 400 * D + j] * (float)(1 + 1e-7 * ((i * 7 + j * 3) % 11 - 5) * (i >= 400));
+  memcpy(queries, gallery, sizeof queries);
+}
+
+static void the_first_places_of_many_rows(void **state) {
+  (void)state;
+  many("Gaussian", gaussian_of, 0);
+  many("eight of each", eight_of_each, -1);
+  many("offset", offset_of, -1);
+  many("heavy tails", tails_of, -1);
+  many("tiny differences", tiny_differences_of, -1);
+}
+
+static void rows_of_zeros_among_many(void **state) {
+  (void)state;
+  N = MANY;
+  normal(26, 0, 1, 40);
+  for (int i = 0; i < N; i += 500)
+    for (int j = 0; j < D; j++) gallery[i * D + j] = 0; /* ten of them */
+  for (int i = 0; i < M; i += 16)
+    for (int j = 0; j < D; j++) queries[i * D + j] *= 0.01f; /* near them */
+  holds("zeros", LS_METRIC_L2, NULL);
+  for (int i = 0; i < M; i += 40)
+    for (int j = 0; j < D; j++) queries[i * D + j] = 0;
+  holds("zeros, and as queries", LS_METRIC_L2, NULL);
+  N = FEW;
+}
+
+/* The rows that are drawn, every fourth of those ordered by labels, are far off, so that there is no room for the others, or near, so that too few are. */
+static void a_sample_that_misleads(void **state) {
+  (void)state;
+  N = MANY;
+  for (int near = 0; near < 2; near++) {
+    int position = 0;
+    normal(27, 0, 1, 40);
+    for (int class = 0; class < 40; class ++)
+      for (int i = 0; i < N; i++) {
+        if (labels[i] != class * 3 - 5) continue;
+        for (int j = 0; j < D; j++) gallery[i * D + j] *= (position % 4 == 0) == near ? 0.1f : 1.0f;
+        position++;
+      }
+    for (int i = 0; i < M * D; i++) queries[i] *= 0.1f;
+    assert_int_equal(holds("a sample that misleads", LS_METRIC_L2, NULL), 0);
+    for (int isa = LS_ISA_REF; isa <= LS_ISA_AVX512; isa++) {
+      if (!ls_cpu_has((ls_isa)isa)) continue;
+      assert_ok(ls_cpu_start(ls_isa_name((ls_isa)isa), err));
+      assert_int_equal(decided_by_candidates(LS_METRIC_L2), 0);
+    }
+  }
+  N = FEW;
+}
+
+static void candidates_decide_what_they_can(void **state) {
+  (void)state;
+  N = MANY;
+  for (int isa = LS_ISA_REF; isa <= LS_ISA_AVX512; isa++) {
+    if (!ls_cpu_has((ls_isa)isa)) continue;
+    assert_ok(ls_cpu_start(ls_isa_name((ls_isa)isa), err));
+    for (int metric = 0; metric < 3; metric++)
+      for (int classes = 9; classes <= 40; classes += 31) {
+        gaussian_of(classes);
+        assert_int_equal(decided_by_candidates((ls_metric)metric), M);
+      }
+    gaussian_of(7); /* more places than an eighth of the rows */
+    assert_int_equal(decided_by_candidates(LS_METRIC_L2), 0);
+  }
+  N = FEW;
+}
+
 static void means_over_queries_and_over_classes(void **state) {
   (void)state;
   int64_t classes[M], kept[M];
@@ -273,6 +391,10 @@ int main(void) {
       cmocka_unit_test(masses_of_ties_go_to_the_values),
       cmocka_unit_test(offsets_tails_and_sizes),
       cmocka_unit_test(near_rows_count_as_twins),
+      cmocka_unit_test(the_first_places_of_many_rows),
+      cmocka_unit_test(rows_of_zeros_among_many),
+      cmocka_unit_test(a_sample_that_misleads),
+      cmocka_unit_test(candidates_decide_what_they_can),
       cmocka_unit_test(means_over_queries_and_over_classes),
   };
   return run_suite(tests);
