@@ -181,10 +181,16 @@ static inline vec exp_near(vec x, uvec *seen) {
 }
 
 static inline bool stays_near(uvec seen) {
+#if defined(__AVX512F__)
+  return _mm512_cmpneq_epi32_mask((__m512i)(seen & ~127u), _mm512_set1_epi32((int32_t)EXP_NEAR_BITS)) == 0;
+#elif defined(__AVX2__)
+  return _mm256_movemask_epi8(_mm256_cmpeq_epi32((__m256i)(seen & ~127u), _mm256_set1_epi32((int32_t)EXP_NEAR_BITS))) == -1;
+#else
   uint32_t lane[WIDTH], all = 0;
   memcpy(lane, &seen, sizeof lane);
   for (int l = 0; l < WIDTH; l++) all |= lane[l];
   return (all & ~127u) == EXP_NEAR_BITS;
+#endif
 }
 
 /* exp for d <= 0 (small positive numbers, too); 0 below -87, where what is left is under 2e-38. NaN gives any number. */
