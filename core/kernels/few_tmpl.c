@@ -3,7 +3,7 @@
  * Rows of ten classes are bound by arithmetic and by what every row costs: LS_FEW_ROWS of them are taken through four phases, each a loop of
  * vectors: exponentials of all logits as one run of numbers, sums of rows (four rows at a time, transposed while they are added), the losses with
  * lanes of rows, the gradients row by row. With a vector beside the labels (a prior, or dense rows), its products with the logits are summed in the
- * same way. All logits are within ±LS_SOFTMAX_NEAR, so that there is no maximum. */
+ * same way. All logits are within ±44, so that there is no maximum. */
 #include "core/kernels/doubles_tmpl.h"
 #include "core/kernels/few_tmpl.h"
 

@@ -36,10 +36,8 @@ typedef struct ls_convolution_kernels {
 
 extern const ls_convolution_kernels ls_convolution_kernels_ref, ls_convolution_kernels_avx2, ls_convolution_kernels_avx512;
 
-/* Rows whose logits are all within ± this are not shifted by their maximum: sums of 10^9 such exponentials are floats, and none is subnormal. */
-#define LS_SOFTMAX_NEAR 44.0f
-
-/* Exactly what the kernels find near, to the bit: z · log2 e rounds to -64 … 63. False for NaN. */
+/* Rows whose logits are all near, within ±44, are not shifted by their maximum: sums of 10^9 such exponentials are floats, and none is subnormal. This is what the kernels find near, to the bit: z · log2 e
+ * rounds to -64 … 63. False for NaN. */
 static inline bool ls_softmax_is_near(int32_t n, const float *z) {
   bool near = true;
   for (int32_t k = 0; k < n; k++) {
@@ -60,7 +58,7 @@ typedef struct ls_softmax_sweep {
   bool dense;          /* v is the row's own: its sum and least number are wanted */
   bool spread;         /* beside a shared v `offset` and `shifted` are wanted, too; otherwise `shifted` is 0 there */
   bool past_cache;     /* gradients will not be read soon: stored around the cache */
-  bool near;           /* out, of `sweep`: true where all logits are within ± LS_SOFTMAX_NEAR, false where one is NaN or beyond by 1 or more; where false, e and sums are not to be used */
+  bool near;           /* out, of `sweep`: true where all logits are near, as of ls_softmax_is_near; where false, e and sums are not to be used */
   float least;         /* out: the smaller of 0 and the least v, NaN passed over */
   double sum, shifted, along, mass; /* out: sums of exp(z - shift), of z - shift, of v·(z - shift), of v; NaN in z or v makes shifted, along or mass NaN */
 } ls_softmax_sweep;

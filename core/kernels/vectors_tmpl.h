@@ -163,7 +163,7 @@ static inline vec exp_of(vec c) {
   return (vec)((uvec)e + ((uvec)t << 23));
 }
 
-/* exp for |x| <= LS_SOFTMAX_NEAR, to 1.6e-7 of it and 2.8e-9·|x| more, a twentieth of what rounding x to float may have cost; any bits beyond. Short, as the loops are
+/* exp for |x| <= 44, to 1.6e-7 of it and 2.8e-9·|x| more, a twentieth of what rounding x to float may have cost; any bits beyond. Short, as the loops are
  * that use it: one product takes the powers of two off, and the series (tests/golden/polynomials.py) comes out 2^64 times too small, so that the lowest seven bits of t are the
  * power of two that is left to multiply with. *seen gathers t: all x were in range where stays_near says so. */
 #define EXP_MAGIC 12582976.0f /* 1.5·2^23 + 64 */
