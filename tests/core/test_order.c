@@ -26,7 +26,7 @@ static void draw(ls_rng *r, int n, int k) {
     float *row = z + i * k;
     for (int c = 0; c < k; c++) row[c] = scale[i / 2 % 5] * (float)ls_rng_normal(r);
     if (i % 7 == 0) row[0] = row[k - 1] = 9;
-    if (i % 2 == 1) memcpy(row, row - k, (size_t)k * sizeof *row);
+    for (int c = 0; c < k; c++) row[c] = z[(i - i % 2) * k + c];
     label[i] = ls_rng_integer(r, 0, k - 1);
   }
 }
