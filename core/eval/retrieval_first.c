@@ -1,9 +1,12 @@
 /* The first places by candidates: not all scores are kept. SPDX-License-Identifier: MIT
  *
- * Rows drawn evenly over the order by labels come first in the packed order. A query's scores with these say nearly where the last of its first places lies (the sample's
- * place is taken 2.5 deviations lower, so that one query in 160 has fewer rows than it wants from there on, and is swept again by itself); of all others the tiles keep what is within reach of that score, or might be a
- * twin. So panels of queries share what is read of the packed rows, since their scores take no room, and nothing is written that is not wanted. A query with too few candidates, or too
- * many, is left to the next stage. */
+ * Rows drawn evenly over the order by labels come first in the packed order. A query's scores with these say nearly where the last of its first places lies: the place in the
+ * sample is taken 2.5 deviations lower, so that one query in 160 has fewer rows from there on than it wants, and is swept again by itself. Of all others the tiles keep
+ * what is within reach of that score, or might be a twin. So panels of queries share what is read of the packed rows, since scores take no room, and nothing is written
+ * that is not wanted. A query with too few candidates then, or with too many, is left to the next stage.
+ *
+ * Why they suffice: `top` candidates, but the query's own row, have a score of `least` (ls_rank_fn of candidates counts them), and all rows with fl(least - reach) are
+ * candidates: those below are surely behind the first `top`. The bound is raised among the candidates, never lowered. */
 #include "core/eval/retrieval_tiles.h"
 #include "core/kernels/kernels.h"
 
@@ -63,9 +66,10 @@ static size_t lay_out_slot(const ls_knn *gallery, const ls_knn_plan *p, int32_t 
 }
 
 size_t ls_rank_candidates_slot(const ls_knn *gallery, const ls_knn_plan *p) {
-  int32_t most = gallery->base.rows / LEAST_SHARE;
-  while (most > 0 && !ls_rank_has_candidates(gallery, p, most)) most /= 2;
-  return most > 0 ? lay_out_slot(gallery, p, 2 * room_for(gallery, p, most), NULL, NULL) : 0;
+  int32_t room = QUEUES / (8 * p->tile_queries), most = gallery->base.rows / LEAST_SHARE; /* the most that leave room for a panel */
+  if (!ls_rank_has_candidates(gallery, p, 1)) return 0;
+  if (room_for(gallery, p, most) < room) room = room_for(gallery, p, most);
+  return lay_out_slot(gallery, p, room, NULL, NULL);
 }
 
 /* The order in which rows are packed, and the room for their scores. */

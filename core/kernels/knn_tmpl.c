@@ -68,7 +68,8 @@ static inline uint32_t find(vector score[QUERIES][VECTORS], const float *least, 
     __m256i of[2];
     for (int i = 0; i < 2; i++) {
       __m256 from = _mm256_set1_ps(least[2 * w + i]);
-      of[i] = _mm256_packs_epi32(_mm256_castps_si256(_mm256_cmp_ps((__m256)score[2 * w + i][0], from, _CMP_GE_OQ)), _mm256_castps_si256(_mm256_cmp_ps((__m256)score[2 * w + i][1], from, _CMP_GE_OQ)));
+      __m256 low = _mm256_cmp_ps((__m256)score[2 * w + i][0], from, _CMP_GE_OQ), high = _mm256_cmp_ps((__m256)score[2 * w + i][1], from, _CMP_GE_OQ);
+      of[i] = _mm256_packs_epi32(_mm256_castps_si256(low), _mm256_castps_si256(high));
     }
     word[w] = (uint32_t)_mm256_movemask_epi8(_mm256_packs_epi16(of[0], of[1]));
     any |= word[w];

@@ -106,8 +106,11 @@ static void range_of(const float *v, int32_t n, float *low, float *high) {
 }
 
 static int32_t count_from(const float *score, int32_t n, float least) {
-  int32_t count = 0;
-  for (int32_t i = 0; i < n; i++) count += score[i] >= least;
+  int32_t part[LANES] = {0}, count = 0, i = 0;
+  for (; i + LANES <= n; i += LANES)
+    for (int l = 0; l < LANES; l++) part[l] += score[i + l] >= least;
+  for (; i < n; i++) count += score[i] >= least;
+  for (int l = 0; l < LANES; l++) count += part[l];
   return count;
 }
 

@@ -74,7 +74,8 @@ static void check_ranks(int c, const ls_rank *rank, int doubts, int top, int sel
 }
 
 static ls_rank empty_rank(float reach) {
-  return (ls_rank){.reach = reach, .sorted = sorted, .row = row, .before = before, .doubtful = doubtful, .after = after, .doubted = doubted, .kept = kept, .kept_row = kept_row, .part = part, .table = table};
+  return (ls_rank){.reach = reach, .sorted = sorted, .row = row, .before = before, .doubtful = doubtful, .after = after, .doubted = doubted,
+                   .kept = kept, .kept_row = kept_row, .part = part, .table = table};
 }
 
 static void nothing_within_reach_is_taken_for_sure(void **state) {
@@ -113,7 +114,8 @@ static void candidates_suffice_or_say_that_they_do_not(void **state) {
       int few = c % 10 == 3, self = c % 3 == 0 ? -1 : c % 3 == 1 ? FIRST + c % RELEVANT : c;
       float own = self >= 0 ? score[self] : 0;
       if (self >= 0 && c % 3 == 1) score[self] = -1e38f; /* it is drawn, or comes late; as the caller has it */
-      ls_rank_draw draw = {.score = score, .drawn = DRAWN, .count = COLUMNS, .rows = N, .top = few ? 1 : TOP, .deviations = few ? -0.5f : 2.5f, .reach = rank.reach, .twin = INFINITY, .kept = some, .kept_row = place};
+      ls_rank_draw draw = {.score = score, .drawn = DRAWN, .count = COLUMNS, .rows = N, .top = few ? 1 : TOP, .deviations = few ? -0.5f : 2.5f, .reach = rank.reach,
+                           .twin = INFINITY, .kept = some, .kept_row = place};
       rank.count = ls_kernels_now()->knn->rank_draw(&draw);
       for (int i = 0; i < COLUMNS; i++)
         if (score[i] >= draw.threshold) assert_true(place[--rank.count] >= 0);
