@@ -7,7 +7,7 @@
 
 static void begin(ls_few_labels *s) {
   int rows = s->rows, n = (int)s->n;
-  s->most = largest_of(exponentials((size_t)rows * s->n, s->z, s->e, s->grad == NULL ? s->e : s->grad, NULL));
+  s->near = stays_near(exponentials((size_t)rows * s->n, s->z, s->e, s->grad == NULL ? s->e : s->grad, NULL));
   for (int i = 0; i < rows; i++) {
     float *own = s->e + i * n + s->labels[i];
     s->own[i] = *own;

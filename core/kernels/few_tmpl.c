@@ -3,7 +3,7 @@
  * Rows of ten classes are bound by arithmetic and by what every row costs: LS_FEW_ROWS of them are taken through four phases, each a loop of
  * vectors: exponentials of all logits as one run of numbers, sums of rows (four rows at a time, transposed while they are added), the losses with
  * lanes of rows, the gradients row by row. With a vector beside the labels (a prior, or dense rows), its products with the logits are summed in the
- * same way. All logits are within ±LS_SOFTMAX_NEAR, so that there is no maximum. */
+ * same way. All logits are within ±44, so that there is no maximum. */
 #include "core/kernels/doubles_tmpl.h"
 #include "core/kernels/few_tmpl.h"
 
@@ -171,10 +171,9 @@ static ALWAYS void take_labels(int rows, int n, const int64_t *restrict labels, 
   for (int i = 0; i < rows; i++, e += n) e[labels[i]] -= taken[i];
 }
 
-/* The same of eight rows and more; the labels' logits, with weights where these are not NULL, are added by lanes of eight rows. */
-static ALWAYS void take_and_add_labels(int rows, int n, const int64_t *restrict labels, const float *restrict taken, float *restrict e, const float *restrict z, const float *restrict weights, float *restrict sum) {
-  float lane[8];
-  memcpy(lane, sum, sizeof lane);
+/* The same of eight rows and more; returns the sum of the labels' logits, by their weights where these are not NULL, by lanes of eight rows. */
+static ALWAYS double take_and_add_labels(int rows, int n, const int64_t *restrict labels, const float *restrict taken, float *restrict e, const float *restrict z, const float *restrict weights) {
+  float lane[8] = {0.0f};
   for (int i = 0; i < rows; i += 8, e += 8 * n, z += 8 * n) {
 #pragma GCC unroll 8
     for (int l = 0; l < 8; l++) {
@@ -183,7 +182,7 @@ static ALWAYS void take_and_add_labels(int rows, int n, const int64_t *restrict 
       e[y] -= taken[i + l];
     }
   }
-  memcpy(sum, lane, sizeof lane);
+  return (((double)lane[0] + (double)lane[4]) + ((double)lane[2] + (double)lane[6])) + (((double)lane[1] + (double)lane[5]) + ((double)lane[3] + (double)lane[7]));
 }
 
 /* WIDTH rows are n whole vectors, number k of which belongs to row k / n: so are they written, whole lines at a time. The labels' part has been taken off e. */
@@ -222,12 +221,12 @@ static ALWAYS bool sums_along(const ls_softmax_few *s, columns *c) {
 
 /* Sums that are none: whatever comes of them is finite or NaN, and no index. */
 static ALWAYS void mend_sums(const ls_softmax_few *s, columns *c) {
-  for (int i = 0; i < s->rows && !(s->most <= LS_SOFTMAX_NEAR); i++) c->sum[i] = c->sum[i] > 0.0f ? c->sum[i] : 1.0f;
+  for (int i = 0; i < s->rows && !s->near; i++) c->sum[i] = c->sum[i] > 0.0f ? c->sum[i] : 1.0f;
 }
 
 static ALWAYS void few_of(ls_softmax_few *s, const int kind) {
   columns c;
-  s->most = largest_of(exponentials((size_t)s->rows * s->n, s->z, s->e, s->grad == NULL ? s->e : s->grad, NULL));
+  s->near = stays_near(exponentials((size_t)s->rows * s->n, s->z, s->e, s->grad == NULL ? s->e : s->grad, NULL));
   sums_of_rows(s->rows, (int)s->n, s->e, s->z, c.sum, c.shifted);
   mend_sums(s, &c);
   s->sound = kind == NO_V || sums_along(s, &c);
@@ -247,10 +246,11 @@ static void few(ls_softmax_few *s) { (s->v == NULL ? few_labelled : s->dense ? f
 /* What losses without a vector are made of, by lanes: the rows' sums as one product, whose powers of two are taken off after each group, so that there is one logarithm in the end;
  * the labels' logits; all logits. */
 typedef struct gathered {
-  dvec product[8 / HALF], power[8 / HALF], hard[8 / HALF], z[LANES / HALF];
+  dvec product[8 / HALF], power[8 / HALF], z[LANES / HALF];
+  double hard;
 } gathered;
 
-static ALWAYS void gather_sums(gathered *g, int rows, const float *sum, const float *hard, const vec *z) {
+static ALWAYS void gather_sums(gathered *g, int rows, const float *sum, const vec *z) {
   float lanes[LANES];
   for (int p = 0; p < PARTS; p++) store(lanes + p * WIDTH, z[p]);
   for (int h = 0; h < LANES / HALF; h++) g->z[h] += widen_from(lanes + h * HALF);
@@ -259,24 +259,34 @@ static ALWAYS void gather_sums(gathered *g, int rows, const float *sum, const fl
     ulvec bits = (ulvec)g->product[h];
     g->power[h] += (dvec)(bits >> 52 | 0x4330000000000000u) - 4503599627371519.0;
     g->product[h] = (dvec)((bits & 0x000fffffffffffffu) | 0x3ff0000000000000u);
-    g->hard[h] += widen_from(hard + h * HALF);
   }
+}
+
+static ALWAYS bool any_above(vec x, float limit) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_ps_mask(x, all_lanes(limit), _CMP_GT_OQ) != 0;
+#elif defined(__AVX2__)
+  return _mm256_movemask_ps(_mm256_cmp_ps(x, all_lanes(limit), _CMP_GT_OQ)) != 0;
+#else
+  bool above = false;
+  for (int l = 0; l < WIDTH; l++) above |= x[l] > limit;
+  return above;
+#endif
 }
 
 /* A group's rows; false, and nothing gathered, where one is far, or where two weights do not sum to 1 within 2^-22: those within count as if they did, which leaves out less than a rounding of z. */
 static ALWAYS bool group_together(ls_softmax_few *s, gathered *g, int n, const int form) {
   columns c;
   vec z[PARTS], off = all_lanes(0.0f);
-  float hard[8] = {0.0f};
   for (int p = 0; p < PARTS; p++) z[p] = all_lanes(0.0f);
-  if (any_above(exponentials((size_t)(s->rows * n), s->z, s->e, s->grad == NULL ? s->e : s->grad, z), LS_SOFTMAX_NEAR)) return false;
+  if (!stays_near(exponentials((size_t)(s->rows * n), s->z, s->e, s->grad == NULL ? s->e : s->grad, z))) return false;
   for (int i = 0; i < s->rows && form == TWO_LABELS; i += WIDTH)
     off = larger_size(only_rows((load_rows(s->weights[0] + i, s->rows - i) + load_rows(s->weights[1] + i, s->rows - i)) - 1.0f, s->rows - i), off);
   if (form == TWO_LABELS && any_above(off, 0x1p-22f)) return false;
   sums_of(s->rows, n, s->e, c.sum);
   gradient_factors(s, &c, NO_V, form);
-  for (int t = 0; t < terms_of(s, form); t++) take_and_add_labels(s->rows, n, s->labels[t], c.taken[t], s->e, s->z, form == ONE_LABEL ? NULL : s->weights[t], hard);
-  gather_sums(g, s->rows, c.sum, hard, z);
+  for (int t = 0; t < terms_of(s, form); t++) g->hard += take_and_add_labels(s->rows, n, s->labels[t], c.taken[t], s->e, s->z, form == ONE_LABEL ? NULL : s->weights[t]);
+  gather_sums(g, s->rows, c.sum, z);
   if (s->grad != NULL) gradients(s, &c, n, NO_V, form);
   return true;
 }
@@ -288,9 +298,9 @@ static ALWAYS double sum_of_all(const gathered *g) {
 }
 
 static ALWAYS int32_t all_together(ls_softmax_few s, double *loss, double *soft, int n, const int form) {
-  gathered g;
+  gathered g = {.hard = 0.0};
   int32_t rows = s.rows / 8 * 8, done = 0;
-  for (int h = 0; h < 8 / HALF; h++) g.product[h] = all_doubles(1.0), g.power[h] = g.hard[h] = all_doubles(0.0);
+  for (int h = 0; h < 8 / HALF; h++) g.product[h] = all_doubles(1.0), g.power[h] = all_doubles(0.0);
   for (int h = 0; h < LANES / HALF; h++) g.z[h] = all_doubles(0.0);
   for (; done < rows; done += s.rows) {
     s.rows = rows - done < LS_FEW_ROWS ? rows - done : LS_FEW_ROWS;
@@ -305,7 +315,7 @@ static ALWAYS int32_t all_together(ls_softmax_few s, double *loss, double *soft,
   for (int h = 0; h < 8 / HALF; h++) g.product[h] = log_of(g.product[h]) + g.power[h] * 0.69314718055994531;
   double logs = sum_of_lanes(g.product), weight = form == ONE_LABEL ? s.weight[0] : 1.0;
   *soft = weight * s.u * (logs - sum_of_all(&g) / (double)n);
-  *loss = s.a * weight * (logs - sum_of_lanes(g.hard)) + *soft;
+  *loss = s.a * weight * (logs - g.hard) + *soft;
   return done;
 }
 

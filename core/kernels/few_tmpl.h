@@ -131,10 +131,9 @@ static inline void sums_of_rows(int rows, int n, const float *e, const float *z,
 }
 #endif
 
-/* Exponentials of all; returns the largest |z| of each lane, NaN passed over. To sum, unless it is NULL, z is added by lanes. */
-static ALWAYS vec exponentials(size_t count, const float *z, float *e, const float *grad, vec *sum) {
-  vec most = all_lanes(0.0f);
-  uvec unread = {0}; /* most says it, exactly: rows are then looked at one by one */
+/* Exponentials of all; returns what stays_near asks for. To sum, unless it is NULL, z is added by lanes. */
+static ALWAYS uvec exponentials(size_t count, const float *z, float *e, const float *grad, vec *sum) {
+  uvec seen = (uvec){0} + EXP_NEAR_BITS;
   size_t at = 0;
   for (; count - at >= LANES; at += LANES) { /* a line of the cache */
     __builtin_prefetch(z + count + at);
@@ -142,9 +141,8 @@ static ALWAYS vec exponentials(size_t count, const float *z, float *e, const flo
 #pragma GCC unroll 4
     for (int p = 0; p < PARTS; p++) {
       vec x = load(z + at + p * WIDTH);
-      most = larger_size(x, most);
       if (sum != NULL) sum[p] += x;
-      store(e + at + p * WIDTH, exp_near(x, &unread));
+      store(e + at + p * WIDTH, exp_near(x, &seen));
     }
   }
 #pragma GCC unroll 4
@@ -152,28 +150,10 @@ static ALWAYS vec exponentials(size_t count, const float *z, float *e, const flo
     int left = (int)(count - at) - p * WIDTH;
     if (left <= 0) break;
     vec x = left < WIDTH ? load_few(z + at + p * WIDTH, left) : load(z + at + p * WIDTH);
-    most = larger_size(x, most);
     if (sum != NULL) sum[p] += x;
-    store(e + at + p * WIDTH, exp_near(x, &unread));
+    store(e + at + p * WIDTH, exp_near(x, &seen));
   }
-  return most;
-}
-
-static ALWAYS float largest_of(vec x) {
-  float lanes[WIDTH], best = 0.0f;
-  store(lanes, x);
-  for (int l = 0; l < WIDTH; l++) best = lanes[l] > best ? lanes[l] : best;
-  return best;
-}
-
-static ALWAYS bool any_above(vec x, float limit) {
-#if defined(__AVX512F__)
-  return _mm512_cmp_ps_mask(x, all_lanes(limit), _CMP_GT_OQ) != 0;
-#elif defined(__AVX2__)
-  return _mm256_movemask_ps(_mm256_cmp_ps(x, all_lanes(limit), _CMP_GT_OQ)) != 0;
-#else
-  return largest_of(x) > limit;
-#endif
+  return seen;
 }
 
 /* x[at[0]], x[at[1]], …, each at below WIDTH. */

@@ -36,8 +36,16 @@ typedef struct ls_convolution_kernels {
 
 extern const ls_convolution_kernels ls_convolution_kernels_ref, ls_convolution_kernels_avx2, ls_convolution_kernels_avx512;
 
-/* Rows whose logits are all within ± this are not shifted by their maximum: sums of 10^9 such exponentials are floats, and none is subnormal. */
-#define LS_SOFTMAX_NEAR 44.0f
+/* Rows whose logits are all near, within ±44, are not shifted by their maximum: sums of 10^9 such exponentials are floats, and none is subnormal. This is what the kernels find near, to the bit: z · log2 e
+ * rounds to -64 … 63. False for NaN. */
+static inline bool ls_softmax_is_near(int32_t n, const float *z) {
+  bool near = true;
+  for (int32_t k = 0; k < n; k++) {
+    double power = (double)z[k] * (double)1.44269504f; /* exact; halves go to even numbers */
+    near &= power >= -64.5 && power < 63.5;
+  }
+  return near;
+}
 
 /* One sweep of the fused cross-entropy over n classes. z == NULL: only the gradient; grad == NULL: no gradient. */
 typedef struct ls_softmax_sweep {
@@ -50,7 +58,7 @@ typedef struct ls_softmax_sweep {
   bool dense;          /* v is the row's own: its sum and least number are wanted */
   bool spread;         /* beside a shared v `offset` and `shifted` are wanted, too; otherwise `shifted` is 0 there */
   bool past_cache;     /* gradients will not be read soon: stored around the cache */
-  bool near;           /* out, of `sweep`: true where all logits are within ± LS_SOFTMAX_NEAR, false where one is NaN or beyond by 1 or more; where false, e and sums are not to be used */
+  bool near;           /* out, of `sweep`: true where all logits are near, as of ls_softmax_is_near; where false, e and sums are not to be used */
   float least;         /* out: the smaller of 0 and the least v, NaN passed over */
   double sum, shifted, along, mass; /* out: sums of exp(z - shift), of z - shift, of v·(z - shift), of v; NaN in z or v makes shifted, along or mass NaN */
 } ls_softmax_sweep;
@@ -84,7 +92,7 @@ typedef struct ls_softmax_few {
   const float *own;           /* each row's own uniform mass, or NULL */
   const double *row_weights;  /* or NULL: 1 */
   double a, u, scale;         /* of the resolved softenings; what gradients are multiplied with */
-  float most;                 /* out: the largest |z|; rows with a logit beyond LS_SOFTMAX_NEAR, or NaN, are not to be used */
+  bool near;                  /* out: as of a sweep, of all rows; where false, those with a logit that is not near are not to be used */
   bool sound;                 /* out: false where a dense row may be out of its range: none is to be used */
   double loss[LS_FEW_ROWS], soft[LS_FEW_ROWS], loss_sum, soft_sum; /* out: of rows; their weighted sums */
 } ls_softmax_few;
@@ -110,7 +118,7 @@ typedef struct ls_few_labels {
   const int32_t *row_of; /* k / n for k < 16 n */
   float own[LS_FEW_ROWS], rest[LS_FEW_ROWS]; /* out of `begin`: exp z_y, and the sum of the others' exponentials; of rows with NaN one is NaN */
   float scale[LS_FEW_ROWS];                  /* in of `finish`: the gradient is scale · (exp(z_k) - 1[k = y] (own + rest)) */
-  float most;                                /* as of ls_softmax_few */
+  bool near;                                 /* as of ls_softmax_few */
 } ls_few_labels;
 
 /* Of each row p_y, 1 - p_y, their logarithms, and the inverse of own + rest. */

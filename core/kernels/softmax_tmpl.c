@@ -2,7 +2,7 @@
  *
  * One loop works on two rows: exponentials and sums of this one, gradient of the one before. Exponentials go through one buffer of a row, read
  * and then written at the same place, so that logits are read once and gradients written once and never read. Logits within
- * ±LS_SOFTMAX_NEAR need no maximum taken off: such rows are read from memory once only; others are done again, shifted, while they are near.
+ * ±44 need no maximum taken off: such rows are read from memory once only; others are done again, shifted, while they are near.
  * Stores past the cache go to whole lines: the gradient's loop runs ahead of the other by what is missing to the next line.
  * Lanes are LANES everywhere, emptied into doubles every CHUNK numbers; products and sums are fused where it is said, and nowhere else: the same bits on every set. Tried and
  * dropped: the maximum of the next row in the same loop (8.2 ms for 8192x1000 where this takes 4.3: three rows do not fit

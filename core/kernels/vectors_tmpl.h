@@ -163,7 +163,7 @@ static inline vec exp_of(vec c) {
   return (vec)((uvec)e + ((uvec)t << 23));
 }
 
-/* exp for |x| <= LS_SOFTMAX_NEAR, to 1.6e-7 of it and 2.8e-9·|x| more, a twentieth of what rounding x to float may have cost; any bits beyond. Short, as the loops are
+/* exp for |x| <= 44, to 1.6e-7 of it and 2.8e-9·|x| more, a twentieth of what rounding x to float may have cost; any bits beyond. Short, as the loops are
  * that use it: one product takes the powers of two off, and the series (tests/golden/polynomials.py) comes out 2^64 times too small, so that the lowest seven bits of t are the
  * power of two that is left to multiply with. *seen gathers t: all x were in range where stays_near says so. */
 #define EXP_MAGIC 12582976.0f /* 1.5·2^23 + 64 */
@@ -181,10 +181,16 @@ static inline vec exp_near(vec x, uvec *seen) {
 }
 
 static inline bool stays_near(uvec seen) {
+#if defined(__AVX512F__)
+  return _mm512_cmpneq_epi32_mask((__m512i)(seen & ~127u), _mm512_set1_epi32((int32_t)EXP_NEAR_BITS)) == 0;
+#elif defined(__AVX2__)
+  return _mm256_movemask_epi8(_mm256_cmpeq_epi32((__m256i)(seen & ~127u), _mm256_set1_epi32((int32_t)EXP_NEAR_BITS))) == -1;
+#else
   uint32_t lane[WIDTH], all = 0;
   memcpy(lane, &seen, sizeof lane);
   for (int l = 0; l < WIDTH; l++) all |= lane[l];
   return (all & ~127u) == EXP_NEAR_BITS;
+#endif
 }
 
 /* exp for d <= 0 (small positive numbers, too); 0 below -87, where what is left is under 2e-38. NaN gives any number. */

@@ -212,19 +212,12 @@ static bool few_classes(const cross_entropy_job *j) {
          (j->target->terms > 0 || (j->resolved.v == NULL && j->target->dense.stride == j->z.cols));
 }
 
-/* A logit that is NaN, or larger than rows of few classes may have. */
-static bool is_far(const float *z, int32_t n) {
-  bool near = true;
-  for (int32_t k = 0; k < n; k++) near &= fabsf(z[k]) <= LS_SOFTMAX_NEAR;
-  return !near;
-}
-
 /* After `few` has met a row that it cannot do, or `rows` are wanted: each by itself, the far ones through a sweep, so that no row's bits depend
  * on its neighbours. */
 static void finish_few(const cross_entropy_job *j, const ls_softmax_few *s, int32_t row, block_result *out) {
   for (int32_t i = 0; i < s->rows; i++) {
     row_result r = {s->loss[i], s->soft[i]};
-    if (is_far(s->z + i * j->z.cols, j->z.cols))
+    if (!ls_softmax_is_near(j->z.cols, s->z + i * j->z.cols))
       sweep_rows(j, row + i, row + i + 1, out);
     else
       finish_row(j, row + i, &r, out);
@@ -236,7 +229,7 @@ static void few_group(const cross_entropy_job *j, ls_softmax_few *s, int32_t row
   j->kernels->few->few(s);
   if (!s->sound) {
     sweep_rows(j, row, row + s->rows, out);
-  } else if (j->rows != NULL || !(s->most <= LS_SOFTMAX_NEAR) || !isfinite(s->loss_sum)) {
+  } else if (j->rows != NULL || !s->near || !isfinite(s->loss_sum)) {
     finish_few(j, s, row, out);
   } else {
     out->loss += s->loss_sum;

@@ -13,9 +13,12 @@ static float z[MOST], first[MOST], again[MOST], dense[MOST], rows_first[MOST_ROW
 static int64_t y[MOST_ROWS], partner[MOST_ROWS];
 static char scratch[1 << 20];
 
-static void random_case(ls_rng *r, int n, int k, bool far) {
+enum { NEAR, FAR, AT_THE_EDGE };
+
+static void random_case(ls_rng *r, int n, int k, int size) {
   ls_rng_fill_normal(r, (size_t)(n * k), z, 0, 4);
-  if (far) z[n / 2 * k] = 90.0f, z[n / 3 * k + k - 1] = -300.0f; /* rows that need their maximum taken off */
+  if (size == FAR) z[n / 2 * k] = 90.0f, z[n / 3 * k + k - 1] = -300.0f; /* rows that need their maximum taken off */
+  for (int i = 0; i < n && size == AT_THE_EDGE; i++) z[i * k + i % k] = i % 2 ? 44.0f + 0.001f * (float)i : -44.68f - 0.001f * (float)i; /* some of them beyond what is near, each by itself */
   double sum = 0;
   for (int c = 0; c < k; c++) sum += prior[c] = (float)(0.1 + ls_rng_double(r));
   for (int c = 0; c < k; c++) prior[c] = (float)(prior[c] / sum);
@@ -89,7 +92,7 @@ static void every_target_is_the_same_on_every_set(void **state) {
     for (size_t m = 0; m < sizeof rows / sizeof *rows; m++) {
       int n = rows[m], k = classes[c];
       if (n * k > MOST) continue;
-      random_case(&r, n, k, m < 5);
+      random_case(&r, n, k, m < 5 ? FAR : m == 5 ? AT_THE_EDGE : NEAR);
       ls_softening s[] = {{.kind = LS_SOFTEN_UNIFORM, .epsilon = 0.1}, {.kind = LS_SOFTEN_WRONG_CLASSES, .epsilon = 0.2}, {.kind = LS_SOFTEN_PRIOR, .epsilon = 0.3, .prior = prior, .classes = k}};
       ls_target t = {.rows = n, .terms = 1, .term = {{y, NULL, 1}}, .softening = s};
       for (t.softenings = 0; t.softenings <= 3; t.softenings++) hold_to_the_definition_and_to_the_first_set(&t, n, k, t.softenings == 1);
@@ -112,7 +115,7 @@ static void stores_past_the_cache_change_nothing(void **state) {
   (void)state;
   ls_rng r;
   ls_rng_seed(&r, 4);
-  random_case(&r, 1, 1031, true);
+  random_case(&r, 1, 1031, FAR);
   float *e = (float *)(((uintptr_t)scratch + 63) / 64 * 64), *e2 = e + 1200;
   for (int isa = LS_ISA_REF; isa <= LS_ISA_AVX512; isa++) {
     const ls_kernels *k = ls_kernels_of((ls_isa)isa);
@@ -147,7 +150,7 @@ static void stores_past_the_cache_change_nothing(void **state) {
 static void name_bad_dense_rows(int n, int k) {
   ls_rng r;
   ls_rng_seed(&r, 5);
-  random_case(&r, n, k, true);
+  random_case(&r, n, k, FAR);
   ls_target t = {.rows = n, .dense = {dense, n, k, k}};
   ls_cross_entropy_options o = {0};
   ls_cross_entropy_result result;

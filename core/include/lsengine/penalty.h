@@ -124,7 +124,7 @@ size_t ls_penalty_scratch(const ls_penalty *p, const ls_target *t, int32_t rows,
  * has `label`, its exponentials are float32 (6e-7 of 1 - p_y and of p_y at the most, whatever they are) and all that is made of their sums is double;
  * beside a cross-entropy the errors of that are added (its logits are shifted in float: 1e-6 of the value). -inf logits take no part.
  * LS_ERANGE where the loss has no form for the target.
- * O(nK); scratch holds at most 64 rows in double, whatever n. */
+ * O(nK); beside two or three numbers a row scratch holds, for each of at most 64 blocks of rows, some rows in double, of up to 32 classes 64 of them. */
 ls_status ls_penalty_loss(const ls_penalty *p, ls_cmat z, const ls_target *t, const ls_penalty_options *o, void *scratch,
                           ls_penalty_result *result, const ls_mat *grad, float *rows, ls_err *err);
 

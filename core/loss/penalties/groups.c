@@ -21,22 +21,15 @@ bool ls_penalty_labels_fit(const ls_penalty_job *j) {
   return j->by_label && j->z.cols <= LS_FEW_CLASSES && j->z.cols > 1 && j->z.stride == j->z.cols && (j->grad == NULL || j->grad->stride == j->z.cols);
 }
 
-/* Every logit within what the kernel may have; false for NaN. */
-static bool is_near(const float *z, int32_t n) {
-  bool near = true;
-  for (int32_t k = 0; k < n; k++) near &= fabsf(z[k]) <= LS_SOFTMAX_NEAR;
-  return near;
-}
-
 /* The rows that `begin` has no answer for, if any; they get numbers that do no harm. */
 static bool leave(const ls_penalty_job *j, int32_t row, ls_few_labels *s, bool *left) {
   int32_t bad = 0;
   for (int32_t i = s->rows; i < LS_FEW_ROWS; i++) s->own[i] = s->rest[i] = 1.0f;
   for (int32_t i = 0; i < LS_FEW_ROWS; i++) bad |= s->rest[i] > 1e-30f * s->own[i] && s->own[i] > 1e-30f * s->rest[i] ? 0 : 1; /* true for NaN */
   for (int32_t i = 0; i < s->rows; i++) bad |= j->weight[row + i] >= 0.0 ? 0 : 1;
-  if (bad == 0 && s->most <= LS_SOFTMAX_NEAR && j->denominator > 0.0) return false;
+  if (bad == 0 && s->near && j->denominator > 0.0) return false;
   for (int32_t i = 0; i < s->rows; i++) {
-    bool sound = s->rest[i] > 1e-30f * s->own[i] && s->own[i] > 1e-30f * s->rest[i] && is_near(s->z + i * j->z.cols, j->z.cols);
+    bool sound = s->rest[i] > 1e-30f * s->own[i] && s->own[i] > 1e-30f * s->rest[i] && ls_softmax_is_near(j->z.cols, s->z + i * j->z.cols);
     left[i] = !sound || !ls_penalty_counts(j, row + i);
     if (left[i]) s->own[i] = s->rest[i] = 1.0f;
   }

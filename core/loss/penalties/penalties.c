@@ -1,6 +1,6 @@
 /* The table of penalties, and the driver over rows. SPDX-License-Identifier: MIT
  *
- * Rows are cut into at most 64 blocks, by the shape alone; each block has buffers of one row in double. Values of rows go to the scratch and
+ * Rows are cut into at most 64 blocks, by the shape alone; each block has buffers of one row in double, or of a group (groups.c). Values of rows go to the scratch and
  * are summed in the order of rows, so that results are the same bits with any number of threads. */
 #include "core/loss/penalties/driver.h"
 
