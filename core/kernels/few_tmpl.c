@@ -135,13 +135,18 @@ static ALWAYS void all_losses(ls_softmax_few *s, columns *c, const int kind) {
   s->soft_sum = sum_of_lanes(soft);
 }
 
+/* Of rows by eights those that are left: behind them, within a longer vector, lie others' numbers or none. */
+static ALWAYS vec load_rows(const float *x, int left) { return WIDTH <= 8 ? load(x) : load_few(x, left); }
+static ALWAYS vec only_rows(vec x, int left) { return WIDTH <= 8 ? x : only_few(x, left); }
+
 /* The gradients' factors of each row, and what its labels take off e. The same in every form, to the bit. */
 static ALWAYS void gradient_factors(const ls_softmax_few *s, columns *c, const int kind, const int form) {
   float a = (float)s->a, u = (float)s->u, both = (float)(s->a + s->u), v_sum = (float)s->v_sum, each = (float)(-1.0 / (double)s->n);
   for (int i = 0; i < s->rows; i += WIDTH) {
     vec mass = all_lanes(0.0f), own = mass, scale = all_lanes((float)s->scale), w[LS_TARGET_TERMS];
     for (int t = 0; t < terms_of(s, form); t++) {
-      w[t] = form == ONE_LABEL || (form == ANY_TERMS && s->weights[t] == NULL) ? all_lanes((float)s->weight[t]) : load((form == ANY_TERMS ? c->weight[t] : s->weights[t]) + i);
+      bool fixed = form == ONE_LABEL || (form == ANY_TERMS && s->weights[t] == NULL);
+      w[t] = fixed ? all_lanes((float)s->weight[t]) : form == ANY_TERMS ? load(c->weight[t] + i) : load_rows(s->weights[t] + i, s->rows - i);
       mass = t == 0 ? w[t] : mass + w[t];
     }
     if (kind == ROW_V) mass = load(c->mass + i);
@@ -275,7 +280,8 @@ static ALWAYS bool group_together(ls_softmax_few *s, gathered *g, int n, const i
   vec z[PARTS], off = all_lanes(0.0f);
   for (int p = 0; p < PARTS; p++) z[p] = all_lanes(0.0f);
   if (!stays_near(exponentials((size_t)(s->rows * n), s->z, s->e, s->grad == NULL ? s->e : s->grad, z))) return false;
-  for (int i = 0; i < s->rows && form == TWO_LABELS; i += WIDTH) off = larger_size((load(s->weights[0] + i) + load(s->weights[1] + i)) - 1.0f, off);
+  for (int i = 0; i < s->rows && form == TWO_LABELS; i += WIDTH)
+    off = larger_size(only_rows((load_rows(s->weights[0] + i, s->rows - i) + load_rows(s->weights[1] + i, s->rows - i)) - 1.0f, s->rows - i), off);
   if (form == TWO_LABELS && any_above(off, 0x1p-22f)) return false;
   sums_of(s->rows, n, s->e, c.sum);
   gradient_factors(s, &c, NO_V, form);
