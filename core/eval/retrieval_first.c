@@ -1,9 +1,9 @@
 /* The first places by candidates: not all scores are kept. SPDX-License-Identifier: MIT
  *
  * Rows drawn evenly over the order by labels come first in the packed order. A query's scores with these say nearly where the last of its first places lies: the place in the
- * sample is taken 2.5 deviations lower, so that one query in 160 has fewer rows from there on than it wants, and is swept again by itself. Of all others the tiles keep
- * what is within reach of that score, or might be a twin. So panels of queries share what is read of the packed rows, since scores take no room, and nothing is written
- * that is not wanted. A query with too few candidates then, or with too many, is left to the next stage.
+ * sample is taken 2 deviations lower, so that some queries in a thousand have fewer rows from there on than they want, and are swept again, each by itself. Of all others
+ * the tiles keep what is within reach of that score, or might be a twin. So panels of queries share what is read of the packed rows, since scores take no room, and
+ * nothing is written that is not wanted. A query with too few candidates then, or with too many, is left to the next stage.
  *
  * Why they suffice: `top` candidates, but the query's own row, have a score of `least` (ls_rank_fn of candidates counts them), and all rows with fl(least - reach) are
  * candidates: those below are surely behind the first `top`. The bound is raised among the candidates, never lowered. */
@@ -15,7 +15,7 @@
 #include <math.h>
 
 enum { DRAWN = 1024, QUEUES = 1 << 20, LEAST_SHARE = 8 };
-#define DEVIATIONS 2.5f
+#define DEVIATIONS 2.0f
 #define LAST_DEVIATIONS 8.0f
 
 /* A thread's memory. */

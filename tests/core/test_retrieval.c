@@ -107,7 +107,7 @@ static int64_t holds(const char *what, ls_metric metric, const int64_t *without)
     for (int isa = LS_ISA_REF; isa <= LS_ISA_AMX; isa++) {
       if (!ls_cpu_has((ls_isa)isa)) continue;
       assert_ok(ls_cpu_start(ls_isa_name((ls_isa)isa), err));
-      for (int threads = 1; threads <= 5; threads += threads == 1 ? 1 : 3) {
+      for (int threads = 1; threads <= (N == FEW ? 5 : 2); threads += threads == 1 ? 1 : 3) {
         if (threads > 1 && ls_cpu_has((ls_isa)(isa + 1))) break; /* threads with the best set alone */
         if (threads > 1) assert_ok(ls_pool_start(threads, err));
         by_values = judge(metric, without, 0, whole);
