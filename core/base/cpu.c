@@ -20,6 +20,7 @@ static const struct {
 #ifdef LS_X86
     {"avx2", &ls_kernels_avx2},
     {"avx512", &ls_kernels_avx512},
+    {"vnni", &ls_kernels_avx512},
     {"amx", &ls_kernels_avx512},
 #endif
 };
@@ -28,7 +29,7 @@ enum { SETS = sizeof sets / sizeof sets[0] };
 static ls_isa current = LS_ISA_REF;
 
 const char *ls_isa_name(ls_isa isa) {
-  static const char *const names[] = {"ref", "avx2", "avx512", "amx"};
+  static const char *const names[] = {"ref", "avx2", "avx512", "vnni", "amx"};
   return names[isa];
 }
 
@@ -55,6 +56,7 @@ int ls_cpu_has(ls_isa isa) {
   __builtin_cpu_init();
   if (isa == LS_ISA_AVX2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   if (isa >= LS_ISA_AVX512 && !(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma"))) return 0;
+  if (isa >= LS_ISA_VNNI && !__builtin_cpu_supports("avx512vnni")) return 0;
   if (isa == LS_ISA_AMX) return __builtin_cpu_supports("avx512bw") && has_amx();
 #endif
   return 1;
@@ -66,7 +68,7 @@ ls_status ls_cpu_start(const char *cap, ls_err *err) {
     for (limit = 0; limit <= LS_ISA_AMX; limit++)
       if (strcmp(cap, ls_isa_name((ls_isa)limit)) == 0) break;
     if (limit > LS_ISA_AMX)
-      return ls_fail(err, LS_ERANGE, "instruction set is \"%.40s\", allowed are ref, avx2, avx512, amx", cap);
+      return ls_fail(err, LS_ERANGE, "instruction set is \"%.40s\", allowed are ref, avx2, avx512, vnni, amx", cap);
   }
   if (limit > SETS - 1) limit = SETS - 1;
   while (!ls_cpu_has((ls_isa)limit)) limit--;
@@ -83,6 +85,14 @@ const ls_kernels *ls_kernels_of(ls_isa isa) { return ls_cpu_has(isa) ? sets[isa]
 const ls_knn_wide_kernels *ls_knn_wide(void) {
 #ifdef LS_X86
   if (current == LS_ISA_AMX) return &ls_knn_wide_amx;
+#endif
+  return NULL;
+}
+
+ls_knn_short_fn *ls_knn_short(void) {
+#ifdef LS_X86
+  if (current == LS_ISA_AVX2) return ls_knn_short_avx2;
+  if (current >= LS_ISA_VNNI) return ls_knn_short_vnni;
 #endif
   return NULL;
 }

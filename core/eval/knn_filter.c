@@ -50,7 +50,7 @@ static double sum_bound_of(ls_knn_tiles tiles, size_t features) {
   return tiles == LS_KNN_BFLOAT ? bound_of((size_t)padded) : 1.02 * (fmin(padded, 18 + padded / 32) + 2 + (5 * padded + 8) / 100) * 0x1p-24;
 }
 
-ls_knn_tiles ls_knn_first_tiles(void) { return ls_knn_wide() != NULL ? LS_KNN_BFLOAT : ls_kernels_now()->knn->sweep_short != NULL ? LS_KNN_SHORT : LS_KNN_FLOAT; }
+ls_knn_tiles ls_knn_first_tiles(void) { return ls_knn_wide() != NULL ? LS_KNN_BFLOAT : ls_knn_short() != NULL ? LS_KNN_SHORT : LS_KNN_FLOAT; }
 
 ls_knn_tiles ls_knn_precise_tiles(void) { return ls_knn_wide() != NULL ? LS_KNN_SPLIT : LS_KNN_FLOAT; }
 
@@ -395,8 +395,7 @@ static ls_knn_sweep sweep_of(const ls_knn_filter *f, size_t panel, size_t panels
 }
 
 static void run_sweep(const ls_knn_plan *p, const ls_knn_sweep *s) {
-  const ls_knn_kernels *kernels = ls_kernels_now()->knn;
-  (is_wide(p) ? ls_knn_wide()->sweep : p->tiles == LS_KNN_SHORT ? kernels->sweep_short : kernels->sweep)(s);
+  (is_wide(p) ? ls_knn_wide()->sweep : p->tiles == LS_KNN_SHORT ? ls_knn_short() : ls_kernels_now()->knn->sweep)(s);
 }
 
 void ls_knn_filter_sweep(ls_knn_filter *f, size_t panel, size_t panels, size_t from) {

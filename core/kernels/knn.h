@@ -62,7 +62,6 @@ typedef struct ls_knn_thinning {
 typedef struct ls_knn_kernels {
   int queries, rows; /* of a tile */
   void (*sweep)(const ls_knn_sweep *s);
-  void (*sweep_short)(const ls_knn_sweep *s); /* of integers, in tiles of the same size; NULL where they would gain nothing */
   /* Drops the candidates that k others are surely nearer than; returns what a score's upper bound must reach from now on. More candidates than k. */
   float (*thin)(const ls_knn_thinning *t);
   /* Values of `count` rows, as <lsengine/knn.h> says: the same bits in every set. */
@@ -73,6 +72,11 @@ typedef struct ls_knn_kernels {
 } ls_knn_kernels;
 
 extern const ls_knn_kernels ls_knn_kernels_ref, ls_knn_kernels_avx2, ls_knn_kernels_avx512;
+
+/* A sweep of 16-bit integers, in tiles of the set's own size; NULL where they would gain nothing. */
+typedef void ls_knn_short_fn(const ls_knn_sweep *s);
+extern ls_knn_short_fn ls_knn_short_avx2, ls_knn_short_vnni;
+ls_knn_short_fn *ls_knn_short(void);
 
 #define LS_KNN_WIDE 32 /* queries and rows of a bfloat16 tile; features come in parts of as many */
 

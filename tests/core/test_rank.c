@@ -203,7 +203,7 @@ static void scores_are_off_by_less_than_their_bound(void **state) {
         if (!(share < 1)) fail_msg("%s, metric %d, %d features: %g of the bound", ls_isa_name((ls_isa)isa), metric, widths[w], share);
         if (ls_knn_first_tiles() == LS_KNN_SHORT) {
           double quick = share_of_error(LS_KNN_SHORT, (ls_metric)metric, ROWS, QUERIES, widths[w], x, q);
-          if (!(quick < 1)) fail_msg("integers, metric %d, %d features: %g of the bound", metric, widths[w], quick);
+          if (!(quick < 1)) fail_msg("integers on %s, metric %d, %d features: %g of the bound", ls_isa_name((ls_isa)isa), metric, widths[w], quick);
           if (widths[w] <= 2) assert_true(quick > 0.1);
         }
         double least = ls_knn_precise_tiles() == LS_KNN_SPLIT ? 0.05 : 0.1; /* the bound of three parts in bfloat16 counts the zeros that fill a tile of 32 features */

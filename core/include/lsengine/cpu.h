@@ -8,10 +8,10 @@
 extern "C" {
 #endif
 
-/* AMX is AVX-512 with tiles of bfloat16 for the searches that have them. */
-typedef enum ls_isa { LS_ISA_REF, LS_ISA_AVX2, LS_ISA_AVX512, LS_ISA_AMX } ls_isa;
+/* VNNI is AVX-512 whose products of whole numbers add up, AMX is that with tiles of bfloat16: searches have a use for them, other kernels are those of AVX-512. */
+typedef enum ls_isa { LS_ISA_REF, LS_ISA_AVX2, LS_ISA_AVX512, LS_ISA_VNNI, LS_ISA_AMX } ls_isa;
 
-/* Chooses the kernels: the best set that this processor has and this build holds, or `cap` ("ref", "avx2", "avx512", "amx"; NULL: no cap) where that is
+/* Chooses the kernels: the best set that this processor has and this build holds, or `cap` ("ref", "avx2", "avx512", "vnni", "amx"; NULL: no cap) where that is
  * lower. LS_ERANGE for another name. LS_ELIBRARY on a processor without FMA where OpenBLAS cannot be loaded; with FMA it is loaded when a product in double
  * or a decomposition first needs it. Called once, at the start; without it the reference kernels run. */
 ls_status ls_cpu_start(const char *cap, ls_err *err);
