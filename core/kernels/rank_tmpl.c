@@ -334,7 +334,27 @@ int32_t LS_DRAW_NAME(ls_rank_draw *d) {
 static int32_t sort_out(ls_rank *r, float least, float *kept) {
   int32_t i = 0, others = 0, relevant = 0;
   float nearest = -INFINITY;
-#if defined(__AVX2__) && !defined(__AVX512F__)
+#if defined(__AVX512F__)
+  __m512 most = _mm512_set1_ps(-INFINITY);
+  __m512i first = _mm512_set1_epi32(r->first), drawn = _mm512_set1_epi32(r->drawn), self = _mm512_set1_epi32(r->self);
+  __m512i width = _mm512_set1_epi32(r->end - r->first), drawn_width = _mm512_set1_epi32(r->drawn_end - r->drawn);
+  for (; i + 16 <= r->count; i += 16) {
+    __m512 s = _mm512_loadu_ps(r->score + i);
+    __m512i place = _mm512_loadu_si512(r->place + i);
+    /* unsigned: places before the first are beyond every width */
+    __mmask16 ours = _mm512_cmplt_epu32_mask(_mm512_sub_epi32(place, first), width) | _mm512_cmplt_epu32_mask(_mm512_sub_epi32(place, drawn), drawn_width);
+    __mmask16 stays = _mm512_mask_cmpneq_epi32_mask(_mm512_cmp_ps_mask(s, _mm512_set1_ps(least), _CMP_GE_OQ), place, self);
+    __mmask16 mine = stays & ours, theirs = stays & (__mmask16)~ours;
+    _mm512_storeu_ps(kept + relevant, _mm512_maskz_compress_ps(mine, s));
+    _mm512_storeu_si512(r->after + relevant, _mm512_maskz_compress_epi32(mine, place));
+    _mm512_storeu_ps(r->kept + others, _mm512_maskz_compress_ps(theirs, s));
+    _mm512_storeu_si512(r->kept_row + others, _mm512_maskz_compress_epi32(theirs, place));
+    relevant += __builtin_popcount(mine);
+    others += __builtin_popcount(theirs);
+    most = _mm512_mask_max_ps(most, stays, most, s);
+  }
+  nearest = _mm512_reduce_max_ps(most);
+#elif defined(__AVX2__)
   __m256 most = _mm256_set1_ps(-INFINITY);
   __m256i before = _mm256_set1_epi32(r->first - 1), end = _mm256_set1_epi32(r->end), before_drawn = _mm256_set1_epi32(r->drawn - 1), end_drawn = _mm256_set1_epi32(r->drawn_end);
   for (; i + 8 <= r->count; i += 8) {
