@@ -2,11 +2,11 @@
  *
  * Each is called with parameters, states, the first and the last to be changed, and its options. states[i] belongs to parameters[i]: { step = how many it has
  * made, tensors by name }, made with the first one. What has gathered no gradient stays as it is. Where g and x are given, the gradient of the first one is gᵀ·x, of which as many rows are made at
- * once as fit into `memory`. Tables are read past their metamethods; finalizers may run at any allocation, so that whatever has been checked stays in reach. */
+ * once as fit into a thread's share of `memory`. Tables are read past their metamethods; finalizers may run at any allocation, so that whatever has been checked stays in reach. */
 #include "bindings/lsb.h"
 
 #include <lsengine/nn.h>
-#include <lsengine/tensor.h>
+#include <lsengine/pool.h>
 
 #include <string.h>
 
@@ -80,13 +80,14 @@ static void push_parameter(lua_State *L, const optimizer *o, lua_Integer i, cons
   check_apart(L, o, p, g);
 }
 
-/* Elements of a parameter from `from` on. */
-static void apply(const optimizer *o, const parameter *p, size_t from, size_t n, const float *g) {
-  float *w = p->w->view.data + from, *first = o->slots[0] == NULL ? NULL : p->slot[0]->view.data + from;
+static void apply(const optimizer *o, const parameter *p) {
+  size_t n = ls_view_count(&p->w->view);
+  float *w = p->w->view.data, *first = o->slots[0] == NULL ? NULL : p->slot[0]->view.data;
+  const float *g = p->g->view.data;
   if (o->sgd != NULL)
     ls_sgd_step(o->sgd, p->step, n, w, g, first);
   else
-    ls_adam_step(o->adam, p->step, n, w, g, first, p->slot[1]->view.data + from);
+    ls_adam_step(o->adam, p->step, n, w, g, first, p->slot[1]->view.data);
 }
 
 /* The state at index has made its step. */
@@ -118,7 +119,7 @@ static void step_all(lua_State *L, const optimizer *o, lua_Integer first, lua_In
   for (lua_Integer i = first; i <= last; i++, lua_settop(L, kept)) {
     const parameter *p = &all[i - first];
     if (p->step == 0) continue;
-    apply(o, p, 0, ls_view_count(&p->w->view), p->g->view.data);
+    apply(o, p);
     lua_rawgeti(L, kept, (i - first) * KEPT + 3);
     finish(L, kept + 1, p);
   }
@@ -126,22 +127,19 @@ static void step_all(lua_State *L, const optimizer *o, lua_Integer first, lua_In
 
 /* One whose gradient is a product: g, x, memory are at index. */
 static void step_product(lua_State *L, const optimizer *o, lua_Integer i, int index) {
-  ls_err err;
   int top = lua_gettop(L);
   parameter p;
   ls_cmat g = lsb_check_matrix(L, index, o->name, "the gradient's left factor"), x = lsb_check_matrix(L, index + 1, o->name, "the gradient's right factor");
   lsb_tensor *memory = check_weights(L, index + 2, o->name, "the memory", NULL);
   push_parameter(L, o, i, memory, &p);
-  int32_t rows = g.cols, most = x.cols > 0 ? (int32_t)(ls_view_count(&memory->view) / (size_t)x.cols) : 0;
-  if (p.w->view.rank != 2 || p.w->view.shape[0] != rows || p.w->view.shape[1] != x.cols || g.rows != x.rows || most < 1)
+  size_t each = ls_view_count(&memory->view) / (size_t)ls_pool_threads();
+  if (p.w->view.rank != 2 || p.w->view.shape[0] != g.cols || p.w->view.shape[1] != x.cols || g.rows != x.rows || x.cols < 1 || each < (size_t)x.cols)
     lsb_fail(L, o->name, "the gradient's factors do not fit");
-  int32_t slices = rows / most + (rows % most != 0);
-  for (int32_t s = 0; s < slices; s++) {
-    int32_t from = (int32_t)((int64_t)rows * s / slices), n = (int32_t)((int64_t)rows * (s + 1) / slices) - from;
-    ls_mat part = {memory->view.data, n, x.cols, x.cols};
-    if (ls_matmul(true, false, (ls_cmat){g.data + from, g.rows, n, g.stride}, x, false, part, &err) != LS_OK) lsb_raise(L, o->name, &err);
-    apply(o, &p, (size_t)from * (size_t)x.cols, (size_t)n * (size_t)x.cols, part.data);
-  }
+  float *first = o->slots[0] == NULL ? NULL : p.slot[0]->view.data;
+  if (o->sgd != NULL)
+    ls_sgd_step_product(o->sgd, p.step, g, x, memory->view.data, each, p.w->view.data, first);
+  else
+    ls_adam_step_product(o->adam, p.step, g, x, memory->view.data, each, p.w->view.data, first, p.slot[1]->view.data);
   memory->owner->version++;
   finish(L, top + 2, &p);
 }

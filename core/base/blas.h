@@ -14,6 +14,9 @@ ls_status ls_gemm_start(ls_err *err);
  * The bits depend on m, n, k alone (without FMA on OpenBLAS's kernel, too). O(mnk). */
 void ls_gemm(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c);
 
+/* The same with beta 0, while next[0] and next[1] (or NULL), each of c's shape and stride, are on their way to the second cache. */
+void ls_gemm_before(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, ls_mat c, const float *const next[2]);
+
 /* Whether a number of a product has the same bits in a product of some of its rows and columns: not where OpenBLAS multiplies. */
 bool ls_gemm_cuts_freely(void);
 

@@ -2,7 +2,7 @@
  *
  * Where the processor has FMA our own tiles multiply (core/kernels/gemm_tmpl.c), else OpenBLAS. The choice is the processor's, whatever set the other
  * kernels are capped to: the sets give the same bits. A number's bits do not depend on how c is cut, so that the cut follows the threads: one block where
- * there is one thread, four for each where there are more. */
+ * there is one thread, one to four for each where there are more. */
 #include "core/base/blas.h"
 
 #include "core/kernels/gemm.h"
@@ -14,7 +14,7 @@
 #include <stdalign.h>
 #include <string.h>
 
-enum { SHARES = 4, LEAST_COLUMNS = 64, LEAST_ROWS = 64 };
+enum { SHARES = 4, COLUMNS = 512, LEAST_COLUMNS = 64, LEAST_ROWS = 64 };
 
 /* Untouched where no product runs: it costs address space alone. */
 static _Thread_local alignas(64) float scratch[LS_GEMM_SCRATCH];
@@ -55,11 +55,14 @@ static void block_fn(void *argument, size_t block) {
   job->fn(&j);
 }
 
-/* Rows and columns of a block, for at least `shares` of them where c is large enough. */
-static void cut(int32_t m, int32_t n, int32_t shares, int32_t *rows, int32_t *cols) {
-  int32_t down = ceil_div(m, LS_GEMM_ROWS), across = 1;
+/* Rows and columns of a block. Every block packs its rows of op(a): so there are several for each thread only where they stay wide, and as many for each where
+ * there are few. */
+static void cut(int32_t m, int32_t n, int32_t threads, int32_t *rows, int32_t *cols) {
+  int32_t down = ceil_div(m, LS_GEMM_ROWS), most = n < LEAST_COLUMNS ? 1 : n / LEAST_COLUMNS, across = 1;
+  int32_t each = n / threads / COLUMNS, shares = threads * (threads == 1 || each < 1 ? 1 : each < SHARES ? each : SHARES);
   if (down < shares) across = ceil_div(shares, down);
-  if (across > n / LEAST_COLUMNS) across = n < LEAST_COLUMNS ? 1 : n / LEAST_COLUMNS;
+  if (down * across % threads != 0 && down * across < SHARES * threads) across = round_up(across, threads);
+  if (across > most) across = most;
   if (down * across < shares) {
     down = ceil_div(shares, across);
     if (down > m / LEAST_ROWS) down = m < LEAST_ROWS ? 1 : m / LEAST_ROWS;
@@ -81,16 +84,17 @@ static bool nothing_to_do(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat
   return k == 0;
 }
 
-static void multiply(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c, bool alone) {
+static void multiply(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c, bool alone, const float *const *also) {
   if (nothing_to_do(transpose_a, transpose_b, a, b, beta, c)) return;
   gemm_job job = {.fn = kernel(), .all = {.transpose_a = transpose_a, .transpose_b = transpose_b, .a = a, .b = b, .c = c, .k = transpose_a ? a.rows : a.cols, .add = beta != 0.0f}};
+  for (int k = 0; k < 2 && also != NULL; k++) job.all.also[k] = also[k];
   if (job.fn == NULL) {
     ls_blas_gemm(transpose_a, transpose_b, a, b, beta, c, alone);
     return;
   }
   double work = (double)c.rows * c.cols * job.all.k;
   alone = alone || work < 5e5 || ls_pool_threads() == 1; /* less than waking a thread costs */
-  cut(c.rows, c.cols, alone ? 1 : SHARES * ls_pool_threads(), &job.rows, &job.cols);
+  cut(c.rows, c.cols, alone ? 1 : ls_pool_threads(), &job.rows, &job.cols);
   job.across = ceil_div(c.cols, job.cols);
   size_t blocks = (size_t)job.across * (size_t)ceil_div(c.rows, job.rows);
   if (!alone) {
@@ -100,6 +104,8 @@ static void multiply(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, f
   for (size_t block = 0; block < blocks; block++) block_fn(&job, block);
 }
 
-void ls_gemm(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c) { multiply(transpose_a, transpose_b, a, b, beta, c, false); }
+void ls_gemm(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c) { multiply(transpose_a, transpose_b, a, b, beta, c, false, NULL); }
 
-void ls_gemm_alone(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c) { multiply(transpose_a, transpose_b, a, b, beta, c, true); }
+void ls_gemm_alone(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, float beta, ls_mat c) { multiply(transpose_a, transpose_b, a, b, beta, c, true, NULL); }
+
+void ls_gemm_before(bool transpose_a, bool transpose_b, ls_cmat a, ls_cmat b, ls_mat c, const float *const next[2]) { multiply(transpose_a, transpose_b, a, b, 0.0f, c, false, next); }

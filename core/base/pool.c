@@ -1,7 +1,7 @@
 /* The pool of threads: the only file that knows pthreads. SPDX-License-Identifier: MIT
  *
- * Workers sleep on a condition variable between calls and never spin for long: on shared processors spinning threads cost
- * more than they save. Blocks are handed out by an atomic counter. A worker joins a job when it has woken; one that the system wakes after the caller has taken the
+ * Workers sleep on a condition variable between calls, after they have spun for as long as waking one costs: so what spinning wastes is at most what it might have
+ * saved, and on shared processors nobody spins for long. Blocks are handed out by an atomic counter. A worker joins a job when it has woken; one that the system wakes after the caller has taken the
  * last block finds the job closed, and nobody waits for it. */
 #define _GNU_SOURCE
 #include <lsengine/pool.h>
@@ -11,14 +11,16 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
+#include <time.h>
 
 static struct {
   pthread_t workers[LS_MAX_THREADS];
   int threads; /* the caller included */
   pthread_mutex_t busy, lock;
   pthread_cond_t wake, done;
-  uint64_t generation;
-  int working;     /* workers that have joined */
+  atomic_uint_fast64_t generation;
+  atomic_int working; /* workers that have joined */
+  bool spins;         /* no more threads than processors */
   bool open, stop; /* open: blocks may be left */
   ls_block_fn *fn;
   void *argument;
@@ -43,6 +45,27 @@ const char *ls_site_name(ls_site site) {
   return names[site];
 }
 
+enum { SPIN_NANOSECONDS = 60000, PAUSES = 16 };
+
+static int64_t nanoseconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* True for as long as it is worth asking again. */
+static bool spin(int64_t *began) {
+  int64_t now = nanoseconds();
+  if (!pool.spins || (*began != 0 && now - *began > SPIN_NANOSECONDS)) return false;
+  if (*began == 0) *began = now;
+  for (int i = 0; i < PAUSES; i++) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+  }
+  return true;
+}
+
 static void run_blocks(void) {
   inside = true;
   for (;;) {
@@ -58,6 +81,11 @@ static void *worker(void *at) {
   index_here = (int)(intptr_t)at;
   pthread_mutex_lock(&pool.lock);
   for (;;) {
+    if (pool.generation == seen && !pool.stop) {
+      pthread_mutex_unlock(&pool.lock);
+      for (int64_t began = 0; pool.generation == seen && spin(&began);) continue;
+      pthread_mutex_lock(&pool.lock);
+    }
     while ((pool.generation == seen || !pool.open) && !pool.stop) pthread_cond_wait(&pool.wake, &pool.lock);
     if (pool.stop) break;
     seen = pool.generation;
@@ -86,6 +114,7 @@ ls_status ls_pool_start(int threads, ls_err *err) {
   if (threads == 0) threads = ls_pool_processors();
   pool.stop = false;
   pool.generation = 0;
+  pool.spins = threads <= ls_pool_processors();
   for (pool.threads = 1; pool.threads < threads; pool.threads++) {
     int code = pthread_create(&pool.workers[pool.threads], NULL, worker, (void *)(intptr_t)pool.threads);
     if (code != 0) {
@@ -128,6 +157,11 @@ void ls_parallel(ls_site site, size_t blocks, ls_block_fn *fn, void *argument) {
   run_blocks();
   pthread_mutex_lock(&pool.lock);
   pool.open = false;
+  if (pool.working != 0) {
+    pthread_mutex_unlock(&pool.lock);
+    for (int64_t began = 0; pool.working != 0 && spin(&began);) continue;
+    pthread_mutex_lock(&pool.lock);
+  }
   while (pool.working != 0) pthread_cond_wait(&pool.done, &pool.lock);
   pthread_mutex_unlock(&pool.lock);
   pthread_mutex_unlock(&pool.busy);

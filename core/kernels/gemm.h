@@ -21,6 +21,7 @@ typedef struct ls_gemm_block {
   int32_t k, row, rows, col, cols;
   bool add; /* beta is 1 */
   float *scratch; /* LS_GEMM_SCRATCH floats, aligned to 64 bytes */
+  const float *also[2]; /* of c's shape and stride, to be asked for since they are wanted next; or NULL */
 } ls_gemm_block;
 
 typedef void ls_gemm_fn(const ls_gemm_block *j);

@@ -7,6 +7,7 @@
 
 #include <immintrin.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #if defined(__AVX512F__)
 enum { LANES = 16, ROWS = 14, STEPS = 1 };
@@ -40,7 +41,7 @@ static inline vec high(vec a, vec b) { return _mm256_unpackhi_ps(a, b); }
 static inline vec low_pairs(vec a, vec b) { return _mm256_castpd_ps(_mm256_unpacklo_pd(_mm256_castps_pd(a), _mm256_castps_pd(b))); }
 static inline vec high_pairs(vec a, vec b) { return _mm256_castpd_ps(_mm256_unpackhi_pd(_mm256_castps_pd(a), _mm256_castps_pd(b))); }
 #endif
-enum { VECTORS = 2, PANEL = VECTORS * LANES };
+enum { VECTORS = 2, PANEL = VECTORS * LANES, TOGETHER = 8 };
 _Static_assert(PANEL <= LS_GEMM_COLUMNS, "a panel fits the scratch");
 
 /* Rows become columns. In steps of four within quarters of 128 bits, then the quarters. */
@@ -129,35 +130,60 @@ static void pack_b(const ls_gemm_block *j, int32_t from, int32_t inner, int32_t 
   }
 }
 
-/* Fetches the t-th of `tiles` shares of what pack_b will read next, while tiles multiply: packing waits for memory otherwise. */
-static void fetch_b(const ls_gemm_block *j, int32_t from, int32_t inner, int32_t col, int cols, int32_t t, int32_t tiles) {
-  int32_t lines = j->transpose_b ? cols : inner, length = j->transpose_b ? inner : cols;
+/* Lines of memory to ask for while tiles multiply: what pack_b will read next, which waits for memory otherwise. Evenly over the steps of all tiles: loads of
+ * their own would wait behind many at once. */
+typedef struct ahead {
+  const float *line;
+  ptrdiff_t stride;
+  int32_t row, across, rows; /* lines asked for of this row, of each row, rows left */
+  const float *also[2];      /* what is asked for with a tile's own lines, or NULL */
+} ahead;
+
+static ahead look_ahead(const ls_gemm_block *j, int32_t from, int32_t inner, int32_t col, int cols) {
+  int32_t rows = j->transpose_b ? cols : inner, length = j->transpose_b ? inner : cols;
   const float *x = j->transpose_b ? j->b.data + col * j->b.stride + from : j->b.data + from * j->b.stride + col;
-  for (int32_t i = tile_start(lines, tiles, t); i < tile_start(lines, tiles, t + 1); i++)
-    for (int32_t l = 0; l < length; l += 16) __builtin_prefetch(x + i * j->b.stride + l, 0, 2);
+  return (ahead){x, j->b.stride, 0, (length + 15) / 16 + (length % 16 != 1 && ((uintptr_t)x & 63) != 0), rows, {NULL, NULL}};
 }
 
-static inline __attribute__((always_inline)) void tile(const int rows, const int vectors, int32_t inner, const float *a, const float *b, float *c, ptrdiff_t stride,
-                                                       int cols, bool add) {
+static inline void ask(ahead *n) {
+  if (n->rows <= 0) return;
+  __builtin_prefetch(n->line + n->row * 16, 0, 2);
+  if (++n->row < n->across) return;
+  n->row = 0;
+  n->line += n->stride;
+  n->rows--;
+}
+
+static inline __attribute__((always_inline)) void tile(const int rows, const int vectors, int32_t inner, const float *a, const float *b, ptrdiff_t step, float *c,
+                                                       ptrdiff_t stride, int cols, bool add, ahead *next, int32_t asked) {
   vec sum[ROWS][VECTORS];
 #pragma GCC unroll 14
   for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
-    for (int v = 0; v < vectors; v++) {
-      sum[r][v] = zero();
-      __builtin_prefetch(c + r * stride + v * LANES, 1);
+    for (int v = 0; v < vectors; v++) sum[r][v] = zero();
+  const float *line = c;
+  for (int32_t l = 0, own = 0; l < inner;) {
+    int32_t end = inner - l < TOGETHER ? inner : l + TOGETHER;
+    if (own++ < rows) {
+#pragma GCC unroll 2
+      for (int i = 0; i < vectors; i++) __builtin_prefetch(line + i * LANES, 1);
+      line += stride;
+      for (int k = 0; k < 2 && next->also[k] != NULL; next->also[k++] += stride)
+        for (int i = 0; i < vectors; i++) __builtin_prefetch(next->also[k] + i * LANES, 0, 2);
     }
+    for (int32_t i = 0; i < asked; i++) ask(next);
 #pragma GCC unroll STEPS
-  for (int32_t l = 0; l < inner; l++) {
-    vec x[VECTORS];
+    for (; l < end; l++) {
+      vec x[VECTORS];
 #pragma GCC unroll 2
-    for (int v = 0; v < vectors; v++) x[v] = load(b + v * LANES);
+      for (int v = 0; v < vectors; v++) x[v] = load(b + v * LANES);
 #pragma GCC unroll 14
-    for (int r = 0; r < rows; r++)
+      for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
-      for (int v = 0; v < vectors; v++) sum[r][v] = times_plus(a[r], x[v], sum[r][v]);
-    a += rows;
-    b += vectors * LANES;
+        for (int v = 0; v < vectors; v++) sum[r][v] = times_plus(a[r], x[v], sum[r][v]);
+      a += rows;
+      b += step;
+    }
   }
 #pragma GCC unroll 14
   for (int r = 0; r < rows; r++)
@@ -175,18 +201,24 @@ static inline __attribute__((always_inline)) void tile(const int rows, const int
 #define TILE(r)                                              \
   case r:                                                    \
     if (cols <= LANES)                                       \
-      tile(r, 1, inner, a, b, c, stride, cols, add);         \
+      tile(r, 1, inner, a, b, step, c, stride, cols, add, next, asked);         \
     else                                                     \
-      tile(r, VECTORS, inner, a, b, c, stride, cols, add);   \
+      tile(r, VECTORS, inner, a, b, step, c, stride, cols, add, next, asked);   \
     break;
 
-static void any_tile(int rows, int32_t inner, const float *a, const float *b, float *c, ptrdiff_t stride, int cols, bool add) {
+static void any_tile(int rows, int32_t inner, const float *a, const float *b, ptrdiff_t step, float *c, ptrdiff_t stride, int cols, bool add, ahead *next,
+                     int32_t asked) {
   switch (rows) {
     TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
 #if defined(__AVX512F__)
     TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
 #endif
   }
+}
+
+/* Whole panels of aligned rows that lie in different sets of the first cache gain nothing by packing. */
+static bool reads_b_as_it_is(const ls_gemm_block *j, int cols) {
+  return !j->transpose_b && cols == PANEL && ((uintptr_t)(j->b.data + j->col) & 63) == 0 && j->b.stride % 16 == 0 && j->b.stride / 16 % 4 != 0;
 }
 
 void BLOCK(const ls_gemm_block *j) {
@@ -197,12 +229,16 @@ void BLOCK(const ls_gemm_block *j) {
     pack_a(j, from, inner, tiles, packed);
     for (int32_t done = 0; done < j->cols; done += PANEL) {
       int cols = j->cols - done < PANEL ? j->cols - done : PANEL, more = j->cols - done - cols < PANEL ? j->cols - done - cols : PANEL;
-      pack_b(j, from, inner, j->col + done, cols, panel);
+      const float *b = reads_b_as_it_is(j, cols) ? j->b.data + from * j->b.stride + j->col + done : panel;
+      ptrdiff_t step = b != panel ? j->b.stride : cols <= LANES ? LANES : PANEL;
+      if (b == panel) pack_b(j, from, inner, j->col + done, cols, panel);
+      ahead next = look_ahead(j, from, inner, j->col + done + PANEL, more);
+      int32_t times = tiles * ((inner + TOGETHER - 1) / TOGETHER), asked = (next.rows * next.across + times - 1) / times;
       for (int32_t t = 0; t < tiles; t++) {
         int32_t start = tile_start(j->rows, tiles, t), rows = tile_start(j->rows, tiles, t + 1) - start;
-        if (more > 0) fetch_b(j, from, inner, j->col + done + PANEL, more, t, tiles);
-        any_tile(rows, inner, packed + (ptrdiff_t)start * inner, panel, j->c.data + (j->row + start) * j->c.stride + j->col + done, j->c.stride, cols,
-                 j->add || part > 0);
+        ptrdiff_t at = (j->row + start) * j->c.stride + j->col + done;
+        for (int k = 0; k < 2 && part == parts - 1; k++) next.also[k] = j->also[k] != NULL ? j->also[k] + at : NULL;
+        any_tile(rows, inner, packed + (ptrdiff_t)start * inner, b, step, j->c.data + at, j->c.stride, cols, j->add || part > 0, &next, asked);
       }
     }
   }

@@ -2,6 +2,7 @@
 #include <lsengine/nn.h>
 #include <lsengine/pool.h>
 
+#include "core/base/blas.h"
 #include "core/kernels/kernels.h"
 
 #include <math.h>
@@ -70,6 +71,47 @@ static void adam_block(void *argument, size_t block) {
 void ls_adam_step(const ls_adam_options *o, int64_t step, size_t n, float *w, const float *g, float *m, float *v) {
   step_job job = {.kernels = ls_kernels_now(), .adam = o, .step = step, .n = n, .w = w, .g = g, .m = m, .v = v};
   ls_parallel(LS_SITE_OPTIMIZER, blocks_of(n), adam_block, &job);
+}
+
+/* ---- gradients that are products ---- */
+
+typedef struct product_job {
+  step_job step; /* of all weights */
+  ls_cmat g, x;
+  float *memory;
+  size_t each;
+  int32_t slices;
+} product_job;
+
+/* Some rows of the gradient, which are used up while they are in the second cache, as are their weights and what the optimizer keeps of them by then. */
+static void slice_block(void *argument, size_t slice) {
+  const product_job *p = argument;
+  int32_t rows = p->g.cols, from = (int32_t)((int64_t)rows * (int64_t)slice / p->slices), n = (int32_t)((int64_t)rows * (int64_t)(slice + 1) / p->slices) - from;
+  size_t at = (size_t)from * (size_t)p->x.cols;
+  step_job job = p->step;
+  float *part = p->memory + (size_t)ls_pool_index() * p->each;
+  job.n = (size_t)n * (size_t)p->x.cols;
+  job.w += at;
+  if (job.m != NULL) job.m += at;
+  if (job.v != NULL) job.v += at;
+  job.g = part;
+  ls_gemm_before(true, false, (ls_cmat){p->g.data + from, p->g.rows, n, p->g.stride}, p->x, (ls_mat){part, n, p->x.cols, p->x.cols}, (const float *const[2]){job.w, job.m});
+  ls_parallel(LS_SITE_OPTIMIZER, blocks_of(job.n), job.sgd != NULL ? sgd_block : adam_block, &job);
+}
+
+static void step_product(const step_job *step, ls_cmat g, ls_cmat x, float *memory, size_t each) {
+  int32_t threads = ls_pool_threads(), most = (int32_t)(each / (size_t)x.cols);
+  product_job p = {.step = *step, .g = g, .x = x, .memory = memory, .each = each, .slices = (g.cols + most - 1) / most};
+  if (p.slices > 1) p.slices = (p.slices + threads - 1) / threads * threads; /* as many for each thread */
+  ls_parallel(LS_SITE_OPTIMIZER, (size_t)p.slices, slice_block, &p);
+}
+
+void ls_sgd_step_product(const ls_sgd_options *o, int64_t step, ls_cmat g, ls_cmat x, float *memory, size_t each, float *w, float *velocity) {
+  step_product(&(step_job){.kernels = ls_kernels_now(), .sgd = o, .step = step, .w = w, .m = velocity}, g, x, memory, each);
+}
+
+void ls_adam_step_product(const ls_adam_options *o, int64_t step, ls_cmat g, ls_cmat x, float *memory, size_t each, float *w, float *m, float *v) {
+  step_product(&(step_job){.kernels = ls_kernels_now(), .adam = o, .step = step, .w = w, .m = m, .v = v}, g, x, memory, each);
 }
 
 static void square_block(void *argument, size_t block) {

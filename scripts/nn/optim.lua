@@ -6,6 +6,7 @@ local c       = require "lsengine.c.nn"
 local steps   = require "lsengine.c.optimizer"
 local raw     = require "lsengine.c.tensor"
 local grad    = require "lsengine.c.autograd"
+local system  = require "lsengine.c.system"
 local options = require "lsengine.options"
 local public  = require "lsengine.public"
 require "lsengine.tensor"
@@ -57,13 +58,13 @@ Optimizer.zero_grad = public("optimizer:zero_grad", { self = "built optimizer", 
   for _, p in ipairs(self.parameters) do grad.forget_grad(p) end
 end)
 
-local SLICE, ROWS = 2^19, 64 -- floats of a weight's gradient that lie in memory at once; at least so many rows
+local SLICE, ROWS = 2^17, 64 -- floats of a weight's gradient that lie in memory at once, for each thread; at least so many rows
 
 -- take(p, [g, x]): the step of one parameter as soon as its gradient is complete, before optimizer:step() makes that of the others. A gradient gᵀ·x is made and used up
--- by slices, in memory that serves all parameters. nil where that cannot be, a method being the script's own or two parameters one memory, or where none is large.
+-- by slices, which the threads share out, in memory that serves all parameters. nil where that cannot be, a method being the script's own or two parameters one memory, or where none is large.
 function optim.taker(self)
   if rawget(self, "step") or rawget(self, "zero_grad") then return nil end
-  local places, seen, most, large, memory = {}, {}, 0, false, nil
+  local places, seen, most, large, memory, threads = {}, {}, 0, false, nil, nil
   for i, p in ipairs(self.parameters) do
     local storage = grad.storage(p)
     if seen[storage] then return nil end
@@ -74,7 +75,10 @@ function optim.taker(self)
   return function(p, g, x)
     local i = places[p]
     if not i then return g and raw.matmul(g, x, true, false) end
-    if g then memory = memory or raw.zeros(most) end
+    if g and threads ~= system.threads() then
+      threads = system.threads()
+      memory = raw.zeros(most * threads)
+    end
     self.kind.step(self, i, i, g, x, memory)
     grad.set_grad(p, nil)
   end

@@ -12,16 +12,18 @@ expect "and loads it" 0 "4435" "$installed" run "$work/s.lua"
 cat >"$work/use.c" <<'C'
 #include <lsengine/loss.h>
 #include <stdio.h>
+#include <stdlib.h>
 int main(void) {
-  static double scratch[64];
   float z[] = {0, 0};
   int64_t y = 0;
   ls_target t = {.rows = 1, .terms = 1, .term = {{&y, NULL, 1}}};
   ls_cross_entropy_options o = {0};
   ls_cross_entropy_result r;
   ls_err err;
-  if (ls_cross_entropy((ls_cmat){z, 1, 2, 2}, &t, &o, scratch, &r, NULL, NULL, &err) != LS_OK) return 1;
+  void *scratch = malloc(ls_cross_entropy_scratch(&t, 1, 2));
+  if (scratch == NULL || ls_cross_entropy((ls_cmat){z, 1, 2, 2}, &t, &o, scratch, &r, NULL, NULL, &err) != LS_OK) return 1;
   printf("%.6f\n", r.value);
+  free(scratch);
   return 0;
 }
 C

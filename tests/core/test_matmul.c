@@ -117,7 +117,7 @@ static void every_set_gives_the_bits_of_fma_in_order(void **state) {
         int m = shapes[s][0], n = shapes[s][1], k = shapes[s][2], wide = n + 3;
         bool ta = flags & 1, tb = flags & 2;
         ls_gemm_block j = {ta, tb, ta ? (ls_cmat){a, k, m, m + 5} : (ls_cmat){a, m, k, k + 1}, tb ? (ls_cmat){b, n, k, k + 2} : (ls_cmat){b, k, n, n + 7},
-                           {c, m, n, wide}, k, 0, m, 0, n, (flags & 4) != 0, scratch};
+                           {c, m, n, wide}, k, 0, m, 0, n, (flags & 4) != 0, scratch, {NULL, NULL}};
         for (int i = 0; i < m * wide + 16; i++) c[i] = i % wide < n && i < m * wide ? 2.0f : -7.0f;
         for (int i = 0; i < LS_GEMM_SCRATCH; i++) scratch[i] = NAN;
         sets[set](&j);

@@ -1,9 +1,12 @@
 /* Optimizers against PyTorch, dropout, initialisations, schedules. SPDX-License-Identifier: MIT */
 #include "test.h"
 
+#include "core/base/blas.h"
+
 #include <lsengine/cpu.h>
 #include <lsengine/nn.h>
 #include <lsengine/pool.h>
+#include <lsengine/tensor.h>
 
 #include "tests/golden/optimizers.inc"
 
@@ -79,6 +82,45 @@ static void steps_have_the_same_bits_at_any_number_of_threads(void **state) {
     }
   }
   assert_ok(ls_cpu_start(NULL, err));
+}
+
+/* Gradients that are products, whole and by slices of every length, down to a row. */
+static void steps_by_slices_have_the_bits_of_whole_gradients(void **state) {
+  (void)state;
+  enum { ROWS = 130, COLS = 96, DEEP = 300, MOST = 5 };
+  static const int threads[] = {1, 2, 3, MOST};
+  static const size_t each[] = {COLS, 7 * COLS + 5, 64 * COLS, ROWS * COLS};
+  static float left[DEEP * ROWS], right[DEEP * COLS], memory[MOST * ROWS * COLS];
+  ls_sgd_options sgd = {0.1, 0.9, 0.01, true};
+  ls_adam_options adam = {0.01, 0.9, 0.999, 1e-8, 0.01, true};
+  ls_cmat a = {left, DEEP, ROWS, ROWS}, b = {right, DEEP, COLS, COLS};
+  if (!ls_gemm_cuts_freely()) skip();
+  numbers_of(3, DEEP * ROWS, left);
+  numbers_of(4, DEEP * COLS, right);
+  assert_ok(ls_matmul(true, false, a, b, false, (ls_mat){g, ROWS, COLS, COLS}, err));
+  for (int t = 0; t < 4; t++)
+    for (int s = -1; s < 4; s++) {
+      assert_ok(ls_pool_start(threads[t], err));
+      numbers_of(1, ROWS * COLS, w);
+      memset(m, 0, sizeof m);
+      memset(v, 0, sizeof v);
+      for (int step = 1; step <= 3; step++) {
+        if (s < 0)
+          ls_sgd_step(&sgd, step, ROWS * COLS, w, g, m);
+        else
+          ls_sgd_step_product(&sgd, step, a, b, memory, each[s], w, m);
+      }
+      memset(m, 0, sizeof m);
+      for (int step = 1; step <= 3; step++) {
+        if (s < 0)
+          ls_adam_step(&adam, step, ROWS * COLS, w, g, m, v);
+        else
+          ls_adam_step_product(&adam, step, a, b, memory, each[s], w, m, v);
+      }
+      if (s < 0 && t == 0) memcpy(first, w, ROWS * COLS * sizeof *w);
+      assert_memory_equal(first, w, ROWS * COLS * sizeof *w);
+      ls_pool_stop();
+    }
 }
 
 static void sums_of_squares_are_right(void **state) {
@@ -180,6 +222,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(twenty_steps_are_pytorchs),
       cmocka_unit_test(steps_have_the_same_bits_at_any_number_of_threads),
+      cmocka_unit_test(steps_by_slices_have_the_bits_of_whole_gradients),
       cmocka_unit_test(sums_of_squares_are_right),
       cmocka_unit_test(options_out_of_range_are_named),
       cmocka_unit_test(dropout_keeps_the_mean_and_is_its_own_backward),

@@ -33,6 +33,11 @@ void ls_sgd_step(const ls_sgd_options *o, int64_t step, size_t n, float *w, cons
  * m and v zero before the first (Kingma & Ba 2015). */
 void ls_adam_step(const ls_adam_options *o, int64_t step, size_t n, float *w, const float *g, float *m, float *v);
 
+/* The same with the gradient gᵀ·x of weights (g.cols, x.cols), of which `each` numbers (a row of it at least) lie in memory at once for each thread of the pool: threads
+ * share out the rows. memory: threads · each. The bits are those of the whole gradient. Without FMA they are those of OpenBLAS's products. */
+void ls_sgd_step_product(const ls_sgd_options *o, int64_t step, ls_cmat g, ls_cmat x, float *memory, size_t each, float *w, float *velocity);
+void ls_adam_step_product(const ls_adam_options *o, int64_t step, ls_cmat g, ls_cmat x, float *memory, size_t each, float *w, float *m, float *v);
+
 /* Sum of squares: 512 numbers at a time in 16 float lanes, these in double, over blocks of 32768 in order. Relative error at most 2e-6,
  * of random numbers about 1e-9; the same bits for any number of threads. */
 double ls_sum_of_squares(size_t n, const float *x);
