@@ -2,7 +2,7 @@
  *
  * In place, row i wants its partner as it was. The rows are therefore taken in the order of the partners' cycles, i, partner[i],
  * partner[partner[i]], …: a row is changed after the one that wanted it, and what was read as a partner is in the cache when it
- * is written. Work is cut into parts of PART rows in that order and into columns. Of what a part wants and cannot find unchanged
+ * is written. Work is cut into parts of PART rows and more in that order, four for each thread where there are several, and into columns. Of what a part wants and cannot find unchanged
  * (the first row of the next part, the first of a cycle that closes) a copy is made before: at most three rows a part. */
 #include <lsengine/mix.h>
 #include <lsengine/pool.h>
@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { PART = 32, COLUMNS = 4096 };
+enum { PART = 32, SHARES = 4, COLUMNS = 4096 };
 
 enum { NEXT, CLOSING, OPENING, COPIES }; /* wanted by the part's last row; by the end of an earlier cycle; by the end of one begun here */
 
@@ -24,11 +24,19 @@ typedef struct mix_job {
   float *copies;                          /* (parts, COPIES, d) */
   const float *a, *b;
   const ls_box *box;
-  int32_t channels, height, width;
+  int32_t channels, height, width, length; /* length: of a part */
   size_t across;
 } mix_job;
 
-static int32_t parts_of(int32_t n) { return n / PART + (n % PART != 0); }
+static int32_t ceil_div(int32_t a, int32_t b) { return a / b + (a % b != 0); }
+
+/* Rows of a part. A copy is a thirtieth of a short one's time. */
+static int32_t part_of(int32_t n) {
+  int32_t threads = ls_pool_threads(), length = threads == 1 ? n : ceil_div(n, SHARES * threads);
+  return length < PART ? PART : length;
+}
+
+static int32_t parts_of(int32_t n) { return ceil_div(n, part_of(n)); }
 
 size_t ls_mix_scratch(int32_t n, int32_t d) {
   size_t numbers = 3 * (size_t)n * sizeof(int32_t);
@@ -116,7 +124,7 @@ static void copy_block(void *argument, size_t block) {
   const mix_job *j = argument;
   size_t part = block / j->across;
   int32_t step = step_of(j), from = (int32_t)(block % j->across) * step, to = lowest(from + step, limit_of(j));
-  int32_t begin = (int32_t)part * PART, end = lowest(begin + PART, j->x.rows);
+  int32_t begin = (int32_t)part * j->length, end = j->x.rows - begin < j->length ? j->x.rows : begin + j->length;
   for (int32_t k = begin; k < end; k++) {
     bool closes = k + 1 == j->x.rows || j->opens[k + 1] != j->opens[k];
     if (closes && j->opens[k] < begin)
@@ -130,7 +138,7 @@ static void mix_block(void *argument, size_t block) {
   const mix_job *j = argument;
   size_t part = block / j->across;
   int32_t step = step_of(j), from = (int32_t)(block % j->across) * step, to = lowest(from + step, limit_of(j));
-  int32_t begin = (int32_t)part * PART, end = lowest(begin + PART, j->x.rows);
+  int32_t begin = (int32_t)part * j->length, end = j->x.rows - begin < j->length ? j->x.rows : begin + j->length;
   bool in_place = j->out.data == j->x.data;
   for (int32_t k = begin; k < end; k++) {
     int32_t row = j->order[k], partner = j->partner[row];
@@ -161,10 +169,11 @@ static void mix(mix_job *j, void *scratch) {
   j->opens = opens;
   j->copies = (float *)((char *)scratch + (3 * (size_t)n * sizeof(int32_t) + 63) / 64 * 64);
   j->kernels = ls_kernels_now();
+  j->length = part_of(n);
   int32_t step = step_of(j), limit = limit_of(j);
   j->across = (size_t)(limit / step + (limit % step != 0));
   size_t blocks = (size_t)parts_of(n) * j->across;
-  if (j->out.data == j->x.data && n > PART) ls_parallel(LS_SITE_MIX, blocks, copy_block, j);
+  if (j->out.data == j->x.data && n > j->length) ls_parallel(LS_SITE_MIX, blocks, copy_block, j);
   ls_parallel(LS_SITE_MIX, blocks, mix_block, j);
 }
 

@@ -223,7 +223,7 @@ static void try_rows(ls_mix_mode mode, int32_t n, size_t shape, uint64_t seed) {
   int32_t channels = shapes[shape].channels, height = shapes[shape].height, width = shapes[shape].width, d = channels * height * width;
   size_t count = (size_t)n * (size_t)d;
   float *x = malloc(count * 4), *out = malloc(count * 4), *first = malloc(count * 4), a[MOST], b[MOST];
-  void *scratch = malloc(ls_mix_scratch(n, d));
+  void *scratch = NULL;
   static const int threads[] = {1, 2, 3, 5};
   ls_rng r;
   ls_rng_seed(&r, seed);
@@ -237,6 +237,8 @@ static void try_rows(ls_mix_mode mode, int32_t n, size_t shape, uint64_t seed) {
   for (int paste = 0; paste < 2; paste++)
     for (int t = 0; t < 8; t++) {
       assert_ok(ls_pool_start(threads[t / 2], err));
+      free(scratch);
+      scratch = malloc(ls_mix_scratch(n, d));
       if (t % 2 == 1) memcpy(out, x, count * 4); /* in place */
       ls_cmat from = t % 2 == 1 ? (ls_cmat){out, n, d, d} : in;
       if (paste)

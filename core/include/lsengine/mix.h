@@ -57,7 +57,7 @@ static inline int64_t ls_box_area(const ls_box *b) { return (int64_t)b->height *
 /* LS_ERANGE where partner is no permutation of 0 … n-1 (`seen`: n bytes of scratch). */
 ls_status ls_mix_check_partners(int32_t n, const int32_t *partner, unsigned char *seen, ls_err *err);
 
-/* Bytes of scratch for both functions below: rows (n, d). */
+/* Bytes of scratch for both functions below, with the pool's threads of now: rows (n, d). */
 size_t ls_mix_scratch(int32_t n, int32_t d);
 
 /* out[i] = a[i]·x[i] + b[i]·x[partner[i]]. out is x itself (in place), or does not overlap it. partner is a permutation
