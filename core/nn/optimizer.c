@@ -100,8 +100,9 @@ static void slice_block(void *argument, size_t slice) {
 }
 
 static void step_product(const step_job *step, ls_cmat g, ls_cmat x, float *memory, size_t each) {
-  int32_t threads = ls_pool_threads(), most = (int32_t)(each / (size_t)x.cols);
-  product_job p = {.step = *step, .g = g, .x = x, .memory = memory, .each = each, .slices = (g.cols + most - 1) / most};
+  int32_t threads = ls_pool_threads();
+  size_t most = each / (size_t)x.cols, rows = (size_t)g.cols;
+  product_job p = {.step = *step, .g = g, .x = x, .memory = memory, .each = each, .slices = (int32_t)(rows / most + (rows % most != 0))};
   if (p.slices > 1) p.slices = (p.slices + threads - 1) / threads * threads; /* as many for each thread */
   ls_parallel(LS_SITE_OPTIMIZER, (size_t)p.slices, slice_block, &p);
 }
