@@ -20,7 +20,7 @@ void gotoblas_dynamic_init(void) __attribute__((weak));
 #endif
 
 enum { MOST = 1 << 21 };
-static float a[MOST], b[MOST], c[MOST], first[MOST];
+static _Alignas(64) float a[MOST], b[MOST], c[MOST], first[MOST];
 
 static void numbers(uint64_t seed, float *x) {
   ls_rng r;
@@ -108,15 +108,17 @@ static void every_set_gives_the_bits_of_fma_in_order(void **state) {
   (void)state;
 #if defined(__x86_64__)
   static _Alignas(64) float scratch[LS_GEMM_SCRATCH];
-  static const int shapes[][3] = {{1, 1, 1}, {2, 3, 4}, {13, 31, 17}, {14, 32, 16}, {15, 33, 257}, {29, 16, 300}, {30, 47, 515}, {128, 10, 64}, {6, 8, 256}, {5, 100, 7}, {500, 18, 33}};
+  static const int shapes[][3] = {{1, 1, 1}, {2, 3, 4}, {13, 31, 17}, {14, 32, 16}, {15, 33, 257}, {29, 16, 300}, {30, 47, 515}, {128, 10, 64}, {6, 8, 256}, {5, 100, 7}, {500, 18, 33},
+                                {32, 64, 64}, {64, 77, 515}, {96, 65, 263}};
   static ls_gemm_fn *const sets[] = {ls_gemm_block_avx2, ls_gemm_block_avx512};
   int compared = 0;
   for (int set = 0; set < 2; set++)
     for (size_t s = 0; ls_cpu_has(set == 0 ? LS_ISA_AVX2 : LS_ISA_AVX512) && s < sizeof shapes / sizeof shapes[0]; s++)
-      for (int flags = 0; flags < 8; flags++) {
+      for (int flags = 0; flags < 16; flags++) {
         int m = shapes[s][0], n = shapes[s][1], k = shapes[s][2], wide = n + 3;
         bool ta = flags & 1, tb = flags & 2;
-        ls_gemm_block j = {ta, tb, ta ? (ls_cmat){a, k, m, m + 5} : (ls_cmat){a, m, k, k + 1}, tb ? (ls_cmat){b, n, k, k + 2} : (ls_cmat){b, k, n, n + 7},
+        int row = flags & 8 ? ((n + 15) / 16 | 1) * 16 : n + 7; /* of b: whole lines of the cache, an odd number of them, are read as they are */
+        ls_gemm_block j = {ta, tb, ta ? (ls_cmat){a, k, m, m + 5} : (ls_cmat){a, m, k, k + 1}, tb ? (ls_cmat){b, n, k, k + 2} : (ls_cmat){b, k, n, row},
                            {c, m, n, wide}, k, 0, m, 0, n, (flags & 4) != 0, scratch, {NULL, NULL}};
         for (int i = 0; i < m * wide + 16; i++) c[i] = i % wide < n && i < m * wide ? 2.0f : -7.0f;
         for (int i = 0; i < LS_GEMM_SCRATCH; i++) scratch[i] = NAN;
