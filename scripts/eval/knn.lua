@@ -58,7 +58,7 @@ local metric = { type = "string", default = "l2", choices = { "l2", "inner_produ
 knn.index = public("ls.knn.index", {
   doc = [[An index for exact searches: no approximation, right for the stored numbers whatever their offset or size. Distances are compared in double, features added
 in their order; ties go to the lower row; nothing depends on how queries are put together, on threads or on the processor. Candidates come from products
-in bfloat16 (on processors with AMX) or float32 with a bound of their error, so that the double values are needed for a few rows only.
+in bfloat16 (on processors with AMX), 16-bit integers (AVX2, AVX-512 with VNNI) or float32 with a bound of their error, so that the double values are needed for a few rows only.
 
 l2: the Euclidean distance, not its square. inner_product: the product, the largest first. cosine: 1 - cos from 0 to 2, the smallest first.
 
@@ -87,7 +87,7 @@ end
 Index.search = public("index:search", {
   doc = [[The k nearest rows of each query, nearest first. `neighbours[i][j]` is the position, from 1, of query i's j-th neighbour; `neighbours:gather(labels)` gives
 their labels. O(queries·rows·features).]],
-  returns = "distances (tensor, queries × k), neighbours; and a table of what was done: candidates, exact (queries searched in double throughout), overflowed (of them: too many candidates), retried (left undecided by AMX's bfloat16)",
+  returns = "distances (tensor, queries × k), neighbours; and a table of what was done: candidates, exact (queries searched in double throughout), overflowed (of them: too many candidates), retried (left undecided by bfloat16 or integers)",
   errors = "another number of features, k above the number of rows (less one with exclude_self), NaN or infinite numbers",
   example = "local distances, neighbours = ls.knn.index(x):search(x, 2)\nprint(neighbours[1][1], distances[1][1])",
   { "queries", type = "tensor", doc = "queries × features" }, { "k", type = "integer", min = 1, max = 2^31 - 1, doc = "neighbours for each" },

@@ -7,10 +7,10 @@
  * The order is (distance, row): ties go to the lower row. The answer is that of a search through all rows in double: it depends neither on
  * how queries are put together, nor on threads, nor on the processor's instruction set.
  *
- * How. Candidates come from products of rows rounded to bfloat16 (AMX) or float32, centred so that an offset costs no digits, in tiles that are tested
+ * How. Candidates come from products of rows rounded to bfloat16 (AMX), 16-bit integers (AVX2, VNNI) or float32, centred so that an offset costs no digits, in tiles that are tested
  * against the query's threshold as they are made. Every product carries a bound of its error (of rounding, by row and query), the threshold is the
  * k-th smallest upper bound, so no neighbour is lost; the candidates left are ordered by the double values. Where bounds tell too little apart
- * (masses of duplicates, offsets that centring cannot remove, magnitudes beyond float32) a query goes from bfloat16 to float32, and from there is
+ * (masses of duplicates, offsets that centring cannot remove, magnitudes beyond float32) a query goes from these to float32, and from there is
  * searched in double throughout. */
 #ifndef LSENGINE_KNN_H
 #define LSENGINE_KNN_H
@@ -45,7 +45,7 @@ ls_status ls_knn_prepare(ls_cmat base, ls_metric metric, void *memory, ls_knn *o
 /* What a search has done. */
 typedef struct ls_knn_effort {
   int64_t candidates; /* ordered in double */
-  int64_t retried;    /* queries that bfloat16 could not decide */
+  int64_t retried;    /* queries that bfloat16 or integers could not decide */
   int64_t exact;      /* queries that were searched in double throughout */
   int64_t overflowed; /* of these, those whose candidates were too many */
 } ls_knn_effort;
