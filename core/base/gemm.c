@@ -55,19 +55,16 @@ static void block_fn(void *argument, size_t block) {
   job->fn(&j);
 }
 
-/* Rows and columns of a block. Every block packs its rows of op(a): so there are several for each thread only where they stay wide, and as many for each where
- * there are few. */
+static int32_t lowest(int32_t a, int32_t b) { return a < b ? a : b; }
+static int32_t highest(int32_t a, int32_t b) { return a > b ? a : b; }
+
+/* Rows and columns of a block: as many blocks for each thread. Every block packs its rows of op(a), so that there are several for each thread only where they stay wide. */
 static void cut(int32_t m, int32_t n, int32_t threads, int32_t *rows, int32_t *cols) {
-  int32_t down = ceil_div(m, LS_GEMM_ROWS), most = n < LEAST_COLUMNS ? 1 : n / LEAST_COLUMNS, across = 1;
-  int32_t each = n / threads / COLUMNS, shares = threads * (threads == 1 || each < 1 ? 1 : each < SHARES ? each : SHARES);
-  if (down < shares) across = ceil_div(shares, down);
-  if (down * across % threads != 0 && down * across < SHARES * threads) across = round_up(across, threads);
-  if (across > most) across = most;
-  if (down * across < shares) {
-    down = ceil_div(shares, across);
-    if (down > m / LEAST_ROWS) down = m < LEAST_ROWS ? 1 : m / LEAST_ROWS;
-    if (down < ceil_div(m, LS_GEMM_ROWS)) down = ceil_div(m, LS_GEMM_ROWS);
-  }
+  int32_t each = threads == 1 ? 1 : highest(1, lowest(n / threads / COLUMNS, SHARES)), most_across = highest(1, n / LEAST_COLUMNS);
+  int32_t down = ceil_div(m, LS_GEMM_ROWS), across = lowest(ceil_div(each * threads, down), most_across);
+  if (down * across % threads != 0) across = lowest(round_up(across, threads), most_across);
+  if (down * across % threads != 0 || down * across < each * threads)
+    down = highest(down, lowest(round_up(highest(down, ceil_div(each * threads, across)), threads), m / LEAST_ROWS));
   *rows = ceil_div(m, down);
   *cols = round_up(ceil_div(n, across), LS_GEMM_COLUMNS);
 }

@@ -198,11 +198,11 @@ static inline __attribute__((always_inline)) void tile(const int rows, const int
     }
 }
 
-#define TILE(r)                                              \
-  case r:                                                    \
-    if (cols <= LANES)                                       \
+#define TILE(r)                                                                 \
+  case r:                                                                       \
+    if (cols <= LANES)                                                          \
       tile(r, 1, inner, a, b, step, c, stride, cols, add, next, asked);         \
-    else                                                     \
+    else                                                                        \
       tile(r, VECTORS, inner, a, b, step, c, stride, cols, add, next, asked);   \
     break;
 
