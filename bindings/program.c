@@ -51,7 +51,11 @@ static lsb_memory *memory_of(lua_State *L) {
 static int start(lua_State *L) {
   ls_err err;
   int threads = lsb_check_int(L, 1, "start", "threads", 0, INT32_MAX);
-  if (ls_cpu_start(getenv("LSENGINE_ISA"), &err) != LS_OK || ls_pool_start(threads, &err) != LS_OK) {
+  if (ls_cpu_start(getenv("LSENGINE_ISA"), &err) != LS_OK) {
+    lua_pushfstring(L, err.code == LS_ERANGE ? "LSENGINE_ISA: %s" : "%s", err.message);
+    return 1;
+  }
+  if (ls_pool_start(threads, &err) != LS_OK) {
     lua_pushstring(L, err.message);
     return 1;
   }
