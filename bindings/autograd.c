@@ -165,14 +165,19 @@ static int get_grad(lua_State *L) {
   return 1;
 }
 
-/* forget_grad(t): no gradient any more; its memory stays for the next one where nobody else can hold it. */
-static int forget_grad(lua_State *L) {
-  lsb_tensor *t = lsb_check_tensor(L, 1, "grad", "self"), *g = lsb_push_grad(L, 1);
-  if (g != NULL && g->kept && g->owner == g) {
-    t->spent = true;
-  } else if (g != NULL) {
-    lua_pushnil(L);
-    lua_setiuservalue(L, 1, LSB_GRAD);
+/* forget_grads(list): the tensors of the list have no gradient any more; its memory stays for the next one where nobody else can hold it. */
+static int forget_grads(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_Integer count = (lua_Integer)lua_rawlen(L, 1);
+  for (lua_Integer i = 1; i <= count; i++, lua_settop(L, 1)) {
+    lua_rawgeti(L, 1, i);
+    lsb_tensor *t = lsb_check_tensor(L, 2, "zero_grad", "a parameter"), *g = lsb_push_grad(L, 2);
+    if (g != NULL && g->kept && g->owner == g) {
+      t->spent = true;
+    } else if (g != NULL) {
+      lua_pushnil(L);
+      lua_setiuservalue(L, 2, LSB_GRAD);
+    }
   }
   return 0;
 }
@@ -245,7 +250,7 @@ int lsb_open_autograd(lua_State *L) {
                                        {"set_grad", set_grad},
                                        {"grad", get_grad},
                                        {"tag", get_tag},
-                                       {"forget_grad", forget_grad},
+                                       {"forget_grads", forget_grads},
                                        {"spare", spare},
                                        {"is_large", is_large},
                                        {"takes_product", takes_product},

@@ -160,6 +160,7 @@ int lsb_open_nn(lua_State *L);
 int lsb_open_optimizer(lua_State *L);
 int lsb_open_json(lua_State *L);
 int lsb_open_penalties(lua_State *L);
+int lsb_open_perceptron(lua_State *L);
 int lsb_open_probe(lua_State *L);
 int lsb_open_process(lua_State *L);
 int lsb_open_program(lua_State *L);

@@ -22,6 +22,7 @@ const luaL_Reg lsb_modules[] = {
     {"lsengine.c.nn", lsb_open_nn},
     {"lsengine.c.optimizer", lsb_open_optimizer},
     {"lsengine.c.penalties", lsb_open_penalties},
+    {"lsengine.c.perceptron", lsb_open_perceptron},
     {"lsengine.c.probe", lsb_open_probe},
     {"lsengine.c.process", lsb_open_process},
     {"lsengine.c.program", lsb_open_program},

@@ -1,6 +1,6 @@
 /* Steps of optimizers over lists of parameters. SPDX-License-Identifier: MIT
  *
- * Each is called with parameters, states, the first and the last to be changed, and its options. states[i] belongs to parameters[i]: { step = how many it has
+ * Each is called with parameters, states, the first and the last to be changed, g, x and memory or nils, and its options. states[i] belongs to parameters[i]: { step = how many it has
  * made, tensors by name }, made with the first one. What has gathered no gradient stays as it is. Where g and x are given, the gradient of the first one is gᵀ·x, of which as many rows are made at
  * once as fit into a thread's share of `memory`. Tables are read past their metamethods; finalizers may run at any allocation, so that whatever has been checked stays in reach. */
 #include "bindings/lsb.h"
@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-enum { PARAMETERS = 1, STATES, FIRST, LAST, OPTIONS, MOST_SLOTS = 2 };
+enum { PARAMETERS = 1, STATES, FIRST, LAST, PRODUCT, OPTIONS = PRODUCT + 3, MOST_SLOTS = 2 };
 
 typedef struct optimizer {
   const char *name, *slots[MOST_SLOTS + 1];
@@ -98,39 +98,43 @@ static void finish(lua_State *L, int index, const parameter *p) {
   lua_rawset(L, index);
 }
 
-/* All that have a gradient: each is checked before the first changes. */
+/* All that have a gradient: each is checked before the first changes. What has been checked stays on the stack. */
 static void step_all(lua_State *L, const optimizer *o, lua_Integer first, lua_Integer last) {
-  enum { KEPT = 4 + MOST_SLOTS }; /* gradient, parameter, state, its step, tensors: as they were pushed */
+  enum { KEPT = 4 + MOST_SLOTS, STATE = 2 }; /* gradient, parameter, state, its step, tensors: as they are pushed */
   if (last < first) return;
+  if (last - first >= INT32_MAX / KEPT - 16) lsb_fail(L, o->name, "%lld parameters are too many", (long long)(last - first + 1));
+  luaL_checkstack(L, (int)(last - first + 1) * KEPT + 16, "too many parameters");
   parameter *all = lua_newuserdatauv(L, (size_t)(last - first + 1) * sizeof *all, 0);
-  lua_newtable(L);
   int kept = lua_gettop(L);
-  for (lua_Integer i = first; i <= last; i++, lua_settop(L, kept)) {
+  for (lua_Integer i = first; i <= last; i++) {
     parameter *p = &all[i - first];
+    int at = lua_gettop(L);
     p->step = 0;
     lua_rawgeti(L, PARAMETERS, i);
     lsb_tensor *w = lsb_check_tensor(L, -1, o->name, "a parameter");
-    if (lsb_push_grad(L, -1) == NULL) continue;
+    if (lsb_push_grad(L, -1) == NULL) {
+      lua_settop(L, at);
+      continue;
+    }
     p->g = check_weights(L, -1, o->name, "the gradient", w);
     lua_remove(L, -2);
     push_parameter(L, o, i, p->g, p);
-    for (int k = lua_gettop(L) - kept; k >= 1; k--) lua_rawseti(L, kept, (i - first) * KEPT + k);
   }
-  for (lua_Integer i = first; i <= last; i++, lua_settop(L, kept)) {
+  for (lua_Integer i = first; i <= last; i++) {
     const parameter *p = &all[i - first];
     if (p->step == 0) continue;
     apply(o, p);
-    lua_rawgeti(L, kept, (i - first) * KEPT + 3);
-    finish(L, kept + 1, p);
+    finish(L, kept + 1 + STATE, p);
+    kept += 4 + (o->slots[0] != NULL) + (o->slots[0] != NULL && o->slots[1] != NULL);
   }
 }
 
-/* One whose gradient is a product: g, x, memory are at index. */
-static void step_product(lua_State *L, const optimizer *o, lua_Integer i, int index) {
+/* One whose gradient is a product. */
+static void step_product(lua_State *L, const optimizer *o, lua_Integer i) {
   int top = lua_gettop(L);
   parameter p;
-  ls_cmat g = lsb_check_matrix(L, index, o->name, "the gradient's left factor"), x = lsb_check_matrix(L, index + 1, o->name, "the gradient's right factor");
-  lsb_tensor *memory = check_weights(L, index + 2, o->name, "the memory", NULL);
+  ls_cmat g = lsb_check_matrix(L, PRODUCT, o->name, "the gradient's left factor"), x = lsb_check_matrix(L, PRODUCT + 1, o->name, "the gradient's right factor");
+  lsb_tensor *memory = check_weights(L, PRODUCT + 2, o->name, "the memory", NULL);
   push_parameter(L, o, i, memory, &p);
   size_t each = ls_view_count(&memory->view) / (size_t)ls_pool_threads();
   if (p.w->view.rank != 2 || p.w->view.shape[0] != g.cols || p.w->view.shape[1] != x.cols || g.rows != x.rows || x.cols < 1 || each < (size_t)x.cols)
@@ -144,38 +148,38 @@ static void step_product(lua_State *L, const optimizer *o, lua_Integer i, int in
   finish(L, top + 2, &p);
 }
 
-/* `product` tells at which index g, x and memory begin. */
-static int step(lua_State *L, const optimizer *o, int product) {
-  lua_settop(L, product + 2);
+static int step(lua_State *L, const optimizer *o) {
   luaL_checktype(L, PARAMETERS, LUA_TTABLE);
   luaL_checktype(L, STATES, LUA_TTABLE);
   lua_Integer first = luaL_checkinteger(L, FIRST), last = luaL_checkinteger(L, LAST);
   luaL_checkstack(L, MOST_SLOTS + 16, NULL);
-  if (lua_isnil(L, product))
+  if (lua_isnil(L, PRODUCT))
     step_all(L, o, first, last);
   else
-    step_product(L, o, first, product);
+    step_product(L, o, first);
   return 0;
 }
 
-/* sgd(parameters, states, first, last, lr, momentum, weight_decay, nesterov, [g, x, memory]) */
+/* sgd(parameters, states, first, last, g, x, memory, lr, momentum, weight_decay, nesterov) */
 static int sgd(lua_State *L) {
   ls_err err;
+  lua_settop(L, OPTIONS + 3);
   ls_sgd_options o = {lsb_check_number(L, OPTIONS, "sgd", "lr"), lsb_check_number(L, OPTIONS + 1, "sgd", "momentum"),
                       lsb_check_number(L, OPTIONS + 2, "sgd", "weight_decay"), lua_toboolean(L, OPTIONS + 3)};
   if (ls_sgd_check(&o, &err) != LS_OK) return lsb_raise(L, "sgd", &err);
   optimizer kind = {.name = "sgd", .slots = {o.momentum > 0.0 ? "velocity" : NULL}, .sgd = &o};
-  return step(L, &kind, OPTIONS + 4);
+  return step(L, &kind);
 }
 
-/* adam(parameters, states, first, last, lr, beta1, beta2, eps, weight_decay, decoupled, [g, x, memory]) */
+/* adam(parameters, states, first, last, g, x, memory, lr, beta1, beta2, eps, weight_decay, decoupled) */
 static int adam(lua_State *L) {
   ls_err err;
+  lua_settop(L, OPTIONS + 5);
   ls_adam_options o = {lsb_check_number(L, OPTIONS, "adam", "lr"), lsb_check_number(L, OPTIONS + 1, "adam", "beta1"), lsb_check_number(L, OPTIONS + 2, "adam", "beta2"),
                        lsb_check_number(L, OPTIONS + 3, "adam", "eps"), lsb_check_number(L, OPTIONS + 4, "adam", "weight_decay"), lua_toboolean(L, OPTIONS + 5)};
   if (ls_adam_check(&o, &err) != LS_OK) return lsb_raise(L, "adam", &err);
   optimizer kind = {.name = "adam", .slots = {"m", "v"}, .adam = &o};
-  return step(L, &kind, OPTIONS + 6);
+  return step(L, &kind);
 }
 
 int lsb_open_optimizer(lua_State *L) {

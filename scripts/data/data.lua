@@ -94,6 +94,8 @@ end
 
 -- ---- batches ----
 
+data.gather = gather
+
 Dataset.batches = public("data:batches", {
   self = "dataset",
   doc = "Iterates over the rows in batches of x, y and their positions in the data set (from 1): in a random order from the stream's \"order\", or in their own without rng. The last one may be smaller.",

@@ -398,6 +398,23 @@ function Sequential:forward(x) return run_layers(self, x, #self) end
 -- Output of the layer before the last: what the last layer sees.
 function Sequential:forward_features(x) return run_layers(self, x, #self - 1) end
 
+-- { weight, bias | false, whether ReLU follows, … } where the model is different linear layers one after the other and nothing else; nil otherwise. `forward`: a class's own, where it only
+-- shapes the input before.
+function Sequential:perceptron(forward)
+  local list, seen, i, n = {}, {}, 1, #self
+  if self.forward ~= (forward or Sequential.forward) then return nil end
+  while i <= n do
+    local layer, relu = self[i], is(self[i + 1], ReLU) or false
+    if not is(layer, Linear) or rawget(layer, "make") then return nil end
+    local w, b = layer.weight, rawget(layer, "bias") or false
+    if seen[w] or seen[b] then return nil end
+    seen[w], seen[b or w] = true, true
+    table.move({ w, b, relu }, 1, 3, #list + 1, list)
+    i = i + (relu and 2 or 1)
+  end
+  return n > 0 and list or nil
+end
+
 -- The parts that run one after the other; for mixing between them.
 function Sequential:stages()
   return table.move(self, 1, #self, 1, {})

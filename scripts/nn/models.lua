@@ -61,6 +61,8 @@ local function builder(class, input)
 end
 
 local Mlp = class_of("mlp", function(_, x) return raw.rank(x) == 2 and x or x:reshape(raw.size(x, 1), -1) end)
+local flattens = Mlp.forward
+function Mlp:perceptron() return Sequential.perceptron(self, flattens) end
 
 models.mlp = public("ls.nn.mlp", {
   doc = [[A multilayer perceptron: linear layers with an activation between them. Flattens its input. Its parameters have the

@@ -46,17 +46,27 @@ end
 
 function Recipe:build(parameters) return build(self.kind, self.options, parameters) end
 
+-- The C function that changes parameters first … last, and its arguments; of one the gradient may be gᵀ·x (bindings/optimizer.c).
+local function change(self, first, last, g, x, memory)
+  local kind = self.kind
+  return kind.change, self.parameters, self.state, first, last, g, x, memory, kind.numbers(self.options, self.lr)
+end
+local function call(f, ...) return f(...) end
+
 Optimizer.step = public("optimizer:step", {
   self = "built optimizer",
   doc = "Changes every parameter that has gathered a gradient by one step, at the learning rate optimizer.lr.", returns = "nothing",
 }, function(self)
   self.steps = self.steps + 1
-  self.kind.step(self, 1, #self.parameters)
+  call(change(self, 1, #self.parameters))
 end)
 
-Optimizer.zero_grad = public("optimizer:zero_grad", { self = "built optimizer", doc = "Forgets the gathered gradients of all parameters.", returns = "nothing" }, function(self)
-  for _, p in ipairs(self.parameters) do grad.forget_grad(p) end
-end)
+-- What optimizer:step() calls, for who makes many steps; nothing where a method is the script's own.
+function optim.change(self)
+  if not rawget(self, "step") and not rawget(self, "zero_grad") then return change(self, 1, #self.parameters) end
+end
+
+Optimizer.zero_grad = public("optimizer:zero_grad", { self = "built optimizer", doc = "Forgets the gathered gradients of all parameters.", returns = "nothing" }, function(self) grad.forget_grads(self.parameters) end)
 
 local SLICE, ROWS = 2^17, 64 -- floats of a weight's gradient that lie in memory at once, for each thread; at least so many rows
 
@@ -79,7 +89,7 @@ function optim.taker(self)
       threads = system.threads()
       memory = raw.zeros(most * threads)
     end
-    self.kind.step(self, i, i, g, x, memory)
+    call(change(self, i, i, g, x, memory))
     grad.set_grad(p, nil)
   end
 end
@@ -112,10 +122,7 @@ optimizer("sgd", "Stochastic gradient descent, with momentum, Nesterov's or plai
   nesterov = { type = "boolean", default = false, doc = "Nesterov's momentum" },
 }, {
   slots = function(o) return o.momentum > 0 and { "velocity" } or {} end,
-  step = function(self, first, last, ...)
-    local o = self.options
-    steps.sgd(self.parameters, self.state, first, last, self.lr, o.momentum, o.weight_decay, o.nesterov, ...)
-  end,
+  change = steps.sgd, numbers = function(o, rate) return rate, o.momentum, o.weight_decay, o.nesterov end,
 })
 
 local function adam(name, doc, default_decay, decoupled)
@@ -125,10 +132,7 @@ local function adam(name, doc, default_decay, decoupled)
     eps = { type = "number", default = 1e-8, above = 0, below = math.huge, doc = "added to the root" },
   }, {
     slots = function() return { "m", "v" } end,
-    step = function(self, first, last, ...)
-      local o = self.options
-      steps.adam(self.parameters, self.state, first, last, self.lr, o.beta1, o.beta2, o.eps, o.weight_decay, decoupled, ...)
-    end,
+    change = steps.adam, numbers = function(o, rate) return rate, o.beta1, o.beta2, o.eps, o.weight_decay, decoupled end,
   })
 end
 adam("adam", "Adam (Kingma & Ba 2015), weight decay in the gradient.", 0, false)

@@ -62,10 +62,21 @@ end
 
 local call_specs = { rows = { type = "labels", doc = "which rows of the training data these are, from 1" } }
 
+-- The history of labels that this scheme alone has softened.
+local function alone(self)
+  local history = rawget(self, "history")
+  if not history or history[1] ~= self.entry then
+    history = { self.entry }
+    self.history = history
+  end
+  return history
+end
+
 local function apply(self, value, o, ...)
   if value == nil then raise(self.kind, "the labels are missing: scheme(labels)") end
   if select("#", ...) > 0 then raise(self.kind, ("%d arguments were given, at most 2 are taken"):format(2 + select("#", ...))) end
   local base = target.from(self.kind, value)
+  if o == nil and self.entry and value ~= base then return target.new{ terms = base.terms, history = alone(self) } end
   local positions = o ~= nil and options.read(self.kind, call_specs, o).rows
   if not self.entry then return base end
   local history = table.move(base.history, 1, #base.history, 1, {})

@@ -402,4 +402,7 @@ end
 -- Whether the step that has just been done is one after which a checkpoint is written.
 function Checkpoint:is_due() return self.run.step % self.steps == 0 end
 
+-- Steps until it is due again.
+function Checkpoint:due_in() return self.steps - self.run.step % self.steps end
+
 return checkpoint

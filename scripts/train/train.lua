@@ -18,6 +18,7 @@ local objects  = require "lsengine.loss_object"
 local mix      = require "lsengine.mix"
 local optim    = require "lsengine.optim"
 local options  = require "lsengine.options"
+local plain    = require "lsengine.plain_steps"
 local pitfalls = require "lsengine.pitfalls"
 local public   = require "lsengine.public"
 local module   = require "lsengine.module"
@@ -26,8 +27,8 @@ local stopping = require "lsengine.stopping"
 local weights  = require "lsengine.weights"
 local targets  = require "lsengine.target"
 local tidy     = require "lsengine.tidy"
+local data     = require "lsengine.data"
 require "lsengine.nn"
-require "lsengine.data"
 local raise, clock = public.raise, system.clock
 
 local specs = {
@@ -194,10 +195,11 @@ function Run:begin(object)
   end
 end
 
--- What the model makes of a batch, and the target of the loss: augmentation first, then mixing, then softening. The batch is the run's own
--- copy: it may be mixed in place.
-function Run:forward(x, y, positions)
+-- Rows of the training data as the model gets them, and the target of the loss: augmentation first, then mixing, then softening; and what the model made of them where mixing
+-- has called it. The rows are the run's own copy: they may be mixed in place.
+function Run:prepare(positions)
   local o, stream, output, info = self.o, self.mixing, nil, nil
+  local x, y = data.gather(self.dataset.x, positions), data.gather(self.dataset.y, positions)
   if self.scheme then
     self.scheme:set_epoch(self.epoch - 1 + self.within / self.batches)
     if self.scheme.traits.needs_positions then
@@ -211,8 +213,7 @@ function Run:forward(x, y, positions)
     else x, y, info = mix.apply(o.mix, x, y, stream, true, { epoch = self.epoch, step = self.step + 1, classes = self.dataset.classes }) end
     if info.same_class then self.pairs, self.same = self.pairs + 1, self.same + info.same_class end
   end
-  if self.living and self.living.prepare then self.living.prepare(o.loss, x) end
-  return output or self.model(x), o.target and o.target(y) or y, x
+  return x, o.target and o.target(y) or y, output
 end
 
 -- What this training's losses are measured against: the first softened target, or the first one.
@@ -233,30 +234,45 @@ function Run:remember()
   provenance.mark_history(self.history, self.about)
 end
 
+-- The rate of this step.
+function Run:set_rate()
+  if self.o.schedule then self.optimizer.lr = self.base_rate * self.o.schedule:factor(self.step / self.steps, self.total / self.steps) end
+end
+
 -- The gradient of one batch, added to what is gathered; `scaled` by the batch's weight where several make a step.
-function Run:gather(x, y, positions, scaled)
-  local rows = #y
-  local output, target, inputs = self:forward(x, y, positions)
-  local value = self.loss(output, target, inputs)
-  local number = check_loss(value)
+function Run:gather(positions, scaled)
+  local x, y, output = self:prepare(positions)
+  local number, weight
+  if self.layers then number, weight = plain.gradients(self, x, y) end
+  if number then
+    self:set_rate()
+    return number, weight
+  end
+  if self.living and self.living.prepare then self.living.prepare(self.o.loss, x) end
+  local value = self.loss(output or self.model(x), y, x)
+  number = check_loss(value)
   local tag = grad.tag(value)
   if tag and not self.softened then self:look(tag) end
-  local weight = tag and tag.weight_sum or rows -- what it counts for among others: the denominator of its mean; of a loss that does not tell it, the rows
+  weight = tag and tag.weight_sum or #positions -- what it counts for among others: the denominator of its mean; of a loss that does not tell it, the rows
   if not self.gathered then self.optimizer:zero_grad() end
-  self.gathered = true
-  if self.o.schedule then self.optimizer.lr = self.base_rate * self.o.schedule:factor(self.step / self.steps, self.total / self.steps) end
+  self.gathered, self.taped = true, true
+  self:set_rate()
   autograd.backward(value, scaled and raw.full(weight, raw.shape(value)) or nil, false, self.take)
   return number, weight
 end
 
--- One step of the optimizer on the next batches; its mean loss.
-function Run:advance(next_batch)
-  local o, optimizer = self.o, self.optimizer
-  local members, sum, weight = math.min(o.accumulate, self.batches - self.within), 0, 0
+-- Positions of the rows of batch `number`, from 0.
+function Run:positions(number)
+  local size = self.o.batch
+  return clabels.narrow(self.rows, number * size + 1, math.min(size, #self.rows - number * size))
+end
+
+-- One step of the optimizer on the next batches.
+function Run:make_step(members)
+  local o, optimizer, sum, weight = self.o, self.optimizer, 0, 0
   self.gathered = false
-  for _ = 1, members do
-    local x, y, positions = next_batch()
-    local number, w = self:gather(x, y, positions, members > 1)
+  for i = 0, members - 1 do
+    local number, w = self:gather(self:positions(self.within + i), members > 1)
     sum, weight = sum + number * w, weight + w
     if members > 1 then tidy() end
   end
@@ -269,8 +285,20 @@ function Run:advance(next_batch)
   if o.clip_norm then optim.clip_norm(optimizer.parameters, o.clip_norm) end
   optimizer:step()
   if self.living and self.living.after_step then self.living.after_step(o.loss) end
-  self.step, self.within = self.step + 1, self.within + members
-  self.sum, self.weight = self.sum + sum, self.weight + weight
+  return sum, weight
+end
+
+-- The next step, or several where nothing is due between them.
+function Run:advance()
+  local o, optimizer, made, members = self.o, self.optimizer, 0, math.min(self.o.accumulate, self.batches - self.within)
+  if self.taped and (self.layers == nil or o.on_batch) then plain.plan(self) end
+  if self.layers then made, self.sum, self.weight = plain.stride(self) end
+  local sum, weight = 0, 0
+  if made == 0 then
+    sum, weight = self:make_step(members)
+    made, self.sum, self.weight = 1, self.sum + sum, self.weight + weight
+  end
+  self.step, self.within = self.step + made, self.within + made * members
   if self.average and self.step > o.average.start * self.steps then self.average:update() end
   if o.on_batch then o.on_batch(self.step, { loss = weight > 0 and sum / weight or 0.0, learning_rate = optimizer.lr }) end
   optimizer:zero_grad()
@@ -315,8 +343,8 @@ function Run:finish_epoch()
   return over
 end
 
--- The batches of this epoch. Within one that a checkpoint was written in, its order is drawn again, and those that were done are passed over.
-function Run:batches_left()
+-- The order of this epoch's rows. Within one that a checkpoint was written in it is drawn again.
+function Run:draw_order()
   local rng, now = self.o.rng, nil
   if self.within > 0 then
     now = random.state(rng)
@@ -324,17 +352,16 @@ function Run:batches_left()
   elseif self.checkpoint then
     self.order = random.state(rng)
   end
-  local next_batch = self.dataset:batches(self.o.batch, { rng = rng, drop_last = self.o.drop_last })
-  for _ = 1, self.within do next_batch() end
+  self.rows = rng:spawn "order":permutation(#self.dataset.y)
   if now then random.set_state(rng, now) end
-  return next_batch
 end
 
 function Run:run_epoch()
-  local next_batch, due = self:batches_left(), false
-  local before, started = self.seconds, clock()
+  local due, before, started = false, self.seconds, clock()
+  self:draw_order()
+  self.layers = nil
   while self.step < self.total and self.within < self.batches do
-    self:advance(next_batch)
+    self:advance()
     self.seconds = before + clock() - started
     due = due or self.checkpoint and self.checkpoint:is_due()
     if due and self.step < self.total and self.within < self.batches then

@@ -1,10 +1,10 @@
-/* One training step from C: the kernels that step.lua's training runs, in the same order on the same numbers, with buffers made
- * once. SPDX-License-Identifier: MIT
- *   step THREADS EPOCHS ROWS BATCH SIZE SIZE …: prints the median time of a step in ms, and the last epoch's mean loss. */
+/* A training from C: the core's functions on the same numbers as step.lua's training, with buffers made once. SPDX-License-Identifier: MIT
+ *   step THREADS EPOCHS ROWS BATCH SIZE SIZE …: prints the median over epochs of a step's time, and the last epoch's mean loss. */
 #define _POSIX_C_SOURCE 200809L
 #include <lsengine/cpu.h>
 #include <lsengine/loss.h>
 #include <lsengine/nn.h>
+#include <lsengine/perceptron.h>
 #include <lsengine/pool.h>
 #include <lsengine/tensor.h>
 
@@ -16,8 +16,7 @@
 enum { MOST_LAYERS = 8 };
 
 typedef struct layer {
-  int32_t in, out;
-  float *w, *b, *dw, *db, *vw, *vb, *z, *a, *g;
+  float *w, *b, *vw, *vb;
 } layer;
 
 static ls_err err;
@@ -38,11 +37,6 @@ static float *floats(size_t n) {
 static ls_cmat in_matrix(const float *x, int32_t rows, int32_t cols) { return (ls_cmat){x, rows, cols, cols}; }
 static ls_mat out_matrix(float *x, int32_t rows, int32_t cols) { return (ls_mat){x, rows, cols, cols}; }
 
-static ls_view view(float *x, int32_t rows, int32_t cols) {
-  int32_t shape[] = {rows, cols};
-  return ls_view_of(x, 2, shape);
-}
-
 static double now(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
@@ -54,38 +48,10 @@ static int by_value(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-static void forward(layer *l, int layers, const float *xb, int32_t m) {
-  const float *input = xb;
+static void update(const ls_dense *d, const layer *l, int layers, const ls_sgd_options *sgd, int64_t step) {
   for (int i = 0; i < layers; i++) {
-    layer *k = &l[i];
-    check(ls_matmul(false, true, in_matrix(input, m, k->in), in_matrix(k->w, k->out, k->in), false, out_matrix(k->z, m, k->out), &err));
-    ls_view z = view(k->z, m, k->out), bias = ls_view_of(k->b, 1, &k->out), wide = ls_view_expand(&bias, &z), a = view(k->a, m, k->out);
-    ls_binary_apply(LS_BINARY_ADD, &z, &wide, &z);
-    if (i < layers - 1) ls_unary_apply(LS_UNARY_RELU, &z, &a);
-    input = k->a;
-  }
-}
-
-static void backward(layer *l, int layers, const float *xb, int32_t m) {
-  for (int i = layers - 1; i >= 0; i--) {
-    layer *k = &l[i];
-    const float *below = i == 0 ? xb : l[i - 1].a;
-    if (i > 0)
-      check(ls_matmul(false, false, in_matrix(k->g, m, k->out), in_matrix(k->w, k->out, k->in), false, out_matrix(l[i - 1].g, m, k->in), &err));
-    check(ls_matmul(true, false, in_matrix(k->g, m, k->out), in_matrix(below, m, k->in), false, out_matrix(k->dw, k->out, k->in), &err));
-    ls_view g = view(k->g, m, k->out), db = view(k->db, 1, k->out);
-    ls_reduce_axis(LS_REDUCE_SUM, &g, 0, &db, NULL);
-    if (i > 0) { /* the gradient where ReLU's input was above 0 */
-      ls_view z = view(l[i - 1].z, m, k->in), back = view(l[i - 1].g, m, k->in);
-      ls_binary_apply(LS_BINARY_RELU_BACK, &back, &z, &back);
-    }
-  }
-}
-
-static void update(layer *l, int layers, const ls_sgd_options *sgd, size_t step) {
-  for (int i = 0; i < layers; i++) {
-    ls_sgd_step(sgd, (int64_t)step, (size_t)l[i].in * l[i].out, l[i].w, l[i].dw, l[i].vw);
-    ls_sgd_step(sgd, (int64_t)step, (size_t)l[i].out, l[i].b, l[i].db, l[i].vb);
+    ls_sgd_step(sgd, step, (size_t)d[i].inputs * (size_t)d[i].outputs, l[i].w, d[i].weight_gradient, l[i].vw);
+    ls_sgd_step(sgd, step, (size_t)d[i].outputs, l[i].b, d[i].bias_gradient, l[i].vb);
   }
 }
 
@@ -107,46 +73,43 @@ int main(int argc, char **argv) {
   ls_rng_spawn(&root, "y", 1, 0, &r);
   for (int32_t i = 0; i < n; i++) y[i] = ls_rng_integer(&r, 0, size[layers] - 1);
   layer l[MOST_LAYERS];
+  ls_dense d[MOST_LAYERS];
   ls_rng_spawn(&root, "initialisation", 14, 0, &r);
   for (int i = 0; i < layers; i++) {
-    size_t weights = (size_t)size[i] * size[i + 1], cells = (size_t)batch * size[i + 1];
-    l[i] = (layer){size[i], size[i + 1], floats(weights), floats((size_t)size[i + 1]), floats(weights), floats((size_t)size[i + 1]),
-                   floats(weights), floats((size_t)size[i + 1]), floats(cells), floats(cells), floats(cells)};
+    size_t weights = (size_t)size[i] * (size_t)size[i + 1], biases = (size_t)size[i + 1];
+    l[i] = (layer){floats(weights), floats(biases), floats(weights), floats(biases)};
+    d[i] = (ls_dense){size[i], size[i + 1], l[i].w, l[i].b, floats(weights), floats(biases), i < layers - 1};
     check(ls_initialise("he_normal", size[i], size[i + 1], &r, weights, l[i].w, &err));
   }
   ls_softening smooth = {.kind = LS_SOFTEN_UNIFORM, .epsilon = 0.1};
   ls_cross_entropy_options options = {.class_weights = NULL};
   ls_sgd_options sgd = {.lr = 0.1, .momentum = 0.9};
   ls_target t = {.rows = batch, .terms = 1, .term = {{yb, NULL, 1}}, .softening = &smooth, .softenings = 1};
-  void *scratch = malloc(ls_cross_entropy_scratch(&t, batch, size[layers]));
+  void *scratch = floats(ls_perceptron_scratch(layers, d, &t, batch) / sizeof(float) + 1);
 
-  size_t steps = 0, step = 0;
-  double *times = malloc(sizeof *times * (size_t)epochs * (size_t)(n / batch + 1)), sum = 0;
+  int64_t step = 0;
+  double *times = malloc(sizeof *times * (size_t)epochs), sum = 0;
   for (int epoch = 0; epoch < epochs; epoch++) {
+    double started = now();
     ls_rng_spawn(&root, "order", 5, (uint64_t)epoch, &r);
     ls_rng_permutation(&r, (size_t)n, order);
     int32_t rows = 0;
     sum = 0;
     for (int32_t first = 0; first < n; first += batch) {
-      double started = now();
       int32_t m = n - first < batch ? n - first : batch;
       check(ls_gather_rows(in_matrix(x, n, size[0]), order + first, out_matrix(xb, m, size[0]), &err));
       for (int32_t i = 0; i < m; i++) yb[i] = y[order[first + i]];
-      forward(l, layers, xb, m);
-      layer *last = &l[layers - 1];
       ls_cross_entropy_result result;
       t.rows = m;
-      ls_mat gradient = out_matrix(last->g, m, last->out);
-      check(ls_cross_entropy(in_matrix(last->z, m, last->out), &t, &options, scratch, &result, &gradient, NULL, &err));
-      backward(l, layers, xb, m);
-      update(l, layers, &sgd, ++step);
+      check(ls_perceptron_gradients(in_matrix(xb, m, size[0]), layers, d, &t, &options, scratch, &result, &err));
+      update(d, l, layers, &sgd, ++step);
       sum += (double)(float)result.value * m;
       rows += m;
-      times[steps++] = now() - started;
     }
     sum /= rows;
+    times[epoch] = (now() - started) / ((n + batch - 1) / batch);
   }
-  qsort(times, steps, sizeof *times, by_value);
-  printf("step from C\t%.9g\n=\tmean loss from C\t%.9g\n", times[steps / 2], sum);
+  qsort(times, (size_t)epochs, sizeof *times, by_value);
+  printf("step from C\t%.9g\n=\tmean loss from C\t%.9g\n", times[epochs / 2], sum);
   return 0;
 }

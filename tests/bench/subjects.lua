@@ -157,7 +157,7 @@ return {
   epoch("convnet", 128, 7680, 1.0),
   step("784-1200-1200-10", 128, 3, 2560),
   step("784-1200-1200-10", 512, 3, 5120),
-  step("64-128-10", 64, 20, 2560),
+  step("64-128-10", 64, 20, 25600),
   {
     group = "training", name = "Lua on the tape", commands = { "{lua} {here}/tape.lua" }, quick = { "{lua} {here}/tape.lua --set repeats=1 --set steps=4" }, threads = { 1 },
     bars = {
