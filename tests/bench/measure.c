@@ -3,9 +3,11 @@
 #include "measure.h"
 
 #include <malloc.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #if defined(__x86_64__)
@@ -30,6 +32,11 @@ float *bench_floats(size_t n) {
     fprintf(stderr, "no memory for %zu floats\n", n);
     exit(1);
   }
+#ifdef MADV_HUGEPAGE
+  const uintptr_t page = (uintptr_t)2 << 20;
+  uintptr_t from = ((uintptr_t)x + page - 1) & ~(page - 1), to = (uintptr_t)(x + n) & ~(page - 1);
+  if (n * sizeof *x > 4 << 20 && from < to) madvise((void *)from, to - from, MADV_HUGEPAGE);
+#endif
   memset(x, 0, n * sizeof *x);
   return x;
 }

@@ -124,11 +124,12 @@ static void every_set_gives_the_same_bits(void **state) {
   if (compared == 0) skip_test();
 }
 
-/* Lines that end anywhere in a vector, wherever they begin; nothing is written between or behind them. */
+/* Lines that end anywhere in a vector, wherever they begin, near each other and apart; nothing is written between or behind them. */
 static void rows_are_mixed_alike_on_every_set(void **state) {
   (void)state;
-  enum { LINES = 3, MOST = 70, GAP = 5, ALL = LINES * (MOST + GAP) + 4 };
+  enum { LINES = 11, MOST = 70, APART = 400, LONG = 1100, ALL = LINES * (MOST + APART) + 4 };
   static float x[ALL], y[ALL], a[ALL], b[ALL];
+  static const size_t gaps[] = {5, APART};
   int compared = 0;
   fill(x, y, ALL);
   for (int isa = LS_ISA_AVX2; isa <= LS_ISA_AVX512; isa++) {
@@ -137,14 +138,18 @@ static void rows_are_mixed_alike_on_every_set(void **state) {
     compared++;
     for (size_t n = 1; n <= MOST; n++)
       for (size_t start = 0; start < 4; start++) {
-        memset(a, 0, sizeof a);
-        memset(b, 0, sizeof b);
-        ls_kernels_ref.mix->copy_lines(LINES, n, n + GAP, y + start, x, a + start);
-        k->mix->copy_lines(LINES, n, n + GAP, y + start, x, b + start);
-        assert_memory_equal(a, b, sizeof a);
-        ls_kernels_ref.mix->blend(n, 0.3f, a + start, 0.7f, y + start, x, a + start);
-        k->mix->blend(n, 0.3f, b + start, 0.7f, y + start, x, b + start);
-        assert_memory_equal(a, b, sizeof a);
+        for (int g = 0; g < 2; g++) {
+          memset(a, 0, sizeof a);
+          memset(b, 0, sizeof b);
+          ls_kernels_ref.mix->copy_lines(LINES, n, n + gaps[g], y + start, x, a + start);
+          k->mix->copy_lines(LINES, n, n + gaps[g], y + start, x, b + start);
+          assert_memory_equal(a, b, sizeof a);
+        }
+        for (size_t length = n; length <= n + LONG; length += LONG) {
+          ls_kernels_ref.mix->blend(length, 0.3f, a + start, 0.7f, y + start, x, a + start);
+          k->mix->blend(length, 0.3f, b + start, 0.7f, y + start, x, b + start);
+          assert_memory_equal(a, b, sizeof a);
+        }
       }
   }
   if (compared == 0) skip_test();
