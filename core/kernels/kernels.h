@@ -265,6 +265,8 @@ typedef struct ls_kernels {
 
   /* Sum of n numbers: float lanes over 512 elements, then double. */
   double (*sum)(size_t n, const float *x);
+  /* total[c] = sum over rows of x[row · step + c], in double, in order. */
+  void (*sum_columns)(size_t rows, const float *x, ptrdiff_t step, size_t n, double *total);
   /* Sum of a·b. */
   double (*dot)(size_t n, const float *a, const float *b);
   /* Sum of (a - shift_a)·(b - shift_b). */

@@ -2,14 +2,13 @@
  *
  * Plain C with 16 fixed lanes where a sum or a maximum runs along a row, so that the order of additions is the same on
  * every set; contraction into FMA is off. Float lanes are emptied into a double every 512 elements: 32 additions a lane. */
+#include "core/kernels/doubles_tmpl.h"
 #include "core/kernels/kernels.h"
 #include "core/kernels/math_tmpl.h"
 
-#define LS_PASTE_(a, b) a##b
-#define LS_PASTE(a, b) LS_PASTE_(a, b)
 #define LS_KERNELS_NAME LS_PASTE(ls_kernels_, LS_ISA)
 
-enum { LANES = 16, CHUNK = 512 };
+enum { CHUNK = 512 };
 
 #define UNARY(name, expression)                                                                                          \
   static void name##_unary(size_t n, const float *px, ptrdiff_t x_step, float *out, ptrdiff_t out_step) {                \
@@ -104,6 +103,24 @@ static double sum_kernel(size_t n, const float *x) {
   }
   for (; i < n; i++) total += (double)x[i];
   return total;
+}
+
+/* Of `vectors` columns side by side, which stay in registers. */
+static inline __attribute__((always_inline)) void sum_vectors(size_t rows, const float *x, ptrdiff_t step, double *total, const int vectors) {
+  dvec sum[8];
+  for (int v = 0; v < vectors; v++) sum[v] = all_doubles(0.0);
+  for (; rows > 0; rows--, x += step)
+    for (int v = 0; v < vectors; v++) sum[v] += widen_from(x + v * HALF);
+  for (int v = 0; v < vectors; v++) store_doubles(total + v * HALF, sum[v]);
+}
+
+static void sum_columns_kernel(size_t rows, const float *x, ptrdiff_t step, size_t n, double *total) {
+  for (; n >= 8 * HALF; n -= 8 * HALF, x += 8 * HALF, total += 8 * HALF) sum_vectors(rows, x, step, total, 8);
+  for (; n >= HALF; n -= HALF, x += HALF, total += HALF) sum_vectors(rows, x, step, total, 1);
+  for (size_t c = 0; c < n; c++) {
+    total[c] = 0.0;
+    for (size_t i = 0; i < rows; i++) total[c] += (double)x[(ptrdiff_t)i * step + (ptrdiff_t)c];
+  }
 }
 
 static double dot_kernel(size_t n, const float *a, const float *b) {
@@ -334,6 +351,7 @@ const ls_kernels LS_KERNELS_NAME = {
     .binary = {LS_BINARY_OPS(LS_SLOT)},
 #undef LS_SLOT
     .sum = sum_kernel,
+    .sum_columns = sum_columns_kernel,
     .dot = dot_kernel,
     .centred_dot = centred_dot_kernel,
     .max = max_kernel,

@@ -80,11 +80,11 @@ typedef struct axis_job {
 /* Where the outputs are neighbours in memory (step along the reduced axis is not the short one), COLUMNS of them are summed
  * side by side, so that memory is read along its rows. Each output's own order of additions stays that of the axis. */
 static void axis_sum_columns(const axis_job *j, size_t first, size_t n) {
-  const float *x = j->x.data + offset_at(&j->x, first);
-  double totals[COLUMNS] = {0};
-  for (int32_t i = 0; i < j->length; i++)
-    for (size_t c = 0; c < n; c++) totals[c] += (double)x[(ptrdiff_t)i * j->step + (ptrdiff_t)c];
-  for (size_t c = 0; c < n; c++) j->out.data[offset_at(&j->out, first + c)] = (float)totals[c];
+  double totals[COLUMNS];
+  j->kernels->sum_columns((size_t)j->length, j->x.data + offset_at(&j->x, first), j->step, n, totals);
+  float *out = j->out.data + offset_at(&j->out, first);
+  ptrdiff_t step = j->out.rank == 0 ? 1 : j->out.stride[j->out.rank - 1]; /* x and out have the same shape: these are of one line */
+  for (size_t c = 0; c < n; c++) out[(ptrdiff_t)c * step] = (float)totals[c];
 }
 
 static void axis_one(const axis_job *j, size_t index) {
