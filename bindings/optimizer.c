@@ -59,22 +59,20 @@ static void check_apart(lua_State *L, const optimizer *o, const parameter *p, co
       if (all[i] == all[k]) lsb_fail(L, o->name, "weights, gradient and what the optimizer keeps share memory");
 }
 
-/* Pushes parameter i, its state and what is in it; the gradient, or the memory for a part of it, is g. */
-static void push_parameter(lua_State *L, const optimizer *o, lua_Integer i, const lsb_tensor *g, parameter *p) {
+/* Pushes the state of parameter i, which is p->w, and what is in it; the gradient, or the memory for a part of it, is g. */
+static void push_state(lua_State *L, const optimizer *o, lua_Integer i, const lsb_tensor *g, parameter *p) {
   int at = lua_gettop(L) + 1;
-  lua_rawgeti(L, PARAMETERS, i);
-  p->w = check_weights(L, at, o->name, "a parameter", NULL);
   if (lua_rawgeti(L, STATES, i) != LUA_TTABLE) {
     lua_pop(L, 1);
     push_new_state(L, o, i, p->w);
   }
-  push_raw(L, at + 1, "step");
+  push_raw(L, at, "step");
   int whole;
   p->step = lua_tointegerx(L, -1, &whole);
   if (!whole || p->step < 0 || p->step == LUA_MAXINTEGER) lsb_fail(L, o->name, "the step of a state is %s, a whole number from 0 is required", luaL_tolstring(L, -1, NULL));
   p->step++;
   for (int k = 0; o->slots[k] != NULL; k++) {
-    push_raw(L, at + 1, o->slots[k]);
+    push_raw(L, at, o->slots[k]);
     p->slot[k] = check_weights(L, -1, o->name, o->slots[k], p->w);
   }
   check_apart(L, o, p, g);
@@ -100,32 +98,32 @@ static void finish(lua_State *L, int index, const parameter *p) {
 
 /* All that have a gradient: each is checked before the first changes. What has been checked stays on the stack. */
 static void step_all(lua_State *L, const optimizer *o, lua_Integer first, lua_Integer last) {
-  enum { KEPT = 4 + MOST_SLOTS, STATE = 2 }; /* gradient, parameter, state, its step, tensors: as they are pushed */
+  enum { EACH = 4 + MOST_SLOTS, STATE = 3, FEW = 16 }; /* parameter, gradient, state, its step, tensors: as they are pushed */
   if (last < first) return;
-  if (last - first >= INT32_MAX / KEPT - 16) lsb_fail(L, o->name, "%lld parameters are too many", (long long)(last - first + 1));
-  luaL_checkstack(L, (int)(last - first + 1) * KEPT + 16, "too many parameters");
-  parameter *all = lua_newuserdatauv(L, (size_t)(last - first + 1) * sizeof *all, 0);
-  int kept = lua_gettop(L);
+  if (last - first >= INT32_MAX / EACH - 16) lsb_fail(L, o->name, "%lld parameters are too many", (long long)(last - first + 1));
+  luaL_checkstack(L, (int)(last - first + 1) * EACH + 16, "too many parameters");
+  parameter few[FEW], *all = last - first < FEW ? few : lua_newuserdatauv(L, (size_t)(last - first + 1) * sizeof *all, 0);
+  int at = lua_gettop(L);
   for (lua_Integer i = first; i <= last; i++) {
     parameter *p = &all[i - first];
-    int at = lua_gettop(L);
+    int top = lua_gettop(L);
     p->step = 0;
     lua_rawgeti(L, PARAMETERS, i);
-    lsb_tensor *w = lsb_check_tensor(L, -1, o->name, "a parameter");
-    if (lsb_push_grad(L, -1) == NULL) {
-      lua_settop(L, at);
+    p->w = lsb_check_tensor(L, top + 1, o->name, "a parameter");
+    if (lsb_push_grad(L, top + 1) == NULL) {
+      lua_settop(L, top);
       continue;
     }
-    p->g = check_weights(L, -1, o->name, "the gradient", w);
-    lua_remove(L, -2);
-    push_parameter(L, o, i, p->g, p);
+    p->w = check_weights(L, top + 1, o->name, "a parameter", NULL);
+    p->g = check_weights(L, top + 2, o->name, "the gradient", p->w);
+    push_state(L, o, i, p->g, p);
   }
   for (lua_Integer i = first; i <= last; i++) {
     const parameter *p = &all[i - first];
     if (p->step == 0) continue;
     apply(o, p);
-    finish(L, kept + 1 + STATE, p);
-    kept += 4 + (o->slots[0] != NULL) + (o->slots[0] != NULL && o->slots[1] != NULL);
+    finish(L, at + STATE, p);
+    at += 4 + (o->slots[0] != NULL) + (o->slots[0] != NULL && o->slots[1] != NULL);
   }
 }
 
@@ -135,7 +133,9 @@ static void step_product(lua_State *L, const optimizer *o, lua_Integer i) {
   parameter p;
   ls_cmat g = lsb_check_matrix(L, PRODUCT, o->name, "the gradient's left factor"), x = lsb_check_matrix(L, PRODUCT + 1, o->name, "the gradient's right factor");
   lsb_tensor *memory = check_weights(L, PRODUCT + 2, o->name, "the memory", NULL);
-  push_parameter(L, o, i, memory, &p);
+  lua_rawgeti(L, PARAMETERS, i);
+  p.w = check_weights(L, top + 1, o->name, "a parameter", NULL);
+  push_state(L, o, i, memory, &p);
   size_t each = ls_view_count(&memory->view) / (size_t)ls_pool_threads();
   if (p.w->view.rank != 2 || p.w->view.shape[0] != g.cols || p.w->view.shape[1] != x.cols || g.rows != x.rows || x.cols < 1 || each < (size_t)x.cols)
     lsb_fail(L, o->name, "the gradient's factors do not fit");
