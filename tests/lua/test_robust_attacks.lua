@@ -247,6 +247,56 @@ function T.methods_refuse_what_is_not_their_own()
   for _, value in ipairs{ x, v, r } do t.equals(type(getmetatable(value)), "string") end
 end
 
+-- ---- steps of perceptrons, whose tables only ls.train should fill ----
+
+function T.layers_of_perceptrons_that_lie()
+  local perceptron, target = require "lsengine.c.perceptron", { terms = { { ls.labels{ 0, 1, 0 }, 1 } }, history = {} }
+  local x, rows = ls.tensor.ones(3, 4), ls.labels{ 3, 1, 2 }
+  local function leaf(...) return ls.tensor.ones(...):requires_grad() end
+  local function steps(layers, ...) return (perceptron.steps(layers, ...)) end
+  local function good() return { leaf(5, 4), leaf(5), true, leaf(2, 5), false, false } end
+  t.equals(steps(good(), x, target, nil, 0, 0), 1)
+  local lies = {
+    {}, { 1 }, { 1, 2, 3 }, { leaf(5, 4), false }, { leaf(5), leaf(5), false }, { leaf(2, 4), leaf(3), false }, { leaf(2, 4), leaf(2, 1), false }, { ls.tensor.ones(2, 4), false, false },
+    { leaf(2, 4):select(1, 1), false, false }, { leaf(2, 4) * 2, false, false }, { leaf(4, 2):transpose(1, 2), false, false }, { leaf(0, 4), false, false }, { leaf(2, 0), false, false },
+    { leaf(2, 4), false, leaf(2) }, { leaf(70000, 4), false, false }, { leaf(5, 4), false, true, leaf(2, 6), false, false }, { io.stdout, io.stdout, io.stdout },
+  }
+  for i, layers in ipairs(lies) do
+    local made = steps(layers, x, target, nil, 0, 0)
+    t.equals(made, i == 14 and 1 or 0, i)
+  end
+  local weights = ls.tensor.ones(3)
+  t.equals(steps(good(), x, target, weights, 0, 0), 0)
+  t.equals(steps(good(), ls.tensor.ones(3, 2), target, nil, 0, 0), 0)
+  t.equals(steps(good(), ls.tensor.ones(4, 3):transpose(1, 2), target, nil, 0, 0), 0)
+  for _, positions in ipairs{ ls.labels{ 4 }, ls.labels{ 0 }, ls.labels{ math.mininteger }, ls.labels{ math.maxinteger }, ls.labels{} } do
+    t.equals(steps(good(), x, target, nil, 0, 0, positions, ls.labels{ 0, 1, 0 }, 1, 1, 5, print), 0)
+  end
+  t.equals(steps(good(), x, target, nil, 0, 0, rows, ls.labels{ 0 }, 1, 3, 5, print), 0)
+  for _, first in ipairs{ math.mininteger, -1, 0, 4, math.maxinteger } do t.equals(steps(good(), x, target, nil, 0, 0, rows, ls.labels{ 0, 1, 0 }, first, 1, 5, print), 0, first) end
+  -- memory that is none, and what an optimizer might do to the table between two steps
+  local layers = good()
+  layers[0] = ls.tensor.ones(1000, 100)
+  t.equals(steps(layers, x, target, nil, 0, 0), 1)
+  layers = good()
+  layers[0] = io.stdout
+  t.equals(steps(layers, x, target, nil, 0, 0), 1)
+  local changes = {
+    function(l) l[0] = ls.tensor.ones(1000, 100) end, function(l) l[1] = nil end, function(l) l[1] = leaf(5, 400) end, function(l) l[4] = leaf(200, 5) end, function(l) l[1]:requires_grad(false) end,
+    function(l) l[2] = l[1] end, function(l) for k = 1, 6 do l[k] = nil end collectgarbage() end, function(l) l[1] = l[1]:select(1, 1) end, function() error "stop" end,
+    function(l) l[1]:requires_grad(false) l[1] = leaf(5, 4) collectgarbage() end,
+  }
+  for i, change in ipairs(changes) do
+    layers = good()
+    pcall(perceptron.steps, layers, x, target, ls.tensor.ones(2), 0, 0, rows, ls.labels{ 0, 1, 0 }, 1, 1, 3, function() change(layers) end)
+    t.is_true(i > 0)
+  end
+  layers = good()
+  for _ = 1, 300 do
+    during(function() layers[1], layers[4] = leaf(5, 4), leaf(2, 5) layers[0] = nil collectgarbage() end, function() return pcall(perceptron.steps, layers, x, target, nil, 0, 0) end)
+  end
+end
+
 function T.holes_among_the_arguments()
   t.fails(function() return ls.tensor.randn(1, nil, 3, nil, { rng = ls.rng(1) }) end, "randn: dimension 2 is nil, an integer is required", true)
   t.fails(function() return ls.tensor.randn(1, nil, nil) end, "randn: option rng is missing", true)
