@@ -190,7 +190,7 @@ static int make_steps(lua_State *L) {
   s.labels = lsb_test_labels(L, LABELS);
   s.sum = lsb_check_number(L, SUM, "perceptron", "sum");
   s.mass = lsb_check_number(L, MASS, "perceptron", "mass");
-  s.first = (size_t)(luaL_optinteger(L, FIRST, 1) - 1);
+  s.first = (size_t)luaL_optinteger(L, FIRST, 1) - 1;
   s.batch = s.rows == NULL ? (size_t)s.x->view.shape[0] : (size_t)lsb_check_int(L, BATCH, "perceptron", "batch", 1, INT32_MAX);
   lua_Integer most = s.rows == NULL || top < CHANGE ? 1 : luaL_checkinteger(L, MOST);
   lua_Unsigned fields = lua_rawlen(L, LAYERS);
