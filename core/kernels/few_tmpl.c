@@ -171,22 +171,44 @@ static ALWAYS void take_labels(int rows, int n, const int64_t *restrict labels, 
   for (int i = 0; i < rows; i++, e += n) e[labels[i]] -= taken[i];
 }
 
-/* The same of eight rows and more; returns the sum of the labels' logits, by their weights where these are not NULL, by lanes of eight rows. */
-static ALWAYS double take_and_add_labels(int rows, int n, const int64_t *restrict labels, const float *restrict taken, float *restrict e, const float *restrict z, const float *restrict weights) {
-  float lane[8] = {0.0f};
+/* The same of eight rows and more; returns the sum of the labels' logits, by their weights unless these are of ONE_LABEL, by lanes of eight rows. */
+static ALWAYS double take_and_add_labels(int rows, int n, const int64_t *restrict labels, const float *restrict taken, float *restrict e, const float *restrict z, const float *restrict weights, const int form) {
+  typedef float quad __attribute__((vector_size(16)));
+  typedef float loose_quad __attribute__((vector_size(16), aligned(4), may_alias));
+  quad low = {0}, high = {0};
   for (int i = 0; i < rows; i += 8, e += 8 * n, z += 8 * n) {
+    const int64_t *y = labels + i;
+    quad l = {z[y[0]], z[n + y[1]], z[2 * n + y[2]], z[3 * n + y[3]]}, h = {z[4 * n + y[4]], z[5 * n + y[5]], z[6 * n + y[6]], z[7 * n + y[7]]};
+    if (form != ONE_LABEL) l *= *(const loose_quad *)(weights + i), h *= *(const loose_quad *)(weights + i + 4);
+    low += l;
+    high += h;
 #pragma GCC unroll 8
-    for (int l = 0; l < 8; l++) {
-      int64_t y = l * n + labels[i + l];
-      lane[l] += weights == NULL ? z[y] : weights[i + l] * z[y];
-      e[y] -= taken[i + l];
+    for (int k = 0; k < 8; k++) (e + k * n)[y[k]] -= taken[i + k];
+  }
+  return (((double)low[0] + (double)high[0]) + ((double)low[2] + (double)high[2])) + (((double)low[1] + (double)high[1]) + ((double)low[3] + (double)high[3]));
+}
+
+/* All of LS_FEW_ROWS without a vector, place by place: what belongs to which row is read once for all of them (where a vector is a line, 3 to 4 % of the whole). */
+static ALWAYS void gradients_by_places(const ls_softmax_few *s, const columns *c, int n, const int form) {
+  enum { BLOCKS = LS_FEW_ROWS / WIDTH };
+  vec scale[BLOCKS], offset[BLOCKS];
+  for (int b = 0; b < BLOCKS; b++) scale[b] = load(c->scale + b * WIDTH), offset[b] = load(c->offset + b * WIDTH);
+  for (int k = 0; k < WIDTH * n; k += WIDTH) {
+    ivec at = (ivec)load((const float *)(s->row_of + k));
+#pragma GCC unroll 4
+    for (int b = 0; b < BLOCKS; b++) {
+      int place = b * WIDTH * n + k;
+      store(s->grad + place, fma_of(load(s->e + place), picked(scale[b], at), form == ONE_LABEL ? offset[0] : picked(offset[b], at)));
     }
   }
-  return (((double)lane[0] + (double)lane[4]) + ((double)lane[2] + (double)lane[6])) + (((double)lane[1] + (double)lane[5]) + ((double)lane[3] + (double)lane[7]));
 }
 
 /* WIDTH rows are n whole vectors, number k of which belongs to row k / n: so are they written, whole lines at a time. The labels' part has been taken off e. */
 static ALWAYS void gradients(const ls_softmax_few *s, const columns *c, int n, const int kind, const int form) {
+  if (kind == NO_V && s->rows == LS_FEW_ROWS && PARTS == 1) {
+    gradients_by_places(s, c, n, form);
+    return;
+  }
   for (int i = 0; i < s->rows; i += WIDTH) {
     vec scale = load(c->scale + i), offset = load(form == ONE_LABEL ? c->offset : c->offset + i), v_scale = kind == NO_V ? offset : load(c->v_scale + i);
     const float *e = s->e + i * n, *v = kind == ROW_V ? s->v + i * n : s->v;
@@ -275,7 +297,8 @@ static ALWAYS bool any_above(vec x, float limit) {
 }
 
 /* A group's rows; false, and nothing gathered, where one is far, or where two weights do not sum to 1 within 2^-22: those within count as if they did, which leaves out less than a rounding of z. */
-static ALWAYS bool group_together(ls_softmax_few *s, gathered *g, int n, const int form) {
+static ALWAYS bool group_together(ls_softmax_few *s, gathered *g, int rows, int n, const int form) {
+  s->rows = rows;
   columns c;
   vec z[PARTS], off = all_lanes(0.0f);
   for (int p = 0; p < PARTS; p++) z[p] = all_lanes(0.0f);
@@ -285,7 +308,7 @@ static ALWAYS bool group_together(ls_softmax_few *s, gathered *g, int n, const i
   if (form == TWO_LABELS && any_above(off, 0x1p-22f)) return false;
   sums_of(s->rows, n, s->e, c.sum);
   gradient_factors(s, &c, NO_V, form);
-  for (int t = 0; t < terms_of(s, form); t++) g->hard += take_and_add_labels(s->rows, n, s->labels[t], c.taken[t], s->e, s->z, form == ONE_LABEL ? NULL : s->weights[t]);
+  for (int t = 0; t < terms_of(s, form); t++) g->hard += take_and_add_labels(s->rows, n, s->labels[t], c.taken[t], s->e, s->z, s->weights[t], form);
   gather_sums(g, s->rows, c.sum, z);
   if (s->grad != NULL) gradients(s, &c, n, NO_V, form);
   return true;
@@ -303,8 +326,8 @@ static ALWAYS int32_t all_together(ls_softmax_few s, double *loss, double *soft,
   for (int h = 0; h < 8 / HALF; h++) g.product[h] = all_doubles(1.0), g.power[h] = all_doubles(0.0);
   for (int h = 0; h < LANES / HALF; h++) g.z[h] = all_doubles(0.0);
   for (; done < rows; done += s.rows) {
-    s.rows = rows - done < LS_FEW_ROWS ? rows - done : LS_FEW_ROWS;
-    if (!group_together(&s, &g, n, form)) break;
+    int left = rows - done;
+    if (left < LS_FEW_ROWS ? !group_together(&s, &g, left, n, form) : !group_together(&s, &g, LS_FEW_ROWS, n, form)) break; /* whole ones in loops of a fixed length */
     s.z += s.rows * n;
     if (s.grad != NULL) s.grad += s.rows * n;
     for (int t = 0; t < terms_of(&s, form); t++) {
@@ -332,28 +355,34 @@ static int32_t together(const ls_softmax_few *s, double *loss, double *soft) {
   return 0;
 }
 
-/* True where a weight of rows i … i+count-1 is out of its range, or their sum is so near its end that it needs a closer look. */
-static ALWAYS bool weights_misfit(const ls_target *t, float fixed, int i, int count) {
-  float sum[64];
-  int32_t bad = 0;
-  for (int k = 0; k < count; k++) sum[k] = fixed;
-  for (int k = 0; k < count && t->spread != NULL; k++) {
-    float own = t->spread[i + k];
-    bad |= own >= 0.0f && own <= 1.0f ? 0 : INT32_MIN;
-    sum[k] += own;
-  }
-  for (int m = 0; m < t->terms; m++) {
-    const float *w = t->term[m].weights == NULL ? NULL : t->term[m].weights + i;
-    for (int k = 0; k < count && w != NULL; k++) {
-      bad |= w[k] >= 0.0f ? 0 : INT32_MIN;
-      sum[k] += w[k];
+/* True where a weight is out of its range, or a row's sum of them is so near its end that it needs a closer look, as fewer rows than a vector has always do. */
+static ALWAYS bool weights_misfit(const ls_target *t, float fixed) {
+  vec least = all_lanes(0.0f), off = least, all = least;
+  float lanes[WIDTH];
+  if (t->rows < WIDTH) return true;
+  for (int i = 0; i < t->rows; i += WIDTH) {
+    int at = t->rows - i < WIDTH ? t->rows - WIDTH : i;
+    vec sum = all_lanes(fixed);
+    if (t->spread != NULL) {
+      vec own = load(t->spread + at);
+      least = smaller_of(own, smaller_of(1.0f - own, least));
+      sum += own;
     }
+    for (int m = 0; m < t->terms; m++) {
+      if (t->term[m].weights == NULL) continue;
+      vec w = load(t->term[m].weights + at);
+      least = smaller_of(w, least);
+      sum += w;
+    }
+    off = larger_size(sum - 1.0f, off);
+    all += sum;
   }
-  for (int k = 0; k < count; k++) bad |= fabsf(sum[k] - 1.0f) <= 0.9f * (float)LS_TARGET_TOLERANCE ? 0 : INT32_MIN;
-  return bad < 0;
+  bool bad = any_above(off, 0.9f * (float)LS_TARGET_TOLERANCE) || any_above(-least, 0.0f);
+  store(lanes, all);
+  for (int l = 0; l < WIDTH; l++) bad |= lanes[l] != lanes[l]; /* the others pass over NaN */
+  return bad;
 }
 
-/* Labels and weights are noted in integers of their own widths, which vectors hold as many of as of them. */
 static bool fit(const ls_target *t, int32_t classes) {
   int64_t outside = 0;
   float fixed = 0.0f; /* weights that all rows have */
@@ -365,9 +394,7 @@ static bool fit(const ls_target *t, int32_t classes) {
     if (t->term[m].weights == NULL) fixed += (float)t->term[m].weight, bad |= !(t->term[m].weight >= 0.0);
   }
   if (!varied) return outside >= 0 && !bad && fabsf(fixed - 1.0f) <= 0.9f * (float)LS_TARGET_TOLERANCE;
-  int i = 0;
-  for (; t->rows - i >= 64; i += 64) bad |= weights_misfit(t, fixed, i, 64);
-  return outside >= 0 && !bad && !weights_misfit(t, fixed, i, t->rows - i);
+  return outside >= 0 && !bad && !weights_misfit(t, fixed);
 }
 
 const ls_few_kernels LS_PASTE(ls_few_kernels_, LS_ISA) = {.few = few, .together = together, .fit = fit};

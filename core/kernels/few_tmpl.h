@@ -34,51 +34,40 @@ static ALWAYS vec sums_of_four(vec a, vec b, vec c, vec d) {
 }
 
 #if defined(__AVX512F__)
-/* A row of e folded to eight lanes in the lower half, of z in the upper one; `parts` times eight numbers, the last of them masked. */
-static ALWAYS vec eight_of(const float *e, const float *z, unsigned last, const int parts) {
-  vec t = all_lanes(0.0f);
-  for (int k = 0; k < parts; k++) {
-    unsigned kept = k + 1 == parts ? last : 0xff;
-    __m512 low = _mm512_maskz_loadu_ps((__mmask16)kept, e + 8 * k);
-    vec x = _mm512_mask_loadu_ps(low, (__mmask16)(kept << 8), z + 8 * k - 8);
-    t = k == 0 ? x : t + x;
-  }
+/* Eight numbers of a, then eight of b; the first of each that `kept` has bits for, zeros behind. By masks only what has to be: a masked read is of 64 bytes, most of which lie across two
+ * lines (65536x10: 2.25 -> 2.09 ns a row on a Zen 5). */
+static ALWAYS vec eights(const float *a, const float *b, unsigned kept) {
+  if (kept == 0xff) return _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(a)), _mm256_loadu_ps(b), 1);
+  if (kept == 3) return _mm512_insertf32x4(_mm512_zextps128_ps512((__m128)_mm_loadl_epi64((const __m128i *)a)), (__m128)_mm_loadl_epi64((const __m128i *)b), 2);
+  return _mm512_mask_loadu_ps(_mm512_maskz_loadu_ps((__mmask16)kept, a), (__mmask16)(kept << 8), b - 8);
+}
+
+/* Two rows folded to eight lanes each; `parts` times eight numbers, of the last of them those that are kept. */
+static ALWAYS vec folded(const float *a, const float *b, unsigned last, const int parts) {
+  vec t = eights(a, b, parts == 1 ? last : 0xff);
+  for (int k = 1; k < parts; k++) t += eights(a + 8 * k, b + 8 * k, k + 1 == parts ? last : 0xff);
   return t;
 }
 
-static ALWAYS void sums_of_parts(int rows, int n, const float *e, const float *z, float *sum, float *shifted, const int parts) {
-  unsigned last = (1u << (n - 8 * (parts - 1))) - 1;
-  for (int i = 0; i < rows; i += 16) {
-    vec q[4];
-    for (int g = 0; g < 4; g++) {
-      vec t[4];
-      for (int r = 0; r < 4; r++) {
-        int row = i + 4 * g + r < rows ? i + 4 * g + r : rows - 1;
-        t[r] = eight_of(e + row * n, z + row * n, last, parts);
-      }
-      q[g] = sums_of_four(t[0], t[1], t[2], t[3]);
+/* Sums of 16 rows from `row` on; for one at `end` or behind, the sum of the last before it. */
+static ALWAYS vec sums_of_16(const float *x, int row, int end, int n, unsigned last, const int parts) {
+  vec q[2];
+  for (int g = 0; g < 2; g++) {
+    vec t[4];
+    for (int r = 0; r < 4; r++) {
+      int a = row + 8 * g + r, b = a + 4;
+      t[r] = folded(x + (a < end ? a : end - 1) * n, x + (b < end ? b : end - 1) * n, last, parts);
     }
-    vec a = _mm512_shuffle_f32x4(q[0], q[1], 0x44), b = _mm512_shuffle_f32x4(q[2], q[3], 0x44); /* e: low, high of q0, of q1 */
-    vec c = _mm512_shuffle_f32x4(q[0], q[1], 0xee), d = _mm512_shuffle_f32x4(q[2], q[3], 0xee); /* z */
-    store(sum + i, (vec)_mm512_shuffle_f32x4(a, b, 0x88) + (vec)_mm512_shuffle_f32x4(a, b, 0xdd));
-    store(shifted + i, (vec)_mm512_shuffle_f32x4(c, d, 0x88) + (vec)_mm512_shuffle_f32x4(c, d, 0xdd));
+    q[g] = sums_of_four(t[0], t[1], t[2], t[3]); /* by 128 bits: lower and upper lanes of rows 0 to 3, then of 4 to 7 */
   }
+  return (vec)_mm512_shuffle_f32x4(q[0], q[1], 0x88) + (vec)_mm512_shuffle_f32x4(q[0], q[1], 0xdd);
 }
 
-static inline void sums_of_rows(int rows, int n, const float *e, const float *z, float *sum, float *shifted) {
-  if (n <= 8)
-    sums_of_parts(rows, n, e, z, sum, shifted, 1);
-  else if (n <= 16)
-    sums_of_parts(rows, n, e, z, sum, shifted, 2);
-  else if (n <= 24)
-    sums_of_parts(rows, n, e, z, sum, shifted, 3);
-  else
-    sums_of_parts(rows, n, e, z, sum, shifted, 4);
-}
-
-static inline void sums_of(int rows, int n, const float *x, float *sum) {
-  float twice[LS_FEW_ROWS];
-  sums_of_rows(rows, n, x, x, sum, twice);
+static ALWAYS void sums_of_parts(int rows, int n, const float *x, float *sum, const int parts) {
+  unsigned last = (1u << (n - 8 * (parts - 1))) - 1;
+  int i = 0;
+  for (; rows - i >= 16; i += 16) store(sum + i, sums_of_16(x, i, i + 16, n, last, parts));
+  if (i < rows) store(sum + i, sums_of_16(x, i, rows, n, last, parts));
 }
 #else
 enum { HALVES = 8 / WIDTH }; /* vectors that eight numbers take */
@@ -113,6 +102,7 @@ static ALWAYS void sums_of_parts(int rows, int n, const float *x, float *sum, co
   }
   for (int k = rows; k < (rows + 7) / 8 * 8; k++) sum[k] = sum[rows - 1]; /* losses are made by eights */
 }
+#endif
 
 static inline void sums_of(int rows, int n, const float *x, float *sum) {
   if (n <= 8)
@@ -129,7 +119,6 @@ static inline void sums_of_rows(int rows, int n, const float *e, const float *z,
   sums_of(rows, n, e, sum);
   sums_of(rows, n, z, shifted);
 }
-#endif
 
 /* Exponentials of all; returns what stays_near asks for. To sum, unless it is NULL, z is added by lanes. */
 static ALWAYS uvec exponentials(size_t count, const float *z, float *e, const float *grad, vec *sum) {
@@ -140,7 +129,7 @@ static ALWAYS uvec exponentials(size_t count, const float *z, float *e, const fl
     __builtin_prefetch(grad + at, 1);
 #pragma GCC unroll 4
     for (int p = 0; p < PARTS; p++) {
-      vec x = load(z + at + p * WIDTH);
+      vec x = load_once(z + at + p * WIDTH);
       if (sum != NULL) sum[p] += x;
       store(e + at + p * WIDTH, exp_near(x, &seen));
     }

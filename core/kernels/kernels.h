@@ -47,6 +47,12 @@ static inline bool ls_softmax_is_near(int32_t n, const float *z) {
   return near;
 }
 
+/* The end of a row's gradient that fills no whole line of the cache, until the row behind it does. Begins with count 0. */
+typedef struct ls_softmax_line {
+  float kept[16], *to;
+  int count;
+} ls_softmax_line;
+
 /* One sweep of the fused cross-entropy over n classes. z == NULL: only the gradient; grad == NULL: no gradient. */
 typedef struct ls_softmax_sweep {
   const float *z, *v; /* this row; a vector along which its logits are summed, or NULL */
@@ -58,6 +64,7 @@ typedef struct ls_softmax_sweep {
   bool dense;          /* v is the row's own: its sum and least number are wanted */
   bool spread;         /* beside a shared v `offset` and `shifted` are wanted, too; otherwise `shifted` is 0 there */
   bool past_cache;     /* gradients will not be read soon: stored around the cache */
+  ls_softmax_line *line; /* with past_cache: in and out of sweeps one after another, then of `finish`; or NULL. Only where a vector is a line of the cache */
   bool near;           /* out, of `sweep`: true where all logits are near, as of ls_softmax_is_near; where false, e and sums are not to be used */
   float least;         /* out: the smaller of 0 and the least v, NaN passed over */
   double sum, shifted, along, mass; /* out: sums of exp(z - shift), of z - shift, of v·(z - shift), of v; NaN in z or v makes shifted, along or mass NaN */
@@ -67,7 +74,7 @@ typedef struct ls_softmax_kernels {
   void (*sweep)(size_t n, ls_softmax_sweep *s);
   void (*far)(size_t n, ls_softmax_sweep *s); /* exponentials and sums of a row again, shifted; grad is left alone */
   void (*exp)(size_t n, const float *z, float *e); /* exp(z) for -87 … 88, at most 2 ulp; 0 below */
-  void (*fence)(void); /* after sweeps past the cache, before another thread reads */
+  void (*finish)(ls_softmax_line *line); /* after sweeps past the cache, before another thread reads; NULL where none was kept */
 } ls_softmax_kernels;
 
 extern const ls_softmax_kernels ls_softmax_kernels_ref, ls_softmax_kernels_avx2, ls_softmax_kernels_avx512;

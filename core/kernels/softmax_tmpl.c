@@ -3,7 +3,9 @@
  * One loop works on two rows: exponentials and sums of this one, gradient of the one before. Exponentials go through one buffer of a row, read
  * and then written at the same place, so that logits are read once and gradients written once and never read. Logits within
  * ±44 need no maximum taken off: such rows are read from memory once only; others are done again, shifted, while they are near.
- * Stores past the cache go to whole lines: the gradient's loop runs ahead of the other by what is missing to the next line.
+ * Stores past the cache go to whole lines: the gradient's loop runs ahead of the other by what is missing to the next line, and the line that two rows
+ * share is kept until both are known. (Stored in two parts, through the cache, it is read from memory first, and all stores behind it wait: 1000 classes
+ * took 1.7 times as long as 1008 on a Zen 5. Asking for the line ahead did not help. By vectors of half a line, slower by themselves, it gained nothing and cost 3 to 6 %: they store it in parts.)
  * Lanes are LANES everywhere, emptied into doubles every CHUNK numbers; products and sums are fused where it is said, and nowhere else: the same bits on every set. Tried and
  * dropped: the maximum of the next row in the same loop (8.2 ms for 8192x1000 where this takes 4.3: three rows do not fit
  * the window of instructions in flight); flags that gcc does not take for constants (it keeps the accumulators in memory). */
@@ -59,10 +61,14 @@ typedef struct constants {
   vec shift, scale, offset, v_scale;
 } constants;
 
-static ALWAYS vec gradient(const constants *c, vec e, const float *grad_v, int n, const int kind) {
+static ALWAYS vec gradient(const constants *c, vec e, vec v, const int kind) {
   vec g = kind == SHARED_V ? e * c->scale : fma_of(e, c->scale, c->offset);
-  if (kind != NO_V) g = fma_of(n >= WIDTH ? load(grad_v) : load_few(grad_v, n), c->v_scale, g);
-  return g;
+  return kind != NO_V ? fma_of(v, c->v_scale, g) : g;
+}
+
+/* Of the first n of WIDTH numbers; what v has beyond is not touched. */
+static ALWAYS vec gradient_at(const constants *c, const float *e, const float *grad_v, int n, const int kind) {
+  return gradient(c, load(e), kind == NO_V ? all_lanes(0.0f) : n >= WIDTH ? load(grad_v) : load_few(grad_v, n), kind);
 }
 
 /* LANES of the gradient of the row before, or the first n of them. */
@@ -71,7 +77,7 @@ static ALWAYS void gradients(const constants *c, const float *e, const float *gr
   for (int p = 0; p < PARTS; p++) {
     int left = n - p * WIDTH;
     if (left <= 0) return; /* a store that is masked away is not free */
-    vec g = gradient(c, load(e + p * WIDTH), grad_v + p * WIDTH, left, kind);
+    vec g = gradient_at(c, e + p * WIDTH, grad_v + p * WIDTH, left, kind);
     if (left < WIDTH)
       store_few(grad + p * WIDTH, g, left);
     else if (stream)
@@ -81,6 +87,27 @@ static ALWAYS void gradients(const constants *c, const float *e, const float *gr
   }
 }
 
+/* The last `count` numbers of a row, which the next one is to make a line of. Where a vector is a line. */
+static ALWAYS void keep_line(ls_softmax_line *line, const constants *c, const float *e, const float *grad_v, float *grad, int count, const int kind) {
+  line->to = grad;
+  line->count = count;
+  store(line->kept, gradient_at(c, e, grad_v, count, kind));
+}
+
+static void store_line(ls_softmax_line *line) {
+  for (int i = 0; i < line->count; i++) line->to[i] = line->kept[i];
+  line->count = 0;
+}
+
+/* What is kept and the first numbers of the row after it. Chosen in registers: a vector read where two were just written waits for all stores before them. */
+static ALWAYS void complete_line(ls_softmax_line *line, const constants *c, const float *e, const float *grad_v, const int kind) {
+  int count = line->count;
+  ivec kept = lanes_before(count);
+  vec g = gradient(c, load_after(e - count, count), kind == NO_V ? all_lanes(0.0f) : load_after(grad_v - count, count), kind);
+  store_past_cache(line->to, (vec)(((ivec)g & ~kept) | ((ivec)load(line->kept) & kept)));
+  line->count = 0;
+}
+
 /* LANES of this row, or the first n of them: what is missing adds nothing. */
 static ALWAYS void exponentials(sums *s, const constants *c, const float *z, const float *v, float *e, int n, const int kind, const int far) {
 #pragma GCC unroll 4
@@ -88,14 +115,14 @@ static ALWAYS void exponentials(sums *s, const constants *c, const float *z, con
     int left = n - p * WIDTH;
     if (left <= 0) return;
     bool few = left < WIDTH;
-    vec d = few ? load_few(z + p * WIDTH, left) : load(z + p * WIDTH);
+    vec d = few ? load_few(z + p * WIDTH, left) : load_once(z + p * WIDTH);
     if (far) d = few ? only_few(d - c->shift, left) : d - c->shift;
     vec x = far ? exp_below(d) : exp_near(d, &s->seen);
     if (few) x = only_few(x, left);
     s->sum[p] += x;
     if (kind != SHARED_V) s->shifted[p] += d;
     if (kind != NO_V) {
-      vec q = few ? load_few(v + p * WIDTH, left) : load(v + p * WIDTH);
+      vec q = few ? load_few(v + p * WIDTH, left) : load_once(v + p * WIDTH);
       s->along[p] = fma_of(q, d, s->along[p]);
       if (kind == ROW_V) {
         s->mass[p] += q;
@@ -110,7 +137,7 @@ static ALWAYS void exponentials(sums *s, const constants *c, const float *z, con
 static ALWAYS void both(sums *s, const constants *c, const float *z, const float *v, float *e, float *grad, const int stream) {
 #pragma GCC unroll 4
   for (int p = 0; p < PARTS; p++) {
-    vec q = load(v + p * WIDTH), g = fma_of(q, c->v_scale, load(e + p * WIDTH) * c->scale), d = load(z + p * WIDTH);
+    vec q = load_once(v + p * WIDTH), g = fma_of(q, c->v_scale, load(e + p * WIDTH) * c->scale), d = load_once(z + p * WIDTH);
     if (stream)
       store_past_cache(grad + p * WIDTH, g);
     else
@@ -128,14 +155,19 @@ static ALWAYS void sweep(size_t n, ls_softmax_sweep *s, const int kind, const in
   constants c = {all_lanes(s->shift), all_lanes(s->scale), all_lanes(-s->offset), all_lanes(-s->v_scale)};
   const float *z = s->z, *v = s->v;
   float *restrict e = s->e, *restrict grad = s->grad;
-  size_t lead = grads && stream ? (LANES - ((uintptr_t)grad / sizeof(float)) % LANES) % LANES : 0;
-  lead = lead < n ? lead : n;
+  size_t missing = grads && stream ? (LANES - ((uintptr_t)grad / sizeof(float)) % LANES) % LANES : 0, lead = missing < n ? missing : n;
   size_t at = 0, whole = (grads ? n - lead : n) / LANES * LANES; /* steps that are whole for both */
   const float *grad_v = s->grad_v;
   t.seen = (uvec){0} + EXP_NEAR_BITS;
   for (int p = 0; p < PARTS; p++) t.least[p] = all_lanes(0.0f);
+  ls_softmax_line *line = grads && stream && PARTS == 1 ? s->line : NULL;
+  bool shared = line != NULL && line->count > 0 && line->to + line->count == grad && lead == missing;
+  if (line != NULL && !shared) store_line(line);
   if (lead > 0) {
-    gradients(&c, e, grad_v, grad, (int)lead, kind, 0);
+    if (shared)
+      complete_line(line, &c, e, grad_v, kind);
+    else
+      gradients(&c, e, grad_v, grad, (int)lead, kind, 0);
     grad += lead;
     grad_v = kind != NO_V ? grad_v + lead : NULL;
   }
@@ -154,8 +186,11 @@ static ALWAYS void sweep(size_t n, ls_softmax_sweep *s, const int kind, const in
       if (exps) exponentials(&t, &c, z + at, v + at, e + at, LANES, kind, far);
     }
     if (at == whole) {
-      for (size_t k = at; grads && k + lead < n; k += LANES)
-        gradients(&c, before + k, grad_v + k, grad + k, n - lead - k < LANES ? (int)(n - lead - k) : LANES, kind, 0);
+      int left = grads ? (int)(n - lead - at) : 0;
+      if (left > 0 && line != NULL)
+        keep_line(line, &c, before + at, grad_v + at, grad + at, left, kind);
+      else if (left > 0)
+        gradients(&c, before + at, grad_v + at, grad + at, left, kind, 0);
       for (size_t k = at; exps && k < n; k += LANES) exponentials(&t, &c, z + k, v + k, e + k, n - k < LANES ? (int)(n - k) : LANES, kind, far);
     }
     if (exps) {
@@ -209,4 +244,9 @@ static void exp_kernel(size_t n, const float *z, float *e) {
   if (at < n) store_few(e + at, exp_below(load_few(z + at, (int)(n - at))), (int)(n - at));
 }
 
-const ls_softmax_kernels LS_PASTE(ls_softmax_kernels_, LS_ISA) = {.sweep = sweep_kernel, .far = far, .exp = exp_kernel, .fence = fence};
+static void finish(ls_softmax_line *line) {
+  if (line != NULL) store_line(line);
+  fence();
+}
+
+const ls_softmax_kernels LS_PASTE(ls_softmax_kernels_, LS_ISA) = {.sweep = sweep_kernel, .far = far, .exp = exp_kernel, .finish = finish};

@@ -181,6 +181,8 @@ static void sweep_rows(const cross_entropy_job *j, int32_t row, int32_t end, blo
   const ls_target *t = j->target;
   bool additions = j->swept.matrix != NULL || (t->terms == 0 && j->swept.v != NULL);
   ls_softmax_sweep s = {.e = j->buffers + (size_t)ls_pool_index() * j->width, .v = j->swept.v, .past_cache = j->past_cache && !additions};
+  ls_softmax_line line = {.count = 0};
+  s.line = &line;
   s.dense = t->terms == 0 && j->swept.v == NULL;
   s.spread = t->spread != NULL;
   int32_t before = row; /* whose gradient is due */
@@ -204,7 +206,7 @@ static void sweep_rows(const cross_entropy_job *j, int32_t row, int32_t end, blo
   s.z = NULL;
   if (s.grad != NULL) j->kernels->softmax->sweep((size_t)j->z.cols, &s);
   if (s.grad != NULL && additions) row_additions(j, before, scale_of(j, before), s.grad);
-  if (s.past_cache) j->kernels->softmax->fence();
+  if (s.past_cache) j->kernels->softmax->finish(&line);
 }
 
 static bool few_classes(const cross_entropy_job *j) {

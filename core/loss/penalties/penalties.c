@@ -270,7 +270,7 @@ static void penalty_block(void *argument, size_t block) {
   } else {
     for (; row < end; row++) ls_penalty_one_row(j, row, buffer);
   }
-  if (j->by_label && j->past_cache) j->kernels->softmax->fence();
+  if (j->by_label && j->past_cache) j->kernels->softmax->finish(NULL);
 }
 
 static ls_status check(const ls_penalty *p, ls_cmat z, const ls_target *t, const ls_penalty_options *o, const ls_mat *grad, ls_err *err) {
