@@ -224,11 +224,11 @@ static double rest_of(int32_t n, const float *e) {
 }
 
 /* A row by the sweep of the cross-entropy; false where it must be in double: large or masked logits, and a label that leaves nothing or nearly all. */
-static bool label_row(const ls_penalty_job *j, int32_t row, float *e) {
+static bool label_row(const ls_penalty_job *j, int32_t row, float *e, ls_softmax_line *line) {
   const ls_penalty *p = j->penalty;
   int64_t y = j->target->term[0].labels[row];
   size_t n = (size_t)j->z.cols;
-  ls_softmax_sweep s = {.z = j->z.data + row * j->z.stride, .e = e, .past_cache = j->past_cache};
+  ls_softmax_sweep s = {.z = j->z.data + row * j->z.stride, .e = e, .past_cache = j->past_cache, .line = line};
   j->kernels->softmax->sweep(n, &s);
   if (!s.near || !isfinite(s.sum) || !isfinite(s.shifted)) return false;
   double own = (double)e[y], slope;
@@ -248,9 +248,10 @@ static bool label_row(const ls_penalty_job *j, int32_t row, float *e) {
   return true;
 }
 
-void ls_penalty_one_row(const ls_penalty_job *j, int32_t row, double *buffer) {
+/* line: what rows one after another share, or NULL. */
+static void one_row(const ls_penalty_job *j, int32_t row, double *buffer, ls_softmax_line *line) {
   if (ls_penalty_counts(j, row)) {
-    if (!j->by_label || !label_row(j, row, (float *)(((uintptr_t)buffer + 63) / 64 * 64))) penalty_row(j, row, buffer);
+    if (!j->by_label || !label_row(j, row, (float *)(((uintptr_t)buffer + 63) / 64 * 64), line)) penalty_row(j, row, buffer);
     return;
   }
   j->value[row] = 0.0;
@@ -258,8 +259,11 @@ void ls_penalty_one_row(const ls_penalty_job *j, int32_t row, double *buffer) {
   for (int32_t k = 0; k < j->z.cols && j->grad != NULL; k++) j->grad->data[row * j->grad->stride + k] = 0.0f;
 }
 
+void ls_penalty_one_row(const ls_penalty_job *j, int32_t row, double *buffer) { one_row(j, row, buffer, NULL); }
+
 static void penalty_block(void *argument, size_t block) {
   const ls_penalty_job *j = argument;
+  ls_softmax_line line = {.count = 0};
   int32_t n = j->z.cols, height = block_height(j->z.rows, n), row = (int32_t)block * height;
   int32_t end = j->z.rows - row < height ? j->z.rows : row + height;
   double *buffer = j->buffers + block * j->buffer;
@@ -268,9 +272,9 @@ static void penalty_block(void *argument, size_t block) {
   } else if (j->penalty->form != LS_FORM_NONE) {
     ls_penalty_by_form(j, row, end, buffer);
   } else {
-    for (; row < end; row++) ls_penalty_one_row(j, row, buffer);
+    for (; row < end; row++) one_row(j, row, buffer, &line);
   }
-  if (j->by_label && j->past_cache) j->kernels->softmax->finish(NULL);
+  if (j->by_label && j->past_cache) j->kernels->softmax->finish(&line);
 }
 
 static ls_status check(const ls_penalty *p, ls_cmat z, const ls_target *t, const ls_penalty_options *o, const ls_mat *grad, ls_err *err) {
