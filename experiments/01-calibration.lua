@@ -11,7 +11,7 @@
 -- Every claim is about the debiased error: the plain one of a calibrated model is not zero. Temperature scaling is the rival that costs nothing
 -- in training: the last claim asks whether smoothing still helps when both are scaled.
 --
---   lsengine run experiments/01-calibration.lua                          satellite: 10 to 60 seconds
+--   lsengine run experiments/01-calibration.lua                          satellite: 4 to 30 seconds
 --   lsengine run experiments/01-calibration.lua --set data=fashion-mnist  the long one: 11 to 30 minutes
 local ls = require "lsengine"
 local o  = ls.options{ data = "satellite", epochs = 0 }

@@ -8,7 +8,7 @@
 -- The experiment is a factorial: ε × mix, every combination with the same seeds, the model judged before and after temperature scaling. Main effects and
 -- interactions are printed with their intervals: an interaction away from 0 says that smoothing does something else on a mixed target than on a plain one.
 --
---   lsengine run experiments/02-stacking.lua                          satellite, an MLP, mixup: about a minute
+--   lsengine run experiments/02-stacking.lua                          satellite, an MLP, mixup: 2 to 30 seconds
 --   lsengine run experiments/02-stacking.lua --set data=digits        8×8 images, a convnet, mixup and cutmix
 --   lsengine run experiments/02-stacking.lua --set data=fashion-mnist  28×28 images, the convnet; the long one
 local ls = require "lsengine"

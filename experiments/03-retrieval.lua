@@ -15,7 +15,7 @@
 -- Is it the features, or only that one model is right more often than the other? Two arms are held to the same accuracy: of the one-hot and the smoothed model of a seed, the one that is
 -- right more often at its end is taken at the epoch at which it was as good as the other one is at its end; on test rows that are not judged otherwise.
 --
---   lsengine run experiments/03-retrieval.lua                          satellite: about two minutes
+--   lsengine run experiments/03-retrieval.lua                          satellite: 10 to 90 seconds
 --   lsengine run experiments/03-retrieval.lua --set question=unseen    one of the questions; another needs --set data=digits or fashion-mnist
 --   lsengine run experiments/03-retrieval.lua --set data=letter        digits, fashion-mnist: the longer ones
 local ls = require "lsengine"

@@ -11,7 +11,7 @@
 -- Each model is judged by three scores, each an arm: the largest probability; the same after temperature scaling on validation rows ("scaled"); the normalised logit, max z' / |z'| with
 -- z' = z - mean z ("normalised"). Scores are computed in double: in single precision sure rows tie at probability 1, which harms one-hot training alone.
 --
---   lsengine run experiments/04-selective.lua                          satellite: half a minute
+--   lsengine run experiments/04-selective.lua                          satellite: 2 to 15 seconds
 --   lsengine run experiments/04-selective.lua --set data=letter        digits, fashion-mnist: the longer ones
 local ls = require "lsengine"
 local o  = ls.options{ data = "satellite", epochs = 0 }
