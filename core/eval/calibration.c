@@ -2,6 +2,7 @@
 #include "core/eval/bin_cells.h"
 #include "core/eval/measures.h"
 #include "core/eval/order.h"
+#include "core/kernels/kernels.h"
 
 #include <lsengine/pool.h>
 
@@ -117,6 +118,7 @@ static void quantile_edges(size_t n, const uint64_t *keys, int32_t bins, double 
 /* Bins of equal mass by rank: the first n mod B hold one more. Groups of equal confidence go to the bins that they reach into, in the order
  * of the rows or by their shares. */
 static ls_bin_totals bin_by_rank(size_t n, const uint64_t *keys, const ls_binning *binning, ls_bin_sums *sums, ls_bin *bins) {
+  const ls_evaluation_kernels *kernels = ls_kernels_now()->evaluation;
   ls_bin_totals totals = {0};
   size_t count = (size_t)binning->bins, at = 0;
   bool shared = binning->ties == LS_TIES_SHARED;
@@ -129,6 +131,14 @@ static ls_bin_totals bin_by_rank(size_t n, const uint64_t *keys, const ls_binnin
   while (at < n) {
     while (at >= end) b++, end += n / count + (b < n % count);
     ls_bin_sums alone = sums[b];
+    ls_sorted_sums many;
+    size_t taken = kernels->add_sorted((end < n ? end : n - 1) - at, keys + at, shared, &many);
+    if (taken > 0) {
+      alone = (ls_bin_sums){alone.count + (double)taken, alone.c + many.c, alone.a + many.a, alone.squares + many.squares, alone.products + many.products};
+      totals.a += many.a;
+      totals.brier += many.brier;
+      at += taken;
+    }
     for (; at < end && (!shared || at + 1 == n || keys[at + 1] >> 1 != keys[at] >> 1); at++) {
       double c = ls_confidence_of(keys[at]), a = (double)(keys[at] & 1);
       ls_bin_add(&alone, c, a, 1.0);

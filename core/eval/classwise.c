@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { BLOCK = 1024 }; /* numbers whose places are held at once */
+enum { BLOCK = LS_CLASS_BLOCK }; /* numbers whose places are held at once */
 
 /* What a class has in a bin of the rows that carry its label. */
 typedef struct hits {
@@ -45,6 +45,7 @@ static void take(void *context, const ls_predictions *p, ls_sweep_part *part) {
   const classwise_job *j = context;
   size_t bins = (size_t)j->bins + 1, classes = (size_t)part->classes, count = (size_t)part->count;
   size_t block_classes = classes < BLOCK ? classes : BLOCK, block_rows = BLOCK / block_classes;
+  if (block_rows > 16) block_rows -= block_rows % 16; /* whole vectors */
   ls_class_cell *cells = j->cells + part->chunk * classes * bins;
   hits *own_hits = j->hits + part->chunk * classes * bins;
   double brier = 0.0, nll = 0.0, own[LS_SWEEP_ROWS] = {0};

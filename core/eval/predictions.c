@@ -57,7 +57,7 @@ static size_t numbers_of_chunk(const ls_predictions *p) {
 }
 
 size_t ls_sweep_scratch(const ls_predictions *p, size_t chunks) {
-  return chunks * (numbers_of_chunk(p) * sizeof(double) + sizeof(size_t) + sizeof(int32_t)) + 64;
+  return chunks * (numbers_of_chunk(p) * sizeof(double) + sizeof(size_t) + sizeof(int32_t)) + 128;
 }
 
 ls_status ls_predictions_check(const ls_predictions *p, int64_t *kept, ls_err *err) {
@@ -132,7 +132,7 @@ static bool judge_logits(const sweep_job *j, ls_sweep_part *part, const float **
     judge_long_rows(j, part, row, numbers);
     for (int32_t i = 0; i < part->count; i++) wrong |= !(part->top[i] < INFINITY) | !(part->others[i] < INFINITY) | !(part->nll[i] < INFINITY);
   }
-  for (int32_t i = 0; i < part->count; i++) part->correct[i] = part->predicted[i] == part->label[i];
+  for (int32_t i = 0, count = part->count; i < count; i++) part->correct[i] = part->predicted[i] == part->label[i];
   return wrong;
 }
 
@@ -193,18 +193,13 @@ static int32_t first_wrong(const sweep_job *j, const ls_sweep_part *part) {
 static int32_t gather_rows(const sweep_job *j, ls_sweep_part *part, const float **rows, int32_t begin, int32_t *end, bool *sound) {
   const ls_predictions *p = j->p;
   int32_t count = *end - begin < j->part_rows ? *end - begin : j->part_rows;
-  uint64_t classes = (uint64_t)p->z.cols, outside = 0;
+  uint64_t classes = (uint64_t)p->z.cols;
   if (!p->ignore.active) {
     for (int32_t i = 0; i < count; i += 8) __builtin_prefetch((const void *)((uintptr_t)(p->labels + begin + i) + LS_SWEEP_ROWS * sizeof *p->labels)); /* the next part's */
-    for (int32_t i = 0; i < count; i++) {
-      uint64_t y = (uint64_t)p->labels[begin + i];
-      outside |= (classes - 1 - y) | y; /* the sign: y is not among them */
-      part->label[i] = (int32_t)y;
-    }
-    if (outside >> 63 == 0) {
+    if (j->kernels->evaluation->labels((size_t)count, p->labels + begin, p->z.cols, part->label)) {
       const float *first = p->z.data + begin * p->z.stride;
       ptrdiff_t stride = p->z.stride;
-      for (int32_t i = 0; i < count; i++) part->row[i] = begin + i;
+      for (int32_t i = 0; !part->raw && i < count; i++) part->row[i] = begin + i;
       for (int32_t i = 0; i < (part->raw ? 1 : count); i++) rows[i] = first + i * stride; /* of raw ones the first says it */
       part->count = count;
       part->first = first;
@@ -255,9 +250,11 @@ static void sweep_chunk(void *argument, size_t chunk) {
   part.p_row = in_columns(p) ? 1 : (size_t)p->z.cols;
   part.p_class = in_columns(p) ? column_of(p->z.cols) : 1;
   while (begin < end) {
+    int32_t from = begin;
     begin = gather_rows(j, &part, rows, begin, &end, &sound);
     if (part.count == 0) continue;
     if (!judge_and_take(j, &part, rows, numbers)) {
+      for (int32_t i = 0; part.raw && part.first != NULL && i < part.count; i++) part.row[i] = from + i; /* till now nobody has asked */
       j->failed[chunk] = first_wrong(j, &part);
       return;
     }
@@ -268,7 +265,7 @@ static void sweep_chunk(void *argument, size_t chunk) {
 
 ls_status ls_sweep(const ls_predictions *p, size_t chunks, ls_sweep_wants wants, void *scratch, ls_take_fn *take, void *context, ls_err *err) {
   sweep_job j = {.p = p, .kernels = ls_kernels_now(), .chunks = chunks, .part_rows = rows_of_part(p->z.cols), .wants = wants, .all = wants == LS_WANT_PROBABILITIES,
-                 .numbers = scratch, .numbers_each = numbers_of_chunk(p), .take = take, .context = context};
+                 .numbers = (double *)(((uintptr_t)scratch + 63) / 64 * 64), .numbers_each = numbers_of_chunk(p), .take = take, .context = context};
   size_t parts = ((size_t)p->z.rows + (size_t)j.part_rows - 1) / (size_t)j.part_rows;
   j.chunk_rows = (int64_t)((parts + chunks - 1) / chunks) * j.part_rows;
   j.offsets = (size_t *)(j.numbers + chunks * j.numbers_each);

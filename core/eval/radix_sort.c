@@ -5,6 +5,8 @@
  * took twice as long for such that crowd at 1. */
 #include "core/eval/radix_sort.h"
 
+#include "core/kernels/kernels.h"
+
 #include <lsengine/pool.h>
 
 #include <stdbool.h>
@@ -38,7 +40,8 @@ static void insert(uint64_t *x, const run *r) {
 static inline __attribute__((always_inline)) int cut_words(const uint64_t *x, uint64_t *to, const run *r, size_t w, size_t *ends, size_t *longest) {
   size_t n = r->n;
   uint64_t least = UINT64_MAX, most = 0, base;
-  for (size_t i = 0; i < n; i++) {
+  if (w == 1) ls_kernels_now()->evaluation->range(n, x, &least, &most);
+  for (size_t i = 0; w > 1 && i < n; i++) {
     uint64_t item = x[i * w];
     least = item < least ? item : least;
     most = item > most ? item : most;

@@ -1,6 +1,7 @@
 /* Risk, coverage, and the areas under them. SPDX-License-Identifier: MIT */
 #include "core/eval/measures.h"
 #include "core/eval/radix_sort.h"
+#include "core/kernels/bits.h"
 
 #include <math.h>
 
@@ -83,11 +84,15 @@ static void take_doubts(void *context, const ls_predictions *p, ls_sweep_part *p
   double *doubt = j->doubt + part->offset;
   uint8_t *wrong = j->wrong + part->offset;
   bool copied = j->score == LS_SCORE_MAX_PROBABILITY && !p->probabilities;
-  for (int32_t i = 0; copied && i < part->count; i++) doubt[i] = part->others[i];
-  for (int32_t i = 0; i < part->count; i++) {
-    if (!copied || doubt[i] < TINY) doubt[i] = doubt_of(j->score, p, part, i);
-    wrong[i] = !part->correct[i];
+  int32_t count = part->count;
+  uint64_t tiny = 0; /* the sign: a doubt is */
+  for (int32_t i = 0; i < count; i++) wrong[i] = part->correct[i] ^ 1;
+  for (int32_t i = 0, end = copied ? count : 0; i < end; i++) {
+    doubt[i] = part->others[i];
+    tiny |= double_bits(part->others[i] - TINY);
   }
+  for (int32_t i = 0; (!copied || tiny >> 63 != 0) && i < count; i++)
+    if (!copied || doubt[i] < TINY) doubt[i] = doubt_of(j->score, p, part, i);
 }
 
 static ls_sweep_wants wanted(const ls_judging *j) {

@@ -6,7 +6,9 @@
 #include "core/kernels/kernels.h"
 
 #include "core/kernels/bits.h"
+#include "core/kernels/class_cells_tmpl.h"
 #include "core/kernels/columns_tmpl.h"
+#include "core/kernels/orders_tmpl.h"
 
 /* At most 2 ulp; exp(-inf) = 0, exp(inf) = inf, NaN stays. e^r = 1 + r + r² P(r), |r| <= ln 2 / 2: P by interpolation at Chebyshev's points
  * (tests/golden/polynomials.py). Rounding to an integer by adding 1.5·2^52; 2^n in two factors, so that subnormal results come out. */
@@ -68,8 +70,17 @@ typedef struct judged_block {
   float top[LS_JUDGED_ROWS], best[LS_JUDGED_ROWS], second[LS_JUDGED_ROWS], own[LS_JUDGED_ROWS], label[LS_JUDGED_ROWS];
 } judged_block;
 
+enum { AHEAD = 12288 }; /* bytes that are asked for before they are read */
+
+/* The processor's own reading ahead ends with a page. */
+static inline void ask_ahead(int32_t classes, const float *const *row) {
+  for (int l = 0; l < WIDTH; l++)
+    for (int32_t k = 0; k < classes; k += 16) __builtin_prefetch((const void *)((uintptr_t)(row[l] + k) + AHEAD));
+}
+
 /* Columns of WIDTH rows from `at` on, which lie side by side so that rows of few classes fill the vectors, too. The largest, which is left out of the sums, is masked. */
 static inline void rank_rows(judged_block *b, int at, int32_t classes, const float *const *row, const int32_t *label, int32_t *predicted, float *z) {
+  ask_ahead(classes, row);
   columns_of(classes, row, z);
   leaders r = leaders_of(classes, z);
   store(b->top + at, r.top);
@@ -140,9 +151,10 @@ static inline __attribute__((always_inline)) mask judge_rows(int rows, int32_t c
   for (int i = 0; i < rows; i += WIDTH) sum_rows(&b, i, classes, z + i * classes, inverse, scored, all ? out->p + at + i : NULL, out->column);
   for (int i = 0; i < rows; i += WIDTH) sound &= finish(&b, i, out, at + (size_t)i, inverse, scored);
   for (int i = 0; scored && i < rows; i++) out->nll[at + (size_t)i] += log1p_by(b.rest[i], 1.0 + b.rest[i], out->confidence[at + (size_t)i]);
-  for (int32_t k = 0; all && k < classes; k++) {
-    double *p = out->p + (size_t)k * out->column + at;
-    for (int i = 0; i < rows; i += HALF) store_doubles(p + i, load_doubles(p + i) * load_doubles(out->confidence + at + i));
+  for (int i = 0; all && i < rows; i += HALF) {
+    dvec scale = load_doubles(out->confidence + at + i);
+    double *p = out->p + at + i;
+    for (int32_t k = 0; k < classes; k++, p += out->column) store_doubles(p, load_doubles(p) * scale);
   }
   for (size_t i = at; all && i < at + (size_t)rows; i++) out->p[(size_t)out->predicted[i] * out->column + i] = out->confidence[i];
   return sound;
@@ -167,6 +179,23 @@ typedef struct quick_exp {
   vec steps, step, series[6];
 } quick_exp;
 
+#if defined(__AVX512F__)
+/* 2^(j/32) from two registers, whose j are the lowest five bits of t: what is left is so near 0 that two terms (tests/golden/polynomials.py) are off by 0.9 · 2^-24 at most. */
+static inline quick_exp quick_exp_of(double inverse) {
+  return (quick_exp){.steps = all_lanes((float)(1.4426950408889634 * inverse)), .step = all_lanes((float)(0.69314718055994531 / inverse)),
+                     .series = {all_lanes((float)(1.00001466 * inverse)), all_lanes((float)(0.500001192 * inverse * inverse))}};
+}
+
+/* sum + e^(d/T); what is below 2^-126 is 0. NaN and -inf give NaN by p. */
+static inline vec add_quick_exp(vec sum, const quick_exp *q, vec d) {
+  const __m512 first = _mm512_setr_ps(1.0f, 1.0218972f, 1.04427373f, 1.06714046f, 1.09050775f, 1.1143868f, 1.13878858f, 1.1637249f, 1.18920708f, 1.21524739f, 1.24185777f, 1.26905096f, 1.29683959f, 1.32523668f, 1.35425556f, 1.38390994f),
+               second = _mm512_setr_ps(1.41421354f, 1.44518077f, 1.47682619f, 1.50916445f, 1.54221082f, 1.5759809f, 1.61049032f, 1.64575553f, 1.68179286f, 1.71861935f, 1.75625217f, 1.79470909f, 1.8340081f, 1.87416768f, 1.91520655f, 1.95714414f);
+  const float magic = 393216.0f;
+  vec t = d * q->steps + magic, n = t - magic, r = d - n * q->step, p = (r * q->series[1] + q->series[0]) * r;
+  vec power = _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(n, all_lanes(-126.0f), _CMP_GE_OQ), _mm512_permutex2var_ps(first, (__m512i)t, second), n);
+  return (power * p + power) + sum;
+}
+#else
 static inline quick_exp quick_exp_of(double inverse) {
   const double series[6] = {1.0, 0.49999994, 0.166665211, 0.041668389, 0.00836871192, 0.00138146023};
   quick_exp q = {.steps = all_lanes((float)(1.4426950408889634 * inverse)), .step = all_lanes((float)(0.69314718055994531 / inverse))};
@@ -176,9 +205,7 @@ static inline quick_exp quick_exp_of(double inverse) {
 }
 
 static inline ivec larger_integer(ivec a, ivec b) {
-#if defined(__AVX512F__)
-  return (ivec)_mm512_max_epi32((__m512i)a, (__m512i)b);
-#elif defined(__AVX2__)
+#if defined(__AVX2__)
   return (ivec)_mm256_max_epi32((__m256i)a, (__m256i)b);
 #else
   ivec above = a > b;
@@ -194,6 +221,7 @@ static inline vec add_quick_exp(vec sum, const quick_exp *q, vec d) {
   ivec exponent = larger_integer((ivec)t, (ivec)all_lanes(magic));
   return (p * r + 1.0f) * (vec)((uvec)exponent << 23) + sum;
 }
+#endif
 
 /* What the other classes have beside the largest, 1, and where that is. The smaller of each number and the largest before it are all numbers but
  * the largest; they take the place of z. */
@@ -227,7 +255,6 @@ static inline ivec integers_of(dvec low, dvec high) {
 #endif
 }
 
-enum { AHEAD = 4096 }; /* bytes that are asked for before they are read */
 enum { BINNED_ROWS = 64 }; /* each step for so many, or the steps would wait for each other */
 
 /* Of each row what the other classes have, and the largest; its confidence, that less the verdict, and where its cell begins. */
@@ -317,8 +344,7 @@ static inline __attribute__((always_inline)) void rest_rows(binned_rows *b, cons
     const float *row[WIDTH];
     vec best;
     rows_from(block, from + (size_t)i, row);
-    for (int l = 0; l < WIDTH; l++)
-      for (int32_t k = 0; k < classes; k += 16) __builtin_prefetch((const void *)((uintptr_t)(row[l] + k) + AHEAD)); /* the processor's own reading ahead ends with a page */
+    ask_ahead(classes, row);
     columns_of(classes, row, z);
     store(b->rest + i, quick_rest(classes, z, q, &best));
     store(b->best + i, best);
@@ -393,7 +419,6 @@ static void leaders_of_row(int32_t n, const float *z, int32_t *best, float *top,
 
 /* Sums over all classes but the best, in eight lanes by k mod 8, and the exponentials, which go to e (padded to 16 numbers). */
 static void judge_long_kernel(int32_t n, const float *z, double inverse, double *e, ls_judged_row *out) {
-  enum { GROUP = 8, VECTORS = GROUP / HALF };
   dvec rest[VECTORS] = {{0}}, squares[VECTORS] = {{0}}, place[VECTORS];
   float second;
   leaders_of_row(n, z, &out->best, &out->largest, &second);
@@ -418,41 +443,19 @@ static void judge_long_kernel(int32_t n, const float *z, double inverse, double 
       place[v] += (double)GROUP;
     }
   }
-  double s[GROUP], q[GROUP];
-  for (int v = 0; v < VECTORS; v++) store_doubles(s + v * HALF, rest[v]), store_doubles(q + v * HALF, squares[v]);
   out->second = second;
-  out->rest = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
-  out->squares = ((q[0] + q[4]) + (q[2] + q[6])) + ((q[1] + q[5]) + (q[3] + q[7]));
+  out->rest = sum_of_group(rest);
+  out->squares = sum_of_group(squares);
 }
 
-static void places_kernel(size_t n, const double *p, int32_t bins, int32_t *places) {
-  double factor = bins;
+static bool labels_kernel(size_t n, const int64_t *labels, int32_t classes, int32_t *out) {
+  uint64_t outside = 0;
   for (size_t i = 0; i < n; i++) {
-    int32_t bin = (int32_t)(p[i] * factor);
-    places[i] = (bin < bins ? bin : bins - 1) + 1;
+    uint64_t y = (uint64_t)labels[i];
+    outside |= ((uint64_t)classes - 1 - y) | y; /* the sign: y is not among them */
+    out[i] = (int32_t)y;
   }
-}
-
-static inline void add_to_cell(ls_class_cell *cell, const double *p) {
-#if defined(__AVX2__)
-  __m256d ones = _mm256_set1_pd(1.0), x = _mm256_broadcast_sd(p), v = _mm256_blend_pd(ones, x, 6), w = _mm256_blend_pd(ones, x, 4); /* 1·1, p·1, p·p */
-  _mm256_storeu_pd(&cell->count, _mm256_fmadd_pd(v, w, _mm256_loadu_pd(&cell->count)));
-#else
-  typedef double pair __attribute__((vector_size(16), aligned(8), may_alias));
-  *(pair *)&cell->count += (pair){1.0, *p};
-  cell->squares += *p * *p;
-#endif
-}
-
-/* Row by row: numbers of one class mostly fall into one bin, and would wait for each other's sums. */
-static void add_cells_kernel(const ls_class_block *block, size_t cells_each, ls_class_cell *cells) {
-  const ls_class_block b = *block;
-  for (size_t i = 0; i < b.rows; i++) {
-    const double *p = b.p + i * b.row;
-    const int32_t *place = b.places + i * b.place_row;
-    ls_class_cell *to = cells;
-    for (size_t k = 0; k < b.classes; k++, p += b.class, place += b.place_class, to += cells_each) add_to_cell(to + *place, p);
-  }
+  return outside >> 63 == 0;
 }
 
 /* Sums stay in registers; the last ones are made again with some before them. */
@@ -474,4 +477,4 @@ static void convolve_kernel(size_t taps, const double *weights, size_t n, const 
 }
 
 const ls_evaluation_kernels LS_PASTE(ls_evaluation_kernels_, LS_ISA) = {.exp = exp_kernel, .log1p = log1p_kernel, .expm1 = expm1_kernel, .judge = judge_kernel, .judge_long = judge_long_kernel, .bin = bin_kernel,
-                                                                   .places = places_kernel, .add_cells = add_cells_kernel, .convolve = convolve_kernel};
+                                                                   .places = places_kernel, .add_cells = add_cells_kernel, .common_keys = common_keys_kernel, .take_apart = take_apart_kernel, .add_sorted = add_sorted_kernel, .range = range_kernel, .labels = labels_kernel, .convolve = convolve_kernel};

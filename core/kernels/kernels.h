@@ -232,17 +232,24 @@ typedef struct ls_bin_block {
   double *cells;
 } ls_bin_block;
 
+#define LS_CLASS_BLOCK 1024
+
 /* What a class has in a bin. */
 typedef struct ls_class_cell {
   double count, p, squares, unused; /* sums of 1, p, p² */
 } ls_class_cell;
 
-/* Probabilities p[i · row + k · class] and places[i · place_row + k · place_class]. */
+/* At most LS_CLASS_BLOCK probabilities p[i · row + k · class] and places[i · place_row + k · place_class]. */
 typedef struct ls_class_block {
   size_t rows, classes, row, class, place_row, place_class;
   const double *p;
   const int32_t *places;
 } ls_class_block;
+
+/* Sums of c, a, c², c·a, (c - a)². */
+typedef struct ls_sorted_sums {
+  double c, a, squares, products, brier;
+} ls_sorted_sums;
 
 typedef struct ls_evaluation_kernels {
   void (*exp)(size_t n, double *x);                        /* in place, at most 2 ulp */
@@ -260,6 +267,17 @@ typedef struct ls_evaluation_kernels {
   void (*places)(size_t n, const double *p, int32_t bins, int32_t *places);
   /* Adds each number to the cell of its place; class k has the cells from k · cells_each on. */
   void (*add_cells)(const ls_class_block *b, size_t cells_each, ls_class_cell *cells);
+  /* Keys of rows that rise with confidence, a below, whole where true: each c is in 0 … 1, and of it and its doubt the larger is 1 less the other to the bit. take_apart makes of sorted
+   * ones those of the confidences and, in the order of doubt, those of the doubts with 1 - a below. All sets agree. */
+  bool (*common_keys)(size_t n, const double *c, const double *doubt, const uint8_t *a, uint64_t *keys);
+  void (*take_apart)(size_t n, uint64_t *keys, uint64_t *doubts);
+  /* Sums over sorted confidences, as of core/eval/order.h, from the first on by eights; of one more than n there are keys. With `apart` before the first eight of which one is as large as the
+   * next. Returns how many were taken: of none no sums are made. */
+  size_t (*add_sorted)(size_t n, const uint64_t *keys, bool apart, ls_sorted_sums *sums);
+  /* The least and the largest of n numbers. */
+  void (*range)(size_t n, const uint64_t *x, uint64_t *least, uint64_t *most);
+  /* Labels as 32-bit numbers; false where one is not in 0 … classes - 1. */
+  bool (*labels)(size_t n, const int64_t *labels, int32_t classes, int32_t *out);
   /* out[q] = sum over i of weights[i] · x[q + i], in order; x has n + taps - 1 numbers. */
   void (*convolve)(size_t taps, const double *weights, size_t n, const double *x, double *out);
 } ls_evaluation_kernels;

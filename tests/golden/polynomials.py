@@ -20,6 +20,9 @@ x = nodes(-.34658, .34658); x = x[np.abs(x) > 1e-9]
 c, e = lawson(np.vander(x, 5, increasing=True) * (x**2)[:, None], vec(lambda v: mp.e**v - 1 - v, x), np.exp(-x)); show("exp", c, e)
 # exp(r) = 1 + r P(r), |r| <= ln2/2
 c, e = lawson(np.vander(x, 5, increasing=True) * x[:, None], vec(lambda v: mp.e**v - 1, x), np.exp(-x)); show("exp near", c, e)
+# exp(r) = 1 + r P(r), |r| <= ln2/64 (core/kernels/evaluation_tmpl.c: beside a table of 2^(j/32))
+x = nodes(-.0108305, .0108305)
+c, e = lawson(np.vander(x, 2, increasing=True) * x[:, None], vec(lambda v: mp.e**v - 1, x), np.exp(-x)); show("exp of a 32nd", c, e)
 # log(1+f) = f - f^2/2 + f^3 P(f), f in [sqrt(1/2)-1, sqrt(2)-1]
 x = nodes(2**-.5 - 1, 2**.5 - 1); x = x[np.abs(x) > 1e-6]
 c, e = lawson(np.vander(x, 8, increasing=True) * (x**3)[:, None], vec(lambda v: mp.log(1 + v) - v + v * v / 2, x), 1 / np.abs(np.log1p(x))); show("log", c, e)
