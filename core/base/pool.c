@@ -27,7 +27,7 @@ static struct {
   size_t blocks;
   atomic_uint_fast64_t generation;
   atomic_bool open, stop, waits; /* blocks may be left; the workers are to end; the caller sleeps until nobody works */
-  atomic_int sleepers;
+  atomic_int sleepers, home; /* home: the caller's processor */
   _Alignas(64) atomic_int working; /* workers that have joined, or look whether they can */
   _Alignas(64) atomic_size_t next;
   _Alignas(64) atomic_uint_fast64_t counts[LS_SITE_COUNT];
@@ -85,9 +85,10 @@ static void run_blocks(void) {
   inside = false;
 }
 
-/* A new job, or the end: seen by spinning, then asleep. */
+/* A new job, or the end: seen by spinning, then asleep. Not by spinning on the caller's own processor, where nothing happens meanwhile: who is woken from sleep is put on one that is idle, if any is. (Without
+ * this both threads stayed on one processor for whole runs.) */
 static void await_job(uint64_t seen) {
-  for (int64_t began = 0; pool.generation == seen && spin(&began);) continue;
+  for (int64_t began = 0; pool.generation == seen && sched_getcpu() != pool.home && spin(&began);) continue;
   if (pool.generation != seen) return;
   pthread_mutex_lock(&pool.lock);
   pool.sleepers++;
@@ -174,6 +175,7 @@ void ls_parallel(ls_site site, size_t blocks, ls_block_fn *fn, void *argument) {
     for (size_t block = 0; block < blocks; block++) fn(argument, block);
     return;
   }
+  pool.home = sched_getcpu();
   pool.fn = fn;
   pool.argument = argument;
   pool.blocks = blocks;
