@@ -4,11 +4,11 @@
 -- Each command runs once in a round: {bench} the folder of the compiled programs, {here} this folder, {lua} the program with its threads set,
 -- {python} the peers' Python (such commands are left out where there is none), {threads}, {inner} the repeats within a process. What they print
 -- and what a bar is, bench.lua says at its top. `quick` takes the commands' place in the short form; a subject without it is left out there.
-local function cross_entropy(shape, of_copy, reach, times, dense)
+local function cross_entropy(shape, inner, of_copy, reach, times, dense)
   local rows, classes = shape:match "(%d+)x(%d+)"
   local numbers = ("%s %s {threads} {inner}"):format(rows, classes)
   return {
-    group = "loss", name = "cross-entropy " .. shape, commands = { "{bench}/bench_loss " .. numbers .. " 600", "{python} {here}/peers/loss.py {threads} " .. rows .. " " .. classes .. " {inner}" },
+    group = "loss", name = "cross-entropy " .. shape, inner = inner, commands = { "{bench}/bench_loss " .. numbers .. " 600", "{python} {here}/peers/loss.py {threads} " .. rows .. " " .. classes .. " {inner}" },
     bars = {
       { "smoothed", of = "copy", share = of_copy, reach = reach }, { "smoothed", peer = "PyTorch smoothed", times = times }, { "smoothed", speedup = 1.7 },
       { "mixup, smoothed", over = "smoothed", most = 1.05 }, { "mixup, smoothed", peer = "PyTorch mixup, smoothed", times = 10 },
@@ -119,10 +119,10 @@ end
 
 return {
   { group = "limits", name = "limits of the machine", commands = { "{bench}/bench_limits 256 2048 {inner}" }, quick = { "{bench}/bench_limits 1 64 1" }, threads = { 1 }, bars = {} },
-  cross_entropy("8192x1000", 0.72, 0.85, 7, 0.65),
-  cross_entropy("4096x32000", 0.64, 0.80, 7, 0.55),
-  cross_entropy("1024x128256", 0.52, 0.80, 6, 0.45),
-  cross_entropy("65536x10", 0.37, 0.50, 18, nil),
+  cross_entropy("8192x1000", 15, 0.72, 0.85, 7, 0.65),
+  cross_entropy("4096x32000", 5, 0.64, 0.80, 7, 0.55),
+  cross_entropy("1024x128256", 5, 0.52, 0.80, 6, 0.45),
+  cross_entropy("65536x10", 101, 0.37, 0.50, 18, nil),
   compact "4096x32000",
   {
     group = "random", name = "random numbers", commands = { "{bench}/bench_random 100000 60000 {inner}", "{python} {here}/peers/random_numbers.py 100000 60000 {inner}" },
