@@ -62,12 +62,13 @@ end
 
 local call_specs = { rows = { type = "labels", doc = "which rows of the training data these are, from 1" } }
 
--- The history of labels that this scheme alone has softened.
+-- The history of labels that a scheme alone has softened. Beside the schemes, not in them: a checkpoint knows a scheme by its fields.
+local histories = setmetatable({}, { __mode = "k" })
 local function alone(self)
-  local history = rawget(self, "history")
+  local history = histories[self]
   if not history or history[1] ~= self.entry then
     history = { self.entry }
-    self.history = history
+    histories[self] = history
   end
   return history
 end
