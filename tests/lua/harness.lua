@@ -28,6 +28,13 @@ end
 
 function t.line() return debug.getinfo(2, "l").currentline end
 
+-- A name for a file, or the beginning of names: what they are given to is gone after the tests.
+local temporary = {}
+function t.tmpname()
+  temporary[#temporary + 1] = os.tmpname()
+  return temporary[#temporary]
+end
+
 local skipped = 0
 function t.skip(why)
   skipped = skipped + 1
@@ -44,6 +51,7 @@ function t.run()
   runner:setOutputType "text"
   runner:runSuiteByInstances(instances)
   local result = runner.result
+  for _, name in ipairs(temporary) do os.execute(("rm -rf '%s'*"):format(name)) end
   local failed = result.failureCount + result.errorCount
   print(("tally: %d passed, %d failed, %d skipped"):format(result.successCount, failed, result.skippedCount))
   if failed > 0 then os.exit(1, true) end

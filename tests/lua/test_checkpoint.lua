@@ -8,7 +8,7 @@ local json       = require "lsengine.c.json"
 local checkpoint = require "lsengine.checkpoint"
 local T = t.tests
 
-local base, made = os.tmpname(), 0
+local base, made = t.tmpname(), 0
 local paths = { base }
 local function new_path()
   made = made + 1

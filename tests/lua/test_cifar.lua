@@ -2,7 +2,7 @@
 local t, ls = require "harness", require "lsengine"
 local json  = require "lsengine.c.json"
 local T = t.tests
-local base = os.tmpname()
+local base = t.tmpname()
 os.remove(base)
 local made = {}
 

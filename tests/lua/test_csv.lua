@@ -1,7 +1,7 @@
 -- Tables as text. SPDX-License-Identifier: MIT
 local t, ls = require "harness", require "lsengine"
 local T = t.tests
-local path = os.tmpname()
+local path = t.tmpname()
 
 local function write(text, to)
   local f = assert(io.open(to or path, "wb"))
@@ -24,7 +24,7 @@ function T.columns_become_features_and_labels()
 end
 
 function T.the_name_is_the_file_s()
-  local p = os.tmpname()
+  local p = t.tmpname()
   os.rename(p, p .. ".dat.csv")
   write("a,b\n1,0\n", p .. ".dat.csv")
   t.equals(ls.data.csv(p .. ".dat.csv", { label = "b" }).name, p:match "[^/]*$" .. ".dat")

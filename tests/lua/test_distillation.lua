@@ -167,7 +167,7 @@ function T.what_lives_with_a_training_is_in_its_checkpoints()
       ls.train(model, rows, o)
       return model:hash() .. rng:raw()
     end
-    local want, file = go(), os.tmpname()
+    local want, file = go(), t.tmpname()
     os.remove(file)
     for _, at in ipairs{ 3, 8, 12 } do t.message(function() go(file, at) end) end
     t.equals(go(file), want, name)

@@ -88,7 +88,7 @@ function T.rows_of_neighbours_are_matrices_of_positions()
   t.equals({ #neighbours, neighbours[2][2], neighbours[5], neighbours[0], neighbours.nothing }, { 4, 3 })
   t.equals(neighbours:gather{ 5, 6, 7, 8 }:totable()[1], { 6, 7 })
   t.equals(tostring(neighbours), "neighbours of 4 queries, 2 each")
-  local file = os.tmpname()
+  local file = t.tmpname()
   neighbours:save(file)
   local f <close> = assert(io.open(file, "rb"))
   local bytes = f:read "a"

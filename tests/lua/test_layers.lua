@@ -187,7 +187,7 @@ function T.buffers_are_saved_and_not_trained()
   t.equals(model:named_buffers()[1][1], "1.running_mean")
   model:train()
   model(ls.tensor.randn(4, 1, 8, 8, { rng = ls.rng(2) }))
-  local other, path = nn.convnet({ input = { 1, 8, 8 }, classes = 2 }, { rng = ls.rng(3), batch_norm = true, channels = { 2 } }), os.tmpname() .. ".npz"
+  local other, path = nn.convnet({ input = { 1, 8, 8 }, classes = 2 }, { rng = ls.rng(3), batch_norm = true, channels = { 2 } }), t.tmpname() .. ".npz"
   model:save(path)
   other:load(path)
   os.remove(path)

@@ -37,7 +37,7 @@ end
 local function resumes(mix)
   local want, loss = train(mix)
   for at = 1, 7, 2 do
-    local file = os.tmpname()
+    local file = t.tmpname()
     os.remove(file)
     pcall(train, mix, { checkpoint = { file = file, every_steps = 1 }, on_batch = function(step) if step == at then error "broken off" end end })
     local got, again = train(mix, { checkpoint = { file = file, every_steps = 1 } })
@@ -205,7 +205,7 @@ function T.an_own_mix_is_used_as_a_built_in_one()
   train(told{})
   t.equals({ seen.epoch, seen.step, seen.classes, seen.in_place, seen.rows }, { 2, 7, 10, true, 32 }) -- the last batch, of one row, is not mixed
   -- another parameter is another training
-  local file = os.tmpname()
+  local file = t.tmpname()
   os.remove(file)
   train(make{ alpha = 0.5 }, { checkpoint = { file = file } })
   local message = t.message(train, make{ alpha = 0.6 }, { checkpoint = { file = file } })

@@ -34,7 +34,7 @@ function T.weights_come_from_a_stream_of_their_own()
 end
 
 function T.models_are_saved_and_loaded_by_name()
-  local path = os.tmpname() .. ".npz"
+  local path = t.tmpname() .. ".npz"
   local a, b = mlp(1), mlp(2)
   a:save(path)
   b:load(path)

@@ -165,7 +165,7 @@ function t.tests.errors_are_the_tapes()
 end
 
 function t.tests.a_checkpoint_within_an_epoch()
-  local file = os.tmpname()
+  local file = t.tmpname()
   os.remove(file)
   file = file .. ".npz"
   local function run(kept, stop, loss)

@@ -6,7 +6,7 @@ local process = require "lsengine.c.process"
 local svg     = require "lsengine.svg"
 local history = require "lsengine.history"
 
-local folder = os.tmpname()
+local folder = t.tmpname()
 os.remove(folder)
 assert(require "lsengine.c.json".make_folder(folder))
 

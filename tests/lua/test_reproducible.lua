@@ -33,7 +33,7 @@ end
 
 -- Two threads write the first half, three the rest.
 function T.threads_may_change_between_checkpoints()
-  local file = os.tmpname()
+  local file = t.tmpname()
   os.remove(file)
   t.message(function() hash(2, "--set stop=5 --set file=" .. file, "train_all_hash") end)
   t.equals(hash(3, "--set file=" .. file, "train_all_hash"), hash(1, nil, "train_all_hash"))
@@ -61,7 +61,7 @@ end
 function T.processes_number_trials_alike()
   local seen
   for _ = 1, 20 do
-    local pipe = io.popen(program .. " run --quiet tests/lua/grid_numbers.lua --results " .. os.tmpname() .. ".d 2>&1")
+    local pipe = io.popen(program .. " run --quiet tests/lua/grid_numbers.lua --results " .. t.tmpname() .. ".d 2>&1")
     local numbers = pipe:read "a"
     pipe:close()
     seen = seen or numbers

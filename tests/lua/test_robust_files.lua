@@ -1,7 +1,7 @@
 -- Files that are cut short, damaged, or lie about what they hold. SPDX-License-Identifier: MIT
 local t, ls = require "harness", require "lsengine"
 local T = t.tests
-local base = os.tmpname()
+local base = t.tmpname()
 local made = {}
 
 local function path(ending)

@@ -71,7 +71,7 @@ function T.what_is_no_tensor_is_refused()
 end
 
 function T.files_come_back_equal()
-  local path = os.tmpname()
+  local path = t.tmpname()
   local x = ls.tensor.randn(3, 5, { rng = ls.rng(1) })
   x:save(path)
   t.equals(ls.tensor.load(path):hash(), x:hash())
