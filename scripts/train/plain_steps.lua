@@ -13,7 +13,7 @@ local plain = {}
 function plain.plan(run)
   local o, before = run.o, run.layers
   local class = not run.take and not o.loss and o.accumulate == 1 and not (o.mix and o.mix.kind == "manifold") and getmetatable(run.model)
-  run.layers, run.known = class and class.perceptron and class.perceptron(run.model) or false, nil
+  run.layers, run.known, run.whole = class and class.perceptron and class.perceptron(run.model) or false, nil, nil
   if before and run.layers then run.layers[0] = before[0] end -- its memory
 end
 
@@ -46,12 +46,15 @@ end
 function plain.stride(run)
   local o, dataset, optimizer, sum, weight = run.o, run.dataset, run.optimizer, run.sum, run.weight
   if run.mixing or run.scheme or #run.augmentations > 0 or o.clip_norm or o.on_batch or not optim.change(optimizer) then return 0, sum, weight end
-  local target, labels = target_of(run, o.target and o.target(dataset.y) or dataset.y)
-  if not labels then return 0, sum, weight end
+  if not run.whole then -- the target of all rows: labels, and how they are softened
+    local target, labels = target_of(run, o.target and o.target(dataset.y) or dataset.y)
+    if not labels then return 0, sum, weight end
+    run.whole = target
+  end
   run:set_rate()
   local most, made = math.min(run.batches - run.within, run.total - run.step), nil
   if o.schedule or run.average then most = 1 elseif run.checkpoint then most = math.min(most, run.checkpoint:due_in()) end
-  made, sum, weight = perceptron.steps(run.layers, dataset.x, target, run.class_weights, sum, weight, run.rows, dataset.y, run.within * o.batch + 1, o.batch, most, optim.change(optimizer))
+  made, sum, weight = perceptron.steps(run.layers, dataset.x, run.whole, run.class_weights, sum, weight, run.rows, dataset.y, run.within * o.batch + 1, o.batch, most, optim.change(optimizer))
   optimizer.steps = optimizer.steps + made
   return made, sum, weight
 end
