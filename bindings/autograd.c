@@ -165,19 +165,24 @@ static int get_grad(lua_State *L) {
   return 1;
 }
 
-/* forget_grads(list): the tensors of the list have no gradient any more; its memory stays for the next one where nobody else can hold it. */
+void lsb_forget_grad(lua_State *L, int index) {
+  lsb_tensor *t = lsb_check_tensor(L, index, "zero_grad", "a parameter"), *g = lsb_push_grad(L, index);
+  if (g != NULL && g->kept && g->owner == g) {
+    t->spent = true;
+  } else if (g != NULL) {
+    lua_pushnil(L);
+    lua_setiuservalue(L, index, LSB_GRAD);
+  }
+  lua_pop(L, 1);
+}
+
+/* forget_grads(list): the tensors of the list have no gradient any more. */
 static int forget_grads(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_Integer count = (lua_Integer)lua_rawlen(L, 1);
   for (lua_Integer i = 1; i <= count; i++, lua_settop(L, 1)) {
     lua_rawgeti(L, 1, i);
-    lsb_tensor *t = lsb_check_tensor(L, 2, "zero_grad", "a parameter"), *g = lsb_push_grad(L, 2);
-    if (g != NULL && g->kept && g->owner == g) {
-      t->spent = true;
-    } else if (g != NULL) {
-      lua_pushnil(L);
-      lua_setiuservalue(L, 2, LSB_GRAD);
-    }
+    lsb_forget_grad(L, 2);
   }
   return 0;
 }

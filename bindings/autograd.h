@@ -28,6 +28,9 @@ static inline bool lsb_is_large_leaf(const lsb_tensor *t) { return t->requires_g
  * made (takes_product); it is what take returns where it wants it to be gathered. */
 int lsb_backward(lua_State *L);
 
+/* The tensor at index (not from the top) has no gradient any more; its memory stays for the next one where nobody else can hold it. */
+void lsb_forget_grad(lua_State *L, int index);
+
 /* The sum of the versions of the storage of t, of its inputs (a table at `node`) and of the kept value (at `saved`). */
 uint64_t lsb_versions(lua_State *L, const lsb_tensor *t, int node, int saved);
 

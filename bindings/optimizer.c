@@ -100,9 +100,10 @@ static void finish(lua_State *L, int index, const parameter *p) {
 static void step_all(lua_State *L, const optimizer *o, lua_Integer first, lua_Integer last) {
   enum { EACH = 4 + MOST_SLOTS, STATE = 3, FEW = 16 }; /* parameter, gradient, state, its step, tensors: as they are pushed */
   if (last < first) return;
-  if (last - first >= INT32_MAX / EACH - 16) lsb_fail(L, o->name, "%lld parameters are too many", (long long)(last - first + 1));
-  luaL_checkstack(L, (int)(last - first + 1) * EACH + 16, "too many parameters");
-  parameter few[FEW], *all = last - first < FEW ? few : lua_newuserdatauv(L, (size_t)(last - first + 1) * sizeof *all, 0);
+  lua_Unsigned count = (lua_Unsigned)last - (lua_Unsigned)first + 1; /* unsigned: whatever a script says of them, it may not overflow */
+  if (count - 1 >= INT32_MAX / EACH - 16) lsb_fail(L, o->name, "parameters %lld to %lld are too many", (long long)first, (long long)last);
+  luaL_checkstack(L, (int)count * EACH + 16, "too many parameters");
+  parameter few[FEW], *all = count <= FEW ? few : lua_newuserdatauv(L, (size_t)count * sizeof *all, 0);
   int at = lua_gettop(L);
   for (lua_Integer i = first; i <= last; i++) {
     parameter *p = &all[i - first];

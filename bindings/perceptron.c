@@ -104,7 +104,8 @@ static void *memory_of(lua_State *L, steps *s, size_t bytes) {
 
 static size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
-/* The batch, as a matrix whose rows have the numbers of all other axes; the rest of the memory is scratch. */
+/* The batch, as a matrix whose rows have the numbers of all other axes; the rest of the memory is scratch. Rows and labels in one pass: positions count from 1, which ls_gather_rows would
+ * want copied first. */
 static bool gather(steps *s, char *memory, ls_cmat *batch, void **scratch) {
   const int64_t *at = s->rows == NULL ? NULL : s->rows->values + s->first;
   size_t n = at == NULL || s->rows->count - s->first > s->batch ? s->batch : s->rows->count - s->first, width = (size_t)s->width;
@@ -152,8 +153,7 @@ static void change(lua_State *L, int32_t count, int top) {
   top = lua_gettop(L);
   for (int32_t i = 0; i < count * FIELDS; i++, lua_settop(L, top)) {
     lua_rawgeti(L, LAYERS, i + 1);
-    lsb_tensor *p = i % FIELDS == RELU ? NULL : lsb_test_tensor(L, -1), *g = p == NULL ? NULL : lsb_push_grad(L, -1);
-    if (g != NULL && g->kept && g->owner == g) p->spent = true;
+    if (i % FIELDS != RELU && lsb_test_tensor(L, -1) != NULL) lsb_forget_grad(L, top + 1);
   }
 }
 

@@ -58,7 +58,7 @@ static int64_t nanoseconds(void) {
 }
 
 /* True for as long as it is worth asking again. Who is waited for may want this very processor, where others take part of the time: so it is offered soon (two blocks of 5 µs took 78 µs, all of the spinning, in a
- * tenth of the calls on a machine at work; now 10). */
+ * tenth of the calls on a machine at work; now 18). */
 static bool spin(int64_t *began) {
   int64_t now = nanoseconds();
   if (!pool.spins || (*began != 0 && now - *began > SPIN_NANOSECONDS)) return false;
